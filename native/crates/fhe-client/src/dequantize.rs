@@ -1,0 +1,53 @@
+//! Integer accumulators to float outputs.
+
+use fhe_core::{Error, Result};
+
+/// y_j = acc_j · s · ws_j + bias_j, in double precision, rounded once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dequantizer {
+    /// Scale of each output's weights, `[d_out]`.
+    pub weight_scales: Vec<f32>,
+    /// Bias the client adds, `[d_out]`, or empty.
+    pub bias: Vec<f32>,
+}
+
+impl Dequantizer {
+    /// Checks lengths.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if they are not `outputs` (or no bias).
+    pub fn validate(self, outputs: usize) -> Result<Self> {
+        if self.weight_scales.len() != outputs
+            || !(self.bias.is_empty() || self.bias.len() == outputs)
+        {
+            return Err(Error::invalid(format!(
+                "{} weight scales and {} biases for {outputs} outputs",
+                self.weight_scales.len(),
+                self.bias.len()
+            )));
+        }
+        Ok(self)
+    }
+
+    /// Outputs `[T][d_out]` of accumulators `[T][d_out]` and a scale for each record, `[T]`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together.
+    pub fn dequantize(&self, accumulators: &[i64], scales: &[f32], out: &mut [f32]) {
+        let outputs = self.weight_scales.len();
+        assert_eq!(accumulators.len(), scales.len() * outputs, "accumulators");
+        assert_eq!(out.len(), accumulators.len(), "outputs");
+        for ((accumulators, out), &scale) in accumulators
+            .chunks_exact(outputs)
+            .zip(out.chunks_exact_mut(outputs))
+            .zip(scales)
+        {
+            for (j, (out, &accumulator)) in out.iter_mut().zip(accumulators).enumerate() {
+                let bias = self.bias.get(j).copied().unwrap_or(0.0);
+                *out = (accumulator as f64
+                    * (f64::from(scale) * f64::from(self.weight_scales[j]))
+                    + f64::from(bias)) as f32;
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The client's secret keys.
+
+use std::sync::Arc;
+
+use fhe_core::block::KeyId;
+use fhe_core::noise::fresh_noise_bound_log2;
+use fhe_core::panel::PANEL_ROWS;
+use fhe_core::parameters::{MAX_BODIES, MAX_LIMBS, MAX_POLYNOMIAL_SIZE, MIN_LIMBS};
+use fhe_core::{Error, Result};
+use tfhe_fft::c64;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::negacyclic::NegacyclicFft;
+use crate::random::fill_from_os;
+
+const MAGIC: &[u8; 4] = b"FHEK";
+const VERSION: u16 = 1;
+const HEAD_BYTES: usize = 4 + 2 + 2 + 16 + 32;
+const SHAPE_BYTES: usize = 16;
+const CHECKSUM_BYTES: usize = 4;
+
+/// Shape of a set of GLWE secret keys for one ciphertext modulus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecretKeyShape {
+    /// k, binary polynomials a key.
+    pub glwe_dimension: usize,
+    /// N, their size.
+    pub polynomial_size: usize,
+    /// Bytes of a ciphertext entry, q = 2^(8·limbs).
+    pub limbs: usize,
+    /// K, keys in the set.
+    pub bodies: usize,
+}
+
+impl SecretKeyShape {
+    fn validate(self) -> Result<Self> {
+        let fits = (1..=64).contains(&self.glwe_dimension)
+            && (PANEL_ROWS..=MAX_POLYNOMIAL_SIZE).contains(&self.polynomial_size)
+            && self.polynomial_size.is_power_of_two()
+            && (MIN_LIMBS..=MAX_LIMBS).contains(&self.limbs)
+            && (1..=MAX_BODIES).contains(&self.bodies);
+        if !fits {
+            return Err(Error::invalid(format!(
+                "secret key shape is out of range: {self:?}"
+            )));
+        }
+        fresh_noise_bound_log2(self.glwe_dimension * self.polynomial_size, self.limbs)?;
+        Ok(self)
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.bodies * self.glwe_dimension * self.polynomial_size / 8
+    }
+}
+
+/// One set of secret keys, with its transforms.
+pub(crate) struct SecretKeySet {
+    pub(crate) shape: SecretKeyShape,
+    pub(crate) fft: NegacyclicFft,
+    /// Bits, eight a byte, `[body][polynomial][coefficient]`.
+    bits: Zeroizing<Vec<u8>>,
+    /// `[body][polynomial][N/2]`.
+    transforms: Vec<c64>,
+}
+
+impl SecretKeySet {
+    fn new(shape: SecretKeyShape, bits: Zeroizing<Vec<u8>>) -> Self {
+        let fft = NegacyclicFft::new(shape.polynomial_size);
+        let mut scratch = fft.scratch();
+        let polynomials = shape.bodies * shape.glwe_dimension;
+        let mut transforms = vec![c64::new(0.0, 0.0); polynomials * fft.transform_len()];
+        for (polynomial, transform) in transforms.chunks_exact_mut(fft.transform_len()).enumerate()
+        {
+            let first = polynomial * shape.polynomial_size;
+            fft.forward(
+                |c| f64::from(bits[(first + c) / 8] >> ((first + c) % 8) & 1),
+                transform,
+                &mut scratch,
+            );
+        }
+        SecretKeySet {
+            shape,
+            fft,
+            bits,
+            transforms,
+        }
+    }
+
+    /// Transform of polynomial `polynomial` of the key of body `body`.
+    pub(crate) fn transform(&self, body: usize, polynomial: usize) -> &[c64] {
+        let len = self.fft.transform_len();
+        &self.transforms[(body * self.shape.glwe_dimension + polynomial) * len..][..len]
+    }
+}
+
+impl Drop for SecretKeySet {
+    fn drop(&mut self) {
+        for value in &mut self.transforms {
+            value.re.zeroize();
+            value.im.zeroize();
+        }
+    }
+}
+
+/// All secret keys of a client artefact.
+pub struct ClientKey {
+    id: KeyId,
+    client_id: [u8; 32],
+    sets: Vec<Arc<SecretKeySet>>,
+}
+
+impl ClientKey {
+    /// Draws new keys of these shapes for the client artefact `client_id` from the system's CSPRNG.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if a shape is out of range or below 132-bit security.
+    pub fn generate(client_id: [u8; 32], shapes: &[SecretKeyShape]) -> Result<Self> {
+        let mut id = [0; 16];
+        fill_from_os(&mut id)?;
+        let mut sets = Vec::with_capacity(shapes.len());
+        for shape in shapes {
+            shape.validate()?;
+            let mut bits = Zeroizing::new(vec![0u8; shape.packed_bytes()]);
+            fill_from_os(&mut bits)?;
+            sets.push(Arc::new(SecretKeySet::new(*shape, bits)));
+        }
+        Ok(ClientKey {
+            id,
+            client_id,
+            sets,
+        })
+    }
+
+    /// The key's random name, written on every block.
+    pub fn id(&self) -> &KeyId {
+        &self.id
+    }
+
+    /// The client artefact the key was made for.
+    pub fn client_id(&self) -> &[u8; 32] {
+        &self.client_id
+    }
+
+    pub(crate) fn set(&self, shape: &SecretKeyShape) -> Result<Arc<SecretKeySet>> {
+        self.sets
+            .iter()
+            .find(|set| &set.shape == shape)
+            .cloned()
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "the client key holds no secret key for k = {}, N = {}, q = 2^{}: make a key for this client artefact with keygen",
+                    shape.glwe_dimension,
+                    shape.polynomial_size,
+                    8 * shape.limbs
+                ))
+            })
+    }
+
+    /// The key file's bytes: magic `FHEK`, version u16, number of sets u16, key id, client id, then a set:
+    /// k, N, limbs, K as u32 and the secret bits; a CRC-32C of all that.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let bits: usize = self.sets.iter().map(|set| set.bits.len()).sum();
+        let length = HEAD_BYTES + self.sets.len() * SHAPE_BYTES + bits + CHECKSUM_BYTES;
+        // Reserved at once: growing would leave copies of key bits behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(self.sets.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(&self.client_id);
+        for set in &self.sets {
+            let shape = &set.shape;
+            for field in [
+                shape.glwe_dimension,
+                shape.polynomial_size,
+                shape.limbs,
+                shape.bodies,
+            ] {
+                bytes.extend_from_slice(&(field as u32).to_le_bytes());
+            }
+            bytes.extend_from_slice(&set.bits);
+        }
+        let checksum = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads and checks a key file.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming what is wrong; lengths are checked before anything is allocated.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let truncated = || {
+            Error::invalid(format!(
+                "client key is truncated or damaged: {} bytes",
+                bytes.len()
+            ))
+        };
+        if bytes.get(..4) != Some(MAGIC) {
+            return Err(Error::invalid(
+                "not a client key: its first bytes are not \"FHEK\"",
+            ));
+        }
+        if bytes.len() < HEAD_BYTES + CHECKSUM_BYTES {
+            return Err(truncated());
+        }
+        let version = u16::from_le_bytes([bytes[4], bytes[5]]);
+        if version != VERSION {
+            return Err(Error::invalid(format!(
+                "client key has format version {version}, this library reads version {VERSION}"
+            )));
+        }
+        let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
+        if crc32c::crc32c(body).to_le_bytes() != checksum {
+            return Err(Error::invalid(
+                "client key is damaged: it does not match its checksum",
+            ));
+        }
+        let count = u16::from_le_bytes([bytes[6], bytes[7]]);
+        let mut id = [0; 16];
+        id.copy_from_slice(&bytes[8..24]);
+        let mut client_id = [0; 32];
+        client_id.copy_from_slice(&bytes[24..56]);
+        let mut rest = &body[HEAD_BYTES..];
+        let mut sets = Vec::new();
+        for _ in 0..count {
+            let (fields, after) = rest.split_at_checked(SHAPE_BYTES).ok_or_else(truncated)?;
+            let field = |index: usize| {
+                let mut word = [0; 4];
+                word.copy_from_slice(&fields[4 * index..4 * index + 4]);
+                u32::from_le_bytes(word) as usize
+            };
+            let shape = SecretKeyShape {
+                glwe_dimension: field(0),
+                polynomial_size: field(1),
+                limbs: field(2),
+                bodies: field(3),
+            }
+            .validate()?;
+            let (bits, after) = after
+                .split_at_checked(shape.packed_bytes())
+                .ok_or_else(truncated)?;
+            sets.push(Arc::new(SecretKeySet::new(
+                shape,
+                Zeroizing::new(bits.to_vec()),
+            )));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(truncated());
+        }
+        Ok(ClientKey {
+            id,
+            client_id,
+            sets,
+        })
+    }
+
+    /// The secret bits of the set of this shape, `[body][polynomial][coefficient]`, one a byte; for tests
+    /// against other implementations.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the key has no such set.
+    pub fn secret_bits(&self, shape: &SecretKeyShape) -> Result<Zeroizing<Vec<u8>>> {
+        let set = self.set(shape)?;
+        Ok(Zeroizing::new(
+            (0..8 * set.bits.len())
+                .map(|bit| set.bits[bit / 8] >> (bit % 8) & 1)
+                .collect(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shape() -> SecretKeyShape {
+        SecretKeyShape {
+            glwe_dimension: 16,
+            polynomial_size: 64,
+            limbs: 4,
+            bodies: 2,
+        }
+    }
+
+    #[test]
+    fn a_key_survives_its_file() {
+        let key = ClientKey::generate([9; 32], &[shape()]).unwrap();
+        let read = ClientKey::decode(&key.encode()).unwrap();
+        assert_eq!(read.id(), key.id());
+        assert_eq!(read.client_id(), &[9; 32]);
+        assert_eq!(
+            *read.secret_bits(&shape()).unwrap(),
+            *key.secret_bits(&shape()).unwrap()
+        );
+    }
+
+    #[test]
+    fn secret_bits_are_balanced_and_keys_differ() {
+        let first = ClientKey::generate([0; 32], &[shape()]).unwrap();
+        let second = ClientKey::generate([0; 32], &[shape()]).unwrap();
+        let bits = first.secret_bits(&shape()).unwrap();
+        let ones: usize = bits.iter().map(|&b| b as usize).sum();
+        // 2,048 fair bits: 1,024 ± 8 standard deviations of 22.6.
+        assert!((843..1205).contains(&ones), "{ones} ones");
+        assert_ne!(*bits, *second.secret_bits(&shape()).unwrap());
+        assert_ne!(first.id(), second.id());
+    }
+
+    #[test]
+    fn a_shape_below_132_bits_is_refused() {
+        let weak = SecretKeyShape {
+            glwe_dimension: 4,
+            ..shape()
+        };
+        assert!(ClientKey::generate([0; 32], &[weak]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn altered_and_truncated_keys_are_noticed(position in any::<prop::sample::Index>(), bits in 1u8..=255) {
+            let bytes = ClientKey::generate([9; 32], &[shape()]).unwrap().encode().to_vec();
+            let position = position.index(bytes.len());
+            prop_assert!(ClientKey::decode(&bytes[..position]).is_err());
+            let mut altered = bytes;
+            altered[position] ^= bits;
+            prop_assert!(ClientKey::decode(&altered).is_err());
+        }
+    }
+}

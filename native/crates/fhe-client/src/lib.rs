@@ -1,0 +1,18 @@
+//! The data owner's side of packed GLWE circuits.
+//!
+//! The data's way: [`Quantizer`] (float records to integers) → [`ModuleClient::encrypt`] → a block for the
+//! server … a block of results → [`ModuleClient::decrypt`] → [`Dequantizer`] (accumulators to floats).
+
+mod decrypt;
+mod dequantize;
+mod encrypt;
+mod key;
+mod module;
+mod negacyclic;
+mod quantize;
+mod random;
+
+pub use dequantize::Dequantizer;
+pub use key::{ClientKey, SecretKeyShape};
+pub use module::{ModuleClient, ModuleSpec};
+pub use quantize::{Quantizer, WeightNorms};

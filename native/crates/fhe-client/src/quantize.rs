@@ -1,0 +1,236 @@
+//! Float activations to integers, one scale a record, never out of the accumulators' range.
+
+use fhe_core::{Error, Result};
+
+/// What a client knows of the integer weights: norms over all outputs j.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightNorms {
+    /// max_j Σ_i |W_ij|.
+    pub max_l1: u64,
+    /// max_j Σ_i W_ij².
+    pub max_l2_squared: u64,
+    /// max |W_ij|.
+    pub max_abs: u64,
+}
+
+/// Symmetric quantisation x_int = round(x / s) to `activation_bits` bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantizer {
+    /// Integers lie in [-(2^(a-1)-1), 2^(a-1)-1]; 2 to 16.
+    pub activation_bits: usize,
+    /// Scale of every record, or 0 for a scale per record from its largest magnitude.
+    pub static_scale: f32,
+    /// p: accumulators must stay in [-(2^(p-1)-1), 2^(p-1)-1].
+    pub message_bits: usize,
+    /// Norms of the weights.
+    pub norms: WeightNorms,
+}
+
+impl Quantizer {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming the field.
+    pub fn validate(self) -> Result<Self> {
+        if !(2..=16).contains(&self.activation_bits) {
+            return Err(Error::invalid(format!(
+                "activation bits are {}, must be in 2..=16",
+                self.activation_bits
+            )));
+        }
+        if !(self.static_scale.is_finite() && self.static_scale >= 0.0) {
+            return Err(Error::invalid(format!(
+                "static scale is {}, must be positive, or zero for dynamic quantisation",
+                self.static_scale
+            )));
+        }
+        Ok(self)
+    }
+
+    /// Largest magnitude of an integer activation.
+    pub fn max_activation(&self) -> i32 {
+        (1 << (self.activation_bits - 1)) - 1
+    }
+
+    /// Quantises one record `[d_in]` to `out`; returns its scale.
+    ///
+    /// A record whose accumulators could leave their range by all three of Hölder's bounds
+    /// (‖x‖∞·‖W_j‖₁, ‖x‖₂·‖W_j‖₂, ‖x‖₁·‖W_j‖∞) gets a coarser scale, so none ever wraps.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with the feature's index if a value is NaN or infinite.
+    pub fn quantize_record(&self, record: &[f32], out: &mut [i32]) -> Result<f32> {
+        let mut largest = 0f32;
+        for (feature, &value) in record.iter().enumerate() {
+            if !value.is_finite() {
+                return Err(Error::invalid(format!(
+                    "feature {feature} of the activations is {value}; activations must be finite"
+                )));
+            }
+            largest = largest.max(value.abs());
+        }
+        let max_activation = self.max_activation();
+        let mut scale = if self.static_scale > 0.0 {
+            self.static_scale
+        } else if largest == 0.0 {
+            1.0
+        } else {
+            // Not below the smallest normal number: 1/s must stay finite.
+            (largest / max_activation as f32).max(f32::MIN_POSITIVE)
+        };
+        loop {
+            let inverse = 1.0 / f64::from(scale);
+            let (mut linf, mut l1, mut l2_squared) = (0u64, 0u64, 0u64);
+            for (&value, integer) in record.iter().zip(out.iter_mut()) {
+                let rounded = (f64::from(value) * inverse).round_ties_even();
+                // `as` saturates, so huge quotients of static scales are clipped too.
+                *integer = (rounded as i32).clamp(-max_activation, max_activation);
+                let magnitude = u64::from(integer.unsigned_abs());
+                linf = linf.max(magnitude);
+                l1 += magnitude;
+                l2_squared += magnitude * magnitude;
+            }
+            let excess = self.excess(linf, l1, l2_squared);
+            if excess <= 1.0 {
+                return Ok(scale);
+            }
+            // Rounding can keep the bound from falling as far as the scale grows; 0.1 % more ends that.
+            let coarser = (f64::from(scale) * excess * 1.001) as f32;
+            if !coarser.is_finite() {
+                out.fill(0);
+                return Ok(scale);
+            }
+            scale = coarser;
+        }
+    }
+
+    /// By what factor the best of the three bounds exceeds the range of an accumulator; at most 1 if the
+    /// record is safe. Exact where it decides: the bounds are compared as integers.
+    fn excess(&self, linf: u64, l1: u64, l2_squared: u64) -> f64 {
+        let limit = (1u64 << (self.message_bits - 1)) - 1;
+        let by_l1 = u128::from(linf) * u128::from(self.norms.max_l1);
+        let by_abs = u128::from(l1) * u128::from(self.norms.max_abs);
+        let by_l2_squared = u128::from(l2_squared) * u128::from(self.norms.max_l2_squared);
+        let limit_squared = u128::from(limit) * u128::from(limit);
+        if by_l1 <= u128::from(limit)
+            || by_abs <= u128::from(limit)
+            || by_l2_squared <= limit_squared
+        {
+            return 1.0;
+        }
+        let limit = limit as f64;
+        (by_l1 as f64 / limit)
+            .min(by_abs as f64 / limit)
+            .min((by_l2_squared as f64).sqrt() / limit)
+            .max(1.0 + 1e-6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn norms(weights: &[i8], inputs: usize) -> WeightNorms {
+        let rows = || weights.chunks_exact(inputs);
+        let magnitude = |w: &i8| u64::from(w.unsigned_abs());
+        WeightNorms {
+            max_l1: rows().map(|r| r.iter().map(magnitude).sum()).max().unwrap(),
+            max_l2_squared: rows()
+                .map(|r| r.iter().map(|w| magnitude(w).pow(2)).sum())
+                .max()
+                .unwrap(),
+            max_abs: weights.iter().map(magnitude).max().unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_ordinary_record_uses_all_its_bits() {
+        let quantizer = Quantizer {
+            activation_bits: 8,
+            static_scale: 0.0,
+            message_bits: 20,
+            norms: norms(&[1, -1], 2),
+        };
+        let mut out = [0; 2];
+        let scale = quantizer
+            .quantize_record(&[-2.54, 1.27], &mut out)
+            .unwrap();
+        assert_eq!(out, [-127, 64]);
+        assert!((scale - 0.02).abs() < 1e-8);
+    }
+
+    #[test]
+    fn nan_and_infinity_are_refused_by_feature() {
+        let quantizer = Quantizer {
+            activation_bits: 8,
+            static_scale: 0.0,
+            message_bits: 20,
+            norms: norms(&[1, 1], 2),
+        };
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = quantizer
+                .quantize_record(&[0.0, value], &mut [0; 2])
+                .unwrap_err();
+            assert!(error.to_string().contains("feature 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn static_scales_clip() {
+        let quantizer = Quantizer {
+            activation_bits: 4,
+            static_scale: 0.5,
+            message_bits: 20,
+            norms: norms(&[1, 1], 2),
+        };
+        let mut out = [0; 2];
+        let scale = quantizer
+            .quantize_record(&[1e30, -1.0], &mut out)
+            .unwrap();
+        assert_eq!((out, scale), ([7, -2], 0.5));
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_can_leave_the_range_of_its_accumulators(
+            weights in prop::collection::vec(-127i8..=127, 12),
+            record in prop::collection::vec(
+                prop_oneof![
+                    any::<f32>().prop_filter("finite", |v| v.is_finite()),
+                    -1f32..1.0,
+                    Just(f32::MAX),
+                    Just(f32::MIN_POSITIVE / 8.0),
+                ],
+                4,
+            ),
+            activation_bits in 2usize..=16,
+            message_bits in 2usize..=24,
+            static_scale in prop_oneof![Just(0f32), 1e-6f32..1.0],
+            aligned in any::<bool>(),
+        ) {
+            let mut record = record;
+            if aligned {
+                // The worst case: signs aligned with a row of weights, all of the same magnitude.
+                for (value, &weight) in record.iter_mut().zip(&weights) {
+                    *value = 3.0 * f32::from(weight.signum());
+                }
+            }
+            let quantizer = Quantizer {
+                activation_bits,
+                static_scale,
+                message_bits,
+                norms: norms(&weights, 4),
+            };
+            let mut out = [0; 4];
+            let scale = quantizer.quantize_record(&record, &mut out).unwrap();
+            prop_assert!(scale.is_finite() && scale > 0.0);
+            let limit = (1i64 << (message_bits - 1)) - 1;
+            for row in weights.chunks_exact(4) {
+                let sum: i64 = row.iter().zip(&out).map(|(&w, &x)| i64::from(w) * i64::from(x)).sum();
+                prop_assert!(sum.abs() <= limit, "{sum} leaves ±{limit}");
+            }
+            prop_assert!(out.iter().all(|x| x.abs() <= quantizer.max_activation()));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A layer with its keys on both sides, for tests of the whole way.
+
+use fhe_client::{
+    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
+};
+use fhe_core::circuit::PackedCircuit;
+use fhe_core::noise::{log2_failure_probability, output_standard_deviation};
+use fhe_core::parameters::PackedParameters;
+use fhe_server::PreparedCircuit;
+
+/// A small generator of test data; nothing secret comes from it.
+pub struct TestData(u64);
+
+impl TestData {
+    pub fn new(seed: u64) -> Self {
+        TestData(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Uniform on [-max, max].
+    pub fn signed(&mut self, max: i64) -> i64 {
+        ((self.next() >> 11) % (2 * max as u64 + 1)) as i64 - max
+    }
+}
+
+pub struct Layer {
+    pub client: ModuleClient,
+    pub server: PreparedCircuit,
+}
+
+pub fn max_column_norm(weights: &[i8], inputs: usize) -> f64 {
+    weights
+        .chunks_exact(inputs)
+        .map(|row| row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt())
+        .fold(0.0, f64::max)
+}
+
+/// The most message bits that 2^-40 allows for these weights.
+pub fn message_bits(parameters: &PackedParameters, weights: &[i8], inputs: usize) -> usize {
+    let deviation = output_standard_deviation(
+        parameters.lwe_dimension(),
+        parameters.limbs,
+        parameters.output_limbs,
+        max_column_norm(weights, inputs),
+    )
+    .unwrap();
+    (2..=8 * parameters.output_limbs)
+        .rev()
+        .find(|&bits| log2_failure_probability(deviation, bits) <= -40.0)
+        .expect("a message bit")
+}
+
+pub fn layer(
+    parameters: PackedParameters,
+    inputs: usize,
+    outputs: usize,
+    weights: Vec<i8>,
+    activation_bits: usize,
+) -> Layer {
+    let magnitude = |w: &i8| u64::from(w.unsigned_abs());
+    let norms = WeightNorms {
+        max_l1: weights
+            .chunks_exact(inputs)
+            .map(|r| r.iter().map(magnitude).sum())
+            .max()
+            .unwrap(),
+        max_l2_squared: weights
+            .chunks_exact(inputs)
+            .map(|r| r.iter().map(|w| magnitude(w).pow(2)).sum())
+            .max()
+            .unwrap(),
+        max_abs: weights.iter().map(magnitude).max().unwrap(),
+    };
+    let circuit = PackedCircuit {
+        parameters,
+        module_key: "test".into(),
+        inputs,
+        outputs,
+        weights,
+    }
+    .validate()
+    .unwrap()
+    .encode();
+    let key = ClientKey::generate(
+        [1; 32],
+        &[SecretKeyShape {
+            glwe_dimension: parameters.glwe_dimension,
+            polynomial_size: parameters.polynomial_size,
+            limbs: parameters.limbs,
+            bodies: parameters.bodies,
+        }],
+    )
+    .unwrap();
+    let server = PreparedCircuit::open(&circuit).unwrap();
+    let spec = ModuleSpec {
+        circuit: *server.digest(),
+        parameters,
+        inputs,
+        outputs,
+        quantizer: Quantizer {
+            activation_bits,
+            static_scale: 0.0,
+            message_bits: parameters.message_bits,
+            norms,
+        },
+        dequantizer: Dequantizer {
+            weight_scales: vec![1.0; outputs],
+            bias: vec![],
+        },
+    };
+    Layer {
+        client: ModuleClient::new(spec, Some(&key)).unwrap(),
+        server,
+    }
+}

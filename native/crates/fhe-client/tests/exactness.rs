@@ -1,0 +1,144 @@
+//! The contract: what decrypts equals the quantised layer in clear, bit for bit.
+
+mod common;
+
+use common::{TestData, layer, message_bits};
+use fhe_core::parameters::PackedParameters;
+use proptest::prelude::*;
+
+/// (k, N, limbs): every modulus and every polynomial size, n at 132-bit security with room for messages.
+const SHAPES: [(usize, usize, usize); 10] = [
+    (15, 64, 3),
+    (8, 128, 3),
+    (5, 256, 4),
+    (10, 128, 4),
+    (3, 512, 5),
+    (25, 64, 5),
+    (7, 256, 5),
+    (1, 2048, 6),
+    (2, 1024, 6),
+    (9, 256, 7),
+];
+
+fn parameters(shape: usize, output_limbs: usize, bodies: usize) -> PackedParameters {
+    let (glwe_dimension, polynomial_size, limbs) = SHAPES[shape];
+    PackedParameters {
+        glwe_dimension,
+        polynomial_size,
+        limbs,
+        output_limbs: output_limbs.min(limbs),
+        message_bits: 2,
+        bodies,
+    }
+}
+
+struct Case {
+    shape: usize,
+    output_limbs: usize,
+    inputs: usize,
+    outputs: usize,
+    records: usize,
+    weight_bits: u32,
+    activation_bits: usize,
+    adversarial: bool,
+    seed: u64,
+}
+
+/// Encrypts, evaluates, decrypts, and compares with the layer in clear; more records than a block
+/// holds go as several blocks.
+fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
+    let mut data = TestData::new(case.seed);
+    let max_weight = (1i64 << (case.weight_bits - 1)) - 1;
+    let weights: Vec<i8> = (0..case.inputs * case.outputs)
+        .map(|_| {
+            if case.adversarial {
+                (max_weight * (2 * (data.next() as i64 >> 40 & 1) - 1)) as i8
+            } else {
+                data.signed(max_weight) as i8
+            }
+        })
+        .collect();
+    let mut parameters = parameters(case.shape, case.output_limbs, 2);
+    parameters.message_bits = message_bits(&parameters, &weights, case.inputs);
+    let layer = layer(
+        parameters,
+        case.inputs,
+        case.outputs,
+        weights.clone(),
+        case.activation_bits,
+    );
+    let records: Vec<f32> = (0..case.records * case.inputs)
+        .map(|index| {
+            if case.adversarial {
+                // Signs aligned with one row of the weights: the largest sums there can be.
+                let row = index / case.inputs % case.outputs;
+                1e6 * f32::from(weights[row * case.inputs + index % case.inputs].signum())
+            } else {
+                data.signed(1 << 20) as f32 / 1024.0
+            }
+        })
+        .collect();
+    let (integers, _) = layer.client.quantize(&records).unwrap();
+    let expected = layer.server.accumulate(&integers);
+    let block_records = parameters.max_records();
+    for (number, (integers, expected)) in integers
+        .chunks(block_records * case.inputs)
+        .zip(expected.chunks(block_records * case.outputs))
+        .enumerate()
+    {
+        let block = layer.client.encrypt(integers, number as u64).unwrap();
+        let result = layer.server.evaluate(&block).unwrap();
+        let decrypted = layer.client.decrypt(&result).unwrap();
+        let wrong = decrypted.iter().zip(expected).filter(|(a, b)| a != b).count();
+        prop_assert_eq!(wrong, 0, "of {} accumulators are wrong", expected.len());
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn decryption_equals_the_clear_layer_over_random_shapes(
+        shape in 0..SHAPES.len(),
+        output_limbs in 3usize..=7,
+        inputs in prop_oneof![1usize..80, 80usize..600],
+        outputs in 1usize..40,
+        records in prop_oneof![1usize..70, 70usize..1200],
+        weight_bits in 2u32..=8,
+        activation_bits in 4usize..=16,
+        adversarial in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        assert_exact(&Case {
+            shape, output_limbs, inputs, outputs, records, weight_bits, activation_bits, adversarial, seed,
+        })?;
+    }
+}
+
+#[test]
+fn the_corners_of_the_shapes_are_exact() {
+    for (inputs, outputs, records, shape, weight_bits, activation_bits) in [
+        (1, 1, 1, 2, 2, 4),
+        (4096, 1, 1, 4, 8, 16),
+        (4096, 512, 3, 6, 8, 8),
+        (1, 512, 513, 3, 8, 16),
+        (4096, 7, 65, 9, 8, 16),
+        (3, 2, 4097, 7, 5, 11),
+    ] {
+        for adversarial in [false, true] {
+            assert_exact(&Case {
+                shape,
+                output_limbs: 4,
+                inputs,
+                outputs,
+                records,
+                weight_bits,
+                activation_bits,
+                adversarial,
+                seed: 7,
+            })
+            .unwrap();
+        }
+    }
+}

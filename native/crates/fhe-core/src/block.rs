@@ -1,0 +1,305 @@
+//! The wire format of encrypted blocks.
+//!
+//! A 128-byte header, then the payload in panels ([`crate::panel`]):
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | magic `FHEB` |
+//! | 4 | 2 | format version |
+//! | 6 | 1 | kind: 1 activations (on the way up), 2 results (on the way down) |
+//! | 7 | 1 | zero |
+//! | 8 | 32 | SHA-256 of the circuit |
+//! | 40 | 16 | key id |
+//! | 56 | 16 | mask seed; zero in results |
+//! | 72 | 4 | GLWE dimension k |
+//! | 76 | 4 | polynomial size N |
+//! | 80 | 4 | bytes of an entry |
+//! | 84 | 4 | records T |
+//! | 88 | 4 | features |
+//! | 92 | 4 | zero |
+//! | 96 | 8 | block number, given by the client and returned |
+//! | 104 | 8 | payload bytes |
+//! | 112 | 4 | zero |
+//! | 116 | 4 | CRC-32C of the payload |
+//! | 120 | 4 | zero |
+//! | 124 | 4 | CRC-32C of the header's first 124 bytes |
+//!
+//! Activations carry T body rows (the mask is its seed); results carry k·N mask rows, then T body rows.
+
+use crate::mask::MaskSeed;
+use crate::panel::PanelLayout;
+use crate::parameters::PackedParameters;
+use crate::wire::Reader;
+use crate::{Error, Result};
+
+/// Bytes of a block's header.
+pub const HEADER_BYTES: usize = 128;
+
+const MAGIC: &[u8; 4] = b"FHEB";
+const VERSION: u16 = 1;
+
+/// SHA-256 of a circuit file.
+pub type CircuitDigest = [u8; 32];
+
+/// Random name of a client key.
+pub type KeyId = [u8; 16];
+
+/// Which way a block travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// Encrypted activations, client to server: seed and body rows.
+    Activations,
+    /// Encrypted accumulators, server to client: mask rows and body rows.
+    Results,
+}
+
+impl BlockKind {
+    fn code(self) -> u8 {
+        match self {
+            BlockKind::Activations => 1,
+            BlockKind::Results => 2,
+        }
+    }
+}
+
+/// Everything a block says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// Which way it travels.
+    pub kind: BlockKind,
+    /// The circuit it is for, or that made it.
+    pub circuit: CircuitDigest,
+    /// The key it is encrypted under.
+    pub key_id: KeyId,
+    /// Seed of the mask; zero in results.
+    pub mask_seed: MaskSeed,
+    /// k.
+    pub glwe_dimension: usize,
+    /// N.
+    pub polynomial_size: usize,
+    /// Bytes of an entry.
+    pub limbs: usize,
+    /// T, the records it holds.
+    pub records: usize,
+    /// Columns: d_in of activations, d_out of results.
+    pub features: usize,
+    /// The client's number for the block.
+    pub block_number: u64,
+}
+
+impl BlockHeader {
+    /// The header of an empty-handed block of this kind for a circuit.
+    pub fn of(
+        kind: BlockKind,
+        parameters: &PackedParameters,
+        circuit: CircuitDigest,
+        key_id: KeyId,
+        features: usize,
+        records: usize,
+        block_number: u64,
+    ) -> Self {
+        BlockHeader {
+            kind,
+            circuit,
+            key_id,
+            mask_seed: [0; 16],
+            glwe_dimension: parameters.glwe_dimension,
+            polynomial_size: parameters.polynomial_size,
+            limbs: match kind {
+                BlockKind::Activations => parameters.limbs,
+                BlockKind::Results => parameters.output_limbs,
+            },
+            records,
+            features,
+            block_number,
+        }
+    }
+
+    /// Layout of the payload.
+    pub fn layout(&self) -> PanelLayout {
+        let mask_rows = match self.kind {
+            BlockKind::Activations => 0,
+            BlockKind::Results => self.glwe_dimension * self.polynomial_size,
+        };
+        PanelLayout {
+            rows: mask_rows + self.records,
+            features: self.features,
+            limbs: self.limbs,
+        }
+    }
+
+    /// Reads and checks a block: format, both checksums and every length.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming what is wrong. Nothing in the block is trusted before.
+    pub fn parse(bytes: &[u8]) -> Result<(BlockHeader, &[u8])> {
+        let mut reader = Reader::new("encrypted block", bytes);
+        reader.expect_format(MAGIC, VERSION)?;
+        let head = bytes.get(..HEADER_BYTES).ok_or_else(|| {
+            Error::invalid(format!(
+                "encrypted block is truncated: {} bytes, its header has {HEADER_BYTES}",
+                bytes.len()
+            ))
+        })?;
+        let kind = reader.array::<1>()?[0];
+        let mut zeros_hold = reader.array::<1>()? == [0];
+        let circuit = reader.array()?;
+        let key_id = reader.array()?;
+        let mask_seed = reader.array()?;
+        let glwe_dimension = reader.count()?;
+        let polynomial_size = reader.count()?;
+        let limbs = reader.count()?;
+        let records = reader.count()?;
+        let features = reader.count()?;
+        zeros_hold &= reader.u32()? == 0;
+        let block_number = reader.u64()?;
+        let payload_bytes = reader.u64()?;
+        zeros_hold &= reader.u32()? == 0;
+        let payload_checksum = reader.u32()?;
+        zeros_hold &= reader.u32()? == 0;
+        let header_checksum = reader.u32()?;
+        if crc32c::crc32c(&head[..HEADER_BYTES - 4]) != header_checksum {
+            return Err(Error::invalid(
+                "encrypted block is damaged: its header does not match its checksum",
+            ));
+        }
+        let kind = match kind {
+            1 => BlockKind::Activations,
+            2 => BlockKind::Results,
+            other => {
+                return Err(Error::invalid(format!(
+                    "encrypted block has the unknown kind {other}"
+                )));
+            }
+        };
+        if !zeros_hold {
+            return Err(Error::invalid(
+                "encrypted block has reserved fields that are not zero",
+            ));
+        }
+        let header = BlockHeader {
+            kind,
+            circuit,
+            key_id,
+            mask_seed,
+            glwe_dimension,
+            polynomial_size,
+            limbs,
+            records,
+            features,
+            block_number,
+        };
+        let payload = &bytes[HEADER_BYTES..];
+        // The fields are 32 bits wide and there are three, so this cannot overflow u128.
+        let mask_rows = match kind {
+            BlockKind::Activations => 0,
+            BlockKind::Results => glwe_dimension as u128 * polynomial_size as u128,
+        };
+        let expected = (mask_rows + records as u128)
+            .checked_mul(features as u128)
+            .and_then(|entries| entries.checked_mul(limbs as u128));
+        if expected != Some(payload.len() as u128) || payload_bytes != payload.len() as u64 {
+            return Err(Error::invalid(format!(
+                "encrypted block is truncated or too long: {} payload bytes, its header says {payload_bytes}",
+                payload.len()
+            )));
+        }
+        if crc32c::crc32c(payload) != payload_checksum {
+            return Err(Error::invalid(
+                "encrypted block is damaged: its payload does not match its checksum",
+            ));
+        }
+        Ok((header, payload))
+    }
+
+    /// Writes the header before a finished payload: `block` is 128 bytes of any content, then the
+    /// payload.
+    ///
+    /// # Panics
+    /// If `block` is not as long as the header says.
+    pub fn seal(&self, block: &mut [u8]) {
+        let (head, payload) = block.split_at_mut(HEADER_BYTES);
+        assert_eq!(payload.len(), self.layout().bytes(), "payload bytes");
+        head.fill(0);
+        head[0..4].copy_from_slice(MAGIC);
+        head[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        head[6] = self.kind.code();
+        head[8..40].copy_from_slice(&self.circuit);
+        head[40..56].copy_from_slice(&self.key_id);
+        head[56..72].copy_from_slice(&self.mask_seed);
+        let counts = [
+            self.glwe_dimension,
+            self.polynomial_size,
+            self.limbs,
+            self.records,
+            self.features,
+        ];
+        for (slot, count) in head[72..92].chunks_exact_mut(4).zip(counts) {
+            slot.copy_from_slice(&(count as u32).to_le_bytes());
+        }
+        head[96..104].copy_from_slice(&self.block_number.to_le_bytes());
+        head[104..112].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+        head[116..120].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+        let checksum = crc32c::crc32c(&head[..HEADER_BYTES - 4]);
+        head[124..128].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    /// Checks that the block is of this kind and belongs to this circuit.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming the first field that differs.
+    pub fn expect(
+        &self,
+        kind: BlockKind,
+        circuit: &CircuitDigest,
+        parameters: &PackedParameters,
+        features: usize,
+    ) -> Result<()> {
+        if self.kind != kind {
+            return Err(Error::invalid(format!(
+                "encrypted block {} holds {:?}, expected {kind:?}",
+                self.block_number, self.kind
+            )));
+        }
+        if &self.circuit != circuit {
+            return Err(Error::invalid(format!(
+                "encrypted block {} is for circuit {}, not for circuit {}",
+                self.block_number,
+                short_hex(&self.circuit),
+                short_hex(circuit)
+            )));
+        }
+        let expected = BlockHeader::of(kind, parameters, *circuit, self.key_id, features, 0, 0);
+        for (name, found, wanted) in [
+            ("GLWE dimension", self.glwe_dimension, expected.glwe_dimension),
+            (
+                "polynomial size",
+                self.polynomial_size,
+                expected.polynomial_size,
+            ),
+            ("limbs", self.limbs, expected.limbs),
+            ("features", self.features, expected.features),
+        ] {
+            if found != wanted {
+                return Err(Error::invalid(format!(
+                    "encrypted block {} has {name} {found}, its circuit has {wanted}",
+                    self.block_number
+                )));
+            }
+        }
+        if self.records == 0 || self.records > parameters.max_records() {
+            return Err(Error::invalid(format!(
+                "encrypted block {} has {} records, its circuit takes 1 to {}",
+                self.block_number,
+                self.records,
+                parameters.max_records()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The first 8 bytes in hexadecimal, enough to tell digests and key ids apart in messages.
+pub fn short_hex(bytes: &[u8]) -> String {
+    bytes.iter().take(8).map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,15 @@
+//! What the client and the server of packed (common-mask) GLWE circuits share.
+//!
+//! One GLWE ciphertext holds one FEATURE of N records a body; K bodies share k mask polynomials, so a
+//! linear layer is the integer matrix product `Y = X · W mod q` over mask rows and body rows.
+
+pub mod block;
+pub mod circuit;
+pub mod error;
+pub mod mask;
+pub mod noise;
+pub mod panel;
+pub mod parameters;
+mod wire;
+
+pub use error::{Error, Result};

@@ -1,0 +1,78 @@
+//! Reading fixed little-endian fields from bytes nobody has checked yet.
+
+use crate::{Error, Result};
+
+/// A cursor over untrusted bytes; `what` names them in errors.
+pub struct Reader<'a> {
+    what: &'static str,
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(what: &'static str, bytes: &'a [u8]) -> Self {
+        Reader {
+            what,
+            bytes,
+            position: 0,
+        }
+    }
+
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+        let end = self.position.checked_add(length);
+        match end.and_then(|end| self.bytes.get(self.position..end)) {
+            Some(slice) => {
+                self.position += length;
+                Ok(slice)
+            }
+            None => Err(Error::invalid(format!(
+                "{} is truncated: {} bytes, at least {} expected",
+                self.what,
+                self.bytes.len(),
+                self.position.saturating_add(length)
+            ))),
+        }
+    }
+
+    pub fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH]> {
+        let mut array = [0; LENGTH];
+        array.copy_from_slice(self.take(LENGTH)?);
+        Ok(array)
+    }
+
+    pub fn u16(&mut self) -> Result<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A u32 that counts something.
+    pub fn count(&mut self) -> Result<usize> {
+        Ok(self.u32()? as usize)
+    }
+
+    /// Checks magic and version.
+    pub fn expect_format(&mut self, magic: &[u8; 4], version: u16) -> Result<()> {
+        if self.take(4)? != magic {
+            return Err(Error::invalid(format!(
+                "not a {}: its first bytes are not {:?}",
+                self.what,
+                String::from_utf8_lossy(magic)
+            )));
+        }
+        let found = self.u16()?;
+        if found != version {
+            return Err(Error::invalid(format!(
+                "{} has format version {found}, this library reads version {version}",
+                self.what
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Java arrays and direct buffers.
+
+use fhe_core::parameters::PackedParameters;
+use fhe_core::{Error, Result};
+use jni::JNIEnv;
+use jni::objects::{
+    JByteArray, JByteBuffer, JFloatArray, JIntArray, JLongArray, JPrimitiveArray, JString,
+    TypeArray,
+};
+use jni::sys::{jbyteArray, jint};
+
+/// A JNI failure; the JVM's own exception is usually pending then.
+pub fn jni_error(error: jni::errors::Error) -> Error {
+    Error::Internal(format!("JNI: {error}"))
+}
+
+fn length<'a, T: TypeArray>(env: &JNIEnv, array: &JPrimitiveArray<'a, T>) -> Result<usize> {
+    if array.is_null() {
+        return Err(Error::Internal("an array argument is null".into()));
+    }
+    Ok(env.get_array_length(array).map_err(jni_error)? as usize)
+}
+
+/// A copy of a `byte[]`.
+pub fn bytes(env: &JNIEnv, array: &JByteArray) -> Result<Vec<u8>> {
+    length(env, array)?;
+    env.convert_byte_array(array).map_err(jni_error)
+}
+
+/// A copy of a `byte[]` of a given length.
+pub fn fixed_bytes<const LENGTH: usize>(env: &JNIEnv, array: &JByteArray) -> Result<[u8; LENGTH]> {
+    let bytes = bytes(env, array)?;
+    let found = bytes.len();
+    bytes
+        .try_into()
+        .map_err(|_| Error::invalid(format!("{found} bytes where {LENGTH} are needed")))
+}
+
+/// A copy of an `int[]`.
+pub fn ints(env: &JNIEnv, array: &JIntArray) -> Result<Vec<i32>> {
+    let mut copy = vec![0; length(env, array)?];
+    env.get_int_array_region(array, 0, &mut copy)
+        .map_err(jni_error)?;
+    Ok(copy)
+}
+
+/// A copy of a `long[]`.
+pub fn longs(env: &JNIEnv, array: &JLongArray) -> Result<Vec<i64>> {
+    let mut copy = vec![0; length(env, array)?];
+    env.get_long_array_region(array, 0, &mut copy)
+        .map_err(jni_error)?;
+    Ok(copy)
+}
+
+/// A copy of a `float[]`.
+pub fn floats(env: &JNIEnv, array: &JFloatArray) -> Result<Vec<f32>> {
+    let mut copy = vec![0.0; length(env, array)?];
+    env.get_float_array_region(array, 0, &mut copy)
+        .map_err(jni_error)?;
+    Ok(copy)
+}
+
+/// Writes `values` to a `float[]` of the same length.
+pub fn write_floats(env: &JNIEnv, array: &JFloatArray, values: &[f32]) -> Result<()> {
+    let found = length(env, array)?;
+    if found != values.len() {
+        return Err(Error::Internal(format!(
+            "{} floats do not fit an array of {found}",
+            values.len()
+        )));
+    }
+    env.set_float_array_region(array, 0, values)
+        .map_err(jni_error)
+}
+
+/// A Java string.
+pub fn string(env: &mut JNIEnv, string: &JString) -> Result<String> {
+    Ok(env.get_string(string).map_err(jni_error)?.into())
+}
+
+/// A new `byte[]`.
+pub fn new_bytes(env: &JNIEnv, bytes: &[u8]) -> Result<jbyteArray> {
+    if jint::try_from(bytes.len()).is_err() {
+        return Err(Error::invalid(format!(
+            "{} bytes do not fit a Java array: use smaller blocks",
+            bytes.len()
+        )));
+    }
+    Ok(env.byte_array_from_slice(bytes).map_err(jni_error)?.into_raw())
+}
+
+/// The address of `count` floats in a direct buffer.
+fn float_address(env: &JNIEnv, buffer: &JByteBuffer, count: usize) -> Result<*mut f32> {
+    let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;
+    let capacity = env.get_direct_buffer_capacity(buffer).map_err(jni_error)?;
+    if count.checked_mul(4).is_none_or(|bytes| bytes > capacity) {
+        return Err(Error::Internal(format!(
+            "a buffer of {capacity} bytes does not hold {count} floats"
+        )));
+    }
+    if !address.cast::<f32>().is_aligned() {
+        return Err(Error::Internal("a float buffer is not aligned".into()));
+    }
+    Ok(address.cast())
+}
+
+/// `count` floats of a direct buffer in native byte order.
+pub fn float_buffer<'a>(
+    env: &JNIEnv<'a>,
+    buffer: &'a JByteBuffer,
+    count: usize,
+) -> Result<&'a [f32]> {
+    let address = float_address(env, buffer, count)?;
+    // SAFETY: the buffer is direct, aligned and large enough; its Java object outlives the native call
+    // whose local reference `buffer` is, and the Java side does not write to it during the call.
+    Ok(unsafe { std::slice::from_raw_parts(address, count) })
+}
+
+/// `count` floats of a direct buffer in native byte order, to be written.
+pub fn float_buffer_mut<'a>(
+    env: &JNIEnv<'a>,
+    buffer: &'a JByteBuffer,
+    count: usize,
+) -> Result<&'a mut [f32]> {
+    let address = float_address(env, buffer, count)?;
+    // SAFETY: as in `float_buffer`; the Java wrapper hands each output buffer to one call at a time.
+    Ok(unsafe { std::slice::from_raw_parts_mut(address, count) })
+}
+
+/// A count that Java gives as an `int`.
+pub fn count(value: jint, what: &str) -> Result<usize> {
+    usize::try_from(value).map_err(|_| Error::invalid(format!("{what} is {value}")))
+}
+
+/// Packed parameters from k, N, limbs, output limbs, message bits, bodies.
+pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
+    let &[k, n, limbs, output_limbs, message_bits, bodies] = fields else {
+        return Err(Error::Internal(format!(
+            "{} packed parameters, 6 expected",
+            fields.len()
+        )));
+    };
+    PackedParameters {
+        glwe_dimension: count(k, "GLWE dimension")?,
+        polynomial_size: count(n, "polynomial size")?,
+        limbs: count(limbs, "limbs")?,
+        output_limbs: count(output_limbs, "output limbs")?,
+        message_bits: count(message_bits, "message bits")?,
+        bodies: count(bodies, "bodies")?,
+    }
+    .validate()
+}

@@ -1,0 +1,88 @@
+//! Batches of blocks through the Arrow C Data Interface.
+
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
+use arrow_array::{Array, LargeBinaryArray};
+use arrow_buffer::{Buffer, MutableBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+use fhe_core::{Error, Result};
+use fhe_server::PreparedCircuit;
+
+/// Takes over the array that Java exported at these addresses.
+///
+/// # Safety
+/// Both must point to C Data Interface structures that the caller owns and that describe valid memory.
+pub unsafe fn import(array: *mut FFI_ArrowArray, schema: *mut FFI_ArrowSchema) -> Result<LargeBinaryArray> {
+    // SAFETY: the caller's promise; both structures are moved out and released when dropped.
+    let (array, schema) = unsafe {
+        (
+            FFI_ArrowArray::from_raw(array),
+            FFI_ArrowSchema::from_raw(schema),
+        )
+    };
+    // SAFETY: Java's exporter filled both for the same vector.
+    let data = unsafe { from_ffi(array, &schema) }
+        .map_err(|error| Error::Internal(format!("Arrow import: {error}")))?;
+    if data.data_type() != &DataType::LargeBinary {
+        return Err(Error::Internal(format!(
+            "a batch of blocks is {}, must be LargeBinary",
+            data.data_type()
+        )));
+    }
+    data.validate_full()
+        .map_err(|error| Error::Internal(format!("Arrow import: {error}")))?;
+    Ok(LargeBinaryArray::from(data))
+}
+
+/// Gives `results` to Java at these addresses.
+///
+/// # Safety
+/// Both must point to writable, empty C Data Interface structures.
+pub unsafe fn export(
+    results: LargeBinaryArray,
+    array: *mut FFI_ArrowArray,
+    schema: *mut FFI_ArrowSchema,
+) -> Result<()> {
+    let (ffi_array, ffi_schema) = to_ffi(&results.to_data())
+        .map_err(|error| Error::Internal(format!("Arrow export: {error}")))?;
+    // SAFETY: the caller's promise; Java owns the structures from here on and releases them.
+    unsafe {
+        array.write(ffi_array);
+        schema.write(ffi_schema);
+    }
+    Ok(())
+}
+
+/// Evaluates every block of a batch; results lie one after the other in one buffer.
+///
+/// # Errors
+/// The first block's error, with its row in the batch.
+pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<LargeBinaryArray> {
+    let mut accepted = Vec::with_capacity(blocks.len());
+    let mut offsets = Vec::with_capacity(blocks.len() + 1);
+    let mut bytes = 0usize;
+    offsets.push(0i64);
+    for row in 0..blocks.len() {
+        if blocks.is_null(row) {
+            return Err(Error::invalid(format!("row {row} of the batch holds no block")));
+        }
+        let block = circuit
+            .accept(blocks.value(row))
+            .map_err(|error| Error::invalid(format!("row {row} of the batch: {error}")))?;
+        bytes += block.result_bytes();
+        offsets.push(bytes as i64);
+        accepted.push(block);
+    }
+    let mut values = MutableBuffer::from_len_zeroed(bytes);
+    let mut rest = values.as_slice_mut();
+    for block in &accepted {
+        let (output, after) = rest.split_at_mut(block.result_bytes());
+        circuit.evaluate_into(block, output);
+        rest = after;
+    }
+    Ok(LargeBinaryArray::new(
+        OffsetBuffer::new(ScalarBuffer::from(offsets)),
+        Buffer::from(values),
+        None,
+    ))
+}
+

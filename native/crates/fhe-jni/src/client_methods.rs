@@ -1,0 +1,306 @@
+//! Native methods of the data owner's side.
+
+use fhe_client::{
+    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
+};
+use fhe_core::{Error, Result};
+use jni::JNIEnv;
+use jni::objects::{JByteArray, JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray};
+use jni::sys::{jbyteArray, jfloat, jint, jintArray, jlong, jlongArray};
+
+use crate::arrays::{self, jni_error};
+use crate::call::call;
+use crate::handles::{KEYS, MODULES};
+use crate::library_methods::{Pointer, pointer};
+use crate::server_methods::new_longs;
+
+/// `shapes` is k, N, limbs, K for each set.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    client_id: JByteArray<'local>,
+    shapes: JIntArray<'local>,
+) -> jlong {
+    call(env, |env| {
+        let client_id = arrays::fixed_bytes(env, &client_id)?;
+        let shapes = arrays::ints(env, &shapes)?
+            .chunks(4)
+            .map(|fields| match *fields {
+                [k, n, limbs, bodies] => Ok(SecretKeyShape {
+                    glwe_dimension: arrays::count(k, "GLWE dimension")?,
+                    polynomial_size: arrays::count(n, "polynomial size")?,
+                    limbs: arrays::count(limbs, "limbs")?,
+                    bodies: arrays::count(bodies, "bodies")?,
+                }),
+                _ => Err(Error::Internal("a secret key shape has 4 fields".into())),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(KEYS.insert(ClientKey::generate(client_id, &shapes)?))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_openKey<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    file: JByteArray<'local>,
+) -> jlong {
+    call(env, |env| {
+        let bytes = zeroize::Zeroizing::new(arrays::bytes(env, &file)?);
+        Ok(KEYS.insert(ClientKey::decode(&bytes)?))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_closeKey(
+    env: JNIEnv,
+    _class: JClass,
+    key: jlong,
+) {
+    call(env, |_| {
+        KEYS.remove(key);
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeKey(
+    env: JNIEnv,
+    _class: JClass,
+    key: jlong,
+) -> jbyteArray {
+    call(env, |env| {
+        pointer(arrays::new_bytes(env, &KEYS.get(key)?.encode()))
+    })
+    .0
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_keyId(
+    env: JNIEnv,
+    _class: JClass,
+    key: jlong,
+) -> jbyteArray {
+    call(env, |env| {
+        pointer(arrays::new_bytes(env, KEYS.get(key)?.id()))
+    })
+    .0
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_keyClientId(
+    env: JNIEnv,
+    _class: JClass,
+    key: jlong,
+) -> jbyteArray {
+    call(env, |env| {
+        pointer(arrays::new_bytes(env, KEYS.get(key)?.client_id()))
+    })
+    .0
+}
+
+/// Opens a module with a key, or (key 0) without one, for quantisation only.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_openModule<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    key: jlong,
+    circuit: JByteArray<'local>,
+    parameters: JIntArray<'local>,
+    inputs: jint,
+    outputs: jint,
+    norms: JLongArray<'local>,
+    activation_bits: jint,
+    static_scale: jfloat,
+    weight_scales: JFloatArray<'local>,
+    bias: JFloatArray<'local>,
+) -> jlong {
+    call(env, |env| {
+        let parameters = arrays::parameters(&arrays::ints(env, &parameters)?)?;
+        let norms = match arrays::longs(env, &norms)?[..] {
+            [l1, l2_squared, abs] if l1 >= 0 && l2_squared >= 0 && abs >= 0 => WeightNorms {
+                max_l1: l1 as u64,
+                max_l2_squared: l2_squared as u64,
+                max_abs: abs as u64,
+            },
+            ref other => {
+                return Err(Error::invalid(format!(
+                    "weight norms are {other:?}, must be three counts"
+                )));
+            }
+        };
+        let spec = ModuleSpec {
+            circuit: arrays::fixed_bytes(env, &circuit)?,
+            parameters,
+            inputs: arrays::count(inputs, "inputs")?,
+            outputs: arrays::count(outputs, "outputs")?,
+            quantizer: Quantizer {
+                activation_bits: arrays::count(activation_bits, "activation bits")?,
+                static_scale,
+                message_bits: parameters.message_bits,
+                norms,
+            },
+            dequantizer: Dequantizer {
+                weight_scales: arrays::floats(env, &weight_scales)?,
+                bias: arrays::floats(env, &bias)?,
+            },
+        };
+        let key = if key == 0 {
+            None
+        } else {
+            Some(KEYS.get(key)?)
+        };
+        Ok(MODULES.insert(ModuleClient::new(spec, key.as_deref())?))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_closeModule(
+    env: JNIEnv,
+    _class: JClass,
+    module: jlong,
+) {
+    call(env, |_| {
+        MODULES.remove(module);
+        Ok(())
+    });
+}
+
+/// Integer activations `[T][d_in]` of float records `[T][d_in]`; writes the scales `[T]`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_quantize<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    records: JByteBuffer<'local>,
+    count: jint,
+    scales: JFloatArray<'local>,
+) -> jintArray {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let (integers, record_scales) = quantize(env, &module, &records, count)?;
+        arrays::write_floats(env, &scales, &record_scales)?;
+        let length = i32::try_from(integers.len())
+            .map_err(|_| Error::invalid("too many activations for a Java array"))?;
+        let array = env.new_int_array(length).map_err(jni_error)?;
+        env.set_int_array_region(&array, 0, &integers)
+            .map_err(jni_error)?;
+        Ok(Pointer(array.into_raw()))
+    })
+    .0
+}
+
+/// Quantises and encrypts float records `[T][d_in]`; writes the scales `[T]`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    records: JByteBuffer<'local>,
+    count: jint,
+    scales: JFloatArray<'local>,
+    block_number: jlong,
+) -> jbyteArray {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let (integers, record_scales) = quantize(env, &module, &records, count)?;
+        let block = module.encrypt(&integers, block_number as u64)?;
+        arrays::write_floats(env, &scales, &record_scales)?;
+        pointer(arrays::new_bytes(env, &block))
+    })
+    .0
+}
+
+/// Decrypts and dequantises a block of results to floats `[T][d_out]`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    block: JByteArray<'local>,
+    block_number: jlong,
+    scales: JFloatArray<'local>,
+    outputs: JByteBuffer<'local>,
+) {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let block = arrays::bytes(env, &block)?;
+        let (header, _) = fhe_core::block::BlockHeader::parse(&block)?;
+        if header.block_number != block_number as u64 {
+            return Err(Error::invalid(format!(
+                "encrypted block {} came back where block {block_number} was expected",
+                header.block_number
+            )));
+        }
+        let accumulators = module.decrypt(&block)?;
+        dequantize(env, &module, &accumulators, &scales, &outputs)
+    });
+}
+
+/// Accumulators `[T][d_out]` of a block of results.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptAccumulators<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    block: JByteArray<'local>,
+) -> jlongArray {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let block = arrays::bytes(env, &block)?;
+        new_longs(env, &module.decrypt(&block)?)
+    })
+    .0
+}
+
+/// Floats `[T][d_out]` of accumulators `[T][d_out]`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantize<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    accumulators: JLongArray<'local>,
+    scales: JFloatArray<'local>,
+    outputs: JByteBuffer<'local>,
+) {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let accumulators = arrays::longs(env, &accumulators)?;
+        dequantize(env, &module, &accumulators, &scales, &outputs)
+    });
+}
+
+fn quantize(
+    env: &JNIEnv,
+    module: &ModuleClient,
+    records: &JByteBuffer,
+    count: jint,
+) -> Result<(Vec<i32>, Vec<f32>)> {
+    let values = arrays::count(count, "number of records")? * module.spec().inputs;
+    module.quantize(arrays::float_buffer(env, records, values)?)
+}
+
+fn dequantize(
+    env: &JNIEnv,
+    module: &ModuleClient,
+    accumulators: &[i64],
+    scales: &JFloatArray,
+    outputs: &JByteBuffer,
+) -> Result<()> {
+    let scales = arrays::floats(env, scales)?;
+    if accumulators.len() != scales.len() * module.spec().outputs {
+        return Err(Error::invalid(format!(
+            "{} accumulators came back for {} records of {} outputs",
+            accumulators.len(),
+            scales.len(),
+            module.spec().outputs
+        )));
+    }
+    let out = arrays::float_buffer_mut(env, outputs, accumulators.len())?;
+    module
+        .spec()
+        .dequantizer
+        .dequantize(accumulators, &scales, out);
+    Ok(())
+}

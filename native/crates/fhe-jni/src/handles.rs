@@ -1,0 +1,69 @@
+//! Handles that Java holds to native objects.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
+
+use fhe_client::{ClientKey, ModuleClient};
+use fhe_core::{Error, Result};
+use fhe_server::PreparedCircuit;
+use jni::sys::jlong;
+
+/// Objects by handle; a handle is never given twice, across all tables.
+pub struct HandleTable<T> {
+    what: &'static str,
+    objects: OnceLock<RwLock<HashMap<jlong, Arc<T>>>>,
+}
+
+static NEXT_HANDLE: AtomicI64 = AtomicI64::new(1);
+
+/// Prepared circuits.
+pub static CIRCUITS: HandleTable<PreparedCircuit> = HandleTable::new("circuit");
+/// Client keys.
+pub static KEYS: HandleTable<ClientKey> = HandleTable::new("client key");
+/// Remote modules as their client sees them.
+pub static MODULES: HandleTable<ModuleClient> = HandleTable::new("module");
+
+impl<T> HandleTable<T> {
+    const fn new(what: &'static str) -> Self {
+        HandleTable {
+            what,
+            objects: OnceLock::new(),
+        }
+    }
+
+    fn objects(&self) -> &RwLock<HashMap<jlong, Arc<T>>> {
+        self.objects.get_or_init(Default::default)
+    }
+
+    /// Takes an object in; returns its handle.
+    pub fn insert(&self, object: T) -> jlong {
+        let handle = NEXT_HANDLE.fetch_add(1, Ordering::Relaxed);
+        let mut objects = self.objects().write().unwrap_or_else(|e| e.into_inner());
+        objects.insert(handle, Arc::new(object));
+        handle
+    }
+
+    /// The object of a handle; it lives on until the caller drops it, even if the handle is closed.
+    pub fn get(&self, handle: jlong) -> Result<Arc<T>> {
+        let objects = self.objects().read().unwrap_or_else(|e| e.into_inner());
+        objects
+            .get(&handle)
+            .cloned()
+            .ok_or_else(|| Error::Internal(format!("this {} is closed", self.what)))
+    }
+
+    /// Forgets a handle; closing one twice does nothing.
+    pub fn remove(&self, handle: jlong) {
+        let mut objects = self.objects().write().unwrap_or_else(|e| e.into_inner());
+        let removed = objects.remove(&handle);
+        drop(objects);
+        drop(removed);
+    }
+
+    /// Open handles.
+    pub fn len(&self) -> usize {
+        let objects = self.objects().read().unwrap_or_else(|e| e.into_inner());
+        objects.len()
+    }
+}

@@ -1,0 +1,135 @@
+//! Native methods about the library itself, parameters and circuit files.
+
+use fhe_core::circuit::PackedCircuit;
+use fhe_core::{Result, noise};
+use fhe_server::Kernel;
+use jni::JNIEnv;
+use jni::objects::{JByteArray, JClass, JIntArray, JString};
+use jni::sys::{jbyteArray, jdouble, jint, jlong, jstring};
+
+use crate::arrays;
+use crate::call::call;
+use crate::handles::{CIRCUITS, KEYS, MODULES};
+
+/// Raised whenever a native method changes; `NativeLibrary` refuses another.
+const ABI_VERSION: jint = 1;
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
+    _env: JNIEnv,
+    _class: JClass,
+) -> jint {
+    ABI_VERSION
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_kernelName(
+    env: JNIEnv,
+    _class: JClass,
+) -> jstring {
+    call(env, |env| {
+        let name = env
+            .new_string(Kernel::detect().name())
+            .map_err(arrays::jni_error)?;
+        Ok(Pointer(name.into_raw()))
+    })
+    .0
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_openHandles(
+    _env: JNIEnv,
+    _class: JClass,
+) -> jlong {
+    (CIRCUITS.len() + KEYS.len() + MODULES.len()) as jlong
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_freshStandardDeviation(
+    env: JNIEnv,
+    _class: JClass,
+    lwe_dimension: jint,
+    limbs: jint,
+) -> jdouble {
+    call(env, |_| {
+        noise::fresh_standard_deviation(
+            arrays::count(lwe_dimension, "LWE dimension")?,
+            arrays::count(limbs, "limbs")?,
+        )
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_outputStandardDeviation(
+    env: JNIEnv,
+    _class: JClass,
+    lwe_dimension: jint,
+    limbs: jint,
+    output_limbs: jint,
+    max_column_norm: jdouble,
+) -> jdouble {
+    call(env, |_| {
+        noise::output_standard_deviation(
+            arrays::count(lwe_dimension, "LWE dimension")?,
+            arrays::count(limbs, "limbs")?,
+            arrays::count(output_limbs, "output limbs")?,
+            max_column_norm,
+        )
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_log2FailureProbability(
+    env: JNIEnv,
+    _class: JClass,
+    output_standard_deviation: jdouble,
+    message_bits: jint,
+) -> jdouble {
+    call(env, |_| {
+        Ok(noise::log2_failure_probability(
+            output_standard_deviation,
+            arrays::count(message_bits, "message bits")?,
+        ))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeCircuit<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    parameters: JIntArray<'local>,
+    module_key: JString<'local>,
+    inputs: jint,
+    outputs: jint,
+    weights: JByteArray<'local>,
+) -> jbyteArray {
+    call(env, |env| {
+        let circuit = PackedCircuit {
+            parameters: arrays::parameters(&arrays::ints(env, &parameters)?)?,
+            module_key: arrays::string(env, &module_key)?,
+            inputs: arrays::count(inputs, "inputs")?,
+            outputs: arrays::count(outputs, "outputs")?,
+            weights: arrays::bytes(env, &weights)?
+                .into_iter()
+                .map(|byte| byte as i8)
+                .collect(),
+        }
+        .validate()?;
+        pointer(arrays::new_bytes(env, &circuit.encode()))
+    })
+    .0
+}
+
+/// A JNI object to return, null by default.
+pub struct Pointer<T>(pub *mut T);
+
+impl<T> Default for Pointer<T> {
+    fn default() -> Self {
+        Pointer(std::ptr::null_mut())
+    }
+}
+
+/// Wraps a JNI object to return.
+pub fn pointer<T>(object: Result<*mut T>) -> Result<Pointer<T>> {
+    object.map(Pointer)
+}

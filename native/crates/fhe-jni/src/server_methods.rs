@@ -1,0 +1,128 @@
+//! Native methods of the untrusted side.
+
+use fhe_core::{Error, Result};
+use fhe_server::PreparedCircuit;
+use jni::JNIEnv;
+use jni::objects::{JByteArray, JClass, JIntArray};
+use jni::sys::{jintArray, jlong, jlongArray};
+
+use crate::arrays::{self, jni_error};
+use crate::blocks;
+use crate::call::call;
+use crate::handles::CIRCUITS;
+use crate::library_methods::Pointer;
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_openCircuit<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    file: JByteArray<'local>,
+) -> jlong {
+    call(env, |env| {
+        let circuit = PreparedCircuit::open(&arrays::bytes(env, &file)?)?;
+        Ok(CIRCUITS.insert(circuit))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_closeCircuit(
+    env: JNIEnv,
+    _class: JClass,
+    circuit: jlong,
+) {
+    call(env, |_| {
+        CIRCUITS.remove(circuit);
+        Ok(())
+    });
+}
+
+/// k, N, limbs, output limbs, message bits, bodies, d_in, d_out.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
+    env: JNIEnv,
+    _class: JClass,
+    circuit: jlong,
+) -> jintArray {
+    call(env, |env| {
+        let circuit = CIRCUITS.get(circuit)?;
+        let circuit = circuit.circuit();
+        let p = &circuit.parameters;
+        let fields = [
+            p.glwe_dimension,
+            p.polynomial_size,
+            p.limbs,
+            p.output_limbs,
+            p.message_bits,
+            p.bodies,
+            circuit.inputs,
+            circuit.outputs,
+        ]
+        .map(|field| field as i32);
+        let array = env.new_int_array(fields.len() as i32).map_err(jni_error)?;
+        env.set_int_array_region(&array, 0, &fields)
+            .map_err(jni_error)?;
+        Ok(Pointer(array.into_raw()))
+    })
+    .0
+}
+
+/// Accumulators `[T][d_out]` in clear of integer activations `[T][d_in]`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_accumulate<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    circuit: jlong,
+    activations: JIntArray<'local>,
+) -> jlongArray {
+    call(env, |env| {
+        let circuit = CIRCUITS.get(circuit)?;
+        let activations = arrays::ints(env, &activations)?;
+        if activations.len() % circuit.circuit().inputs != 0 {
+            return Err(Error::invalid(format!(
+                "{} activations are not whole records of {}",
+                activations.len(),
+                circuit.circuit().inputs
+            )));
+        }
+        new_longs(env, &circuit.accumulate(&activations))
+    })
+    .0
+}
+
+/// Evaluates a batch of blocks, LargeBinary in and out, through the Arrow C Data Interface.
+///
+/// Java owns the four structures; the input is moved out and released here, the output is released by
+/// the importing Java side.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate(
+    env: JNIEnv,
+    _class: JClass,
+    circuit: jlong,
+    input_array: jlong,
+    input_schema: jlong,
+    output_array: jlong,
+    output_schema: jlong,
+) {
+    call(env, |_| {
+        for address in [input_array, input_schema, output_array, output_schema] {
+            if address == 0 {
+                return Err(Error::Internal("an Arrow structure is null".into()));
+            }
+        }
+        // SAFETY: the Java wrapper, the only caller, passes structures that Arrow's exporter just filled.
+        let blocks = unsafe { blocks::import(input_array as *mut _, input_schema as *mut _) }?;
+        let circuit = CIRCUITS.get(circuit)?;
+        let results = blocks::evaluate(&circuit, &blocks)?;
+        // SAFETY: the Java wrapper passes empty structures that it allocated for this call.
+        unsafe { blocks::export(results, output_array as *mut _, output_schema as *mut _) }
+    });
+}
+
+pub(crate) fn new_longs(env: &JNIEnv, values: &[i64]) -> Result<Pointer<jni::sys::_jobject>> {
+    let length = i32::try_from(values.len())
+        .map_err(|_| Error::invalid("too many values for a Java array: use smaller blocks"))?;
+    let array = env.new_long_array(length).map_err(jni_error)?;
+    env.set_long_array_region(&array, 0, values)
+        .map_err(jni_error)?;
+    Ok(Pointer(array.into_raw()))
+}

@@ -1,0 +1,151 @@
+//! Evaluation of a circuit on an encrypted block: `Y = X · Wᵀ mod q` on mask rows and body rows.
+
+use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
+use fhe_core::mask::MaskStream;
+use fhe_core::panel::PANEL_ROWS;
+use fhe_core::{Error, Result};
+
+use crate::PreparedCircuit;
+
+/// A block that passed every check against its circuit.
+pub struct AcceptedBlock<'a> {
+    header: BlockHeader,
+    payload: &'a [u8],
+    result: BlockHeader,
+}
+
+impl AcceptedBlock<'_> {
+    /// Bytes of the block of results.
+    pub fn result_bytes(&self) -> usize {
+        HEADER_BYTES + self.result.layout().bytes()
+    }
+}
+
+impl PreparedCircuit {
+    /// Checks a block of encrypted activations against this circuit.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the block is damaged or belongs to another circuit.
+    pub fn accept<'a>(&self, block: &'a [u8]) -> Result<AcceptedBlock<'a>> {
+        let (header, payload) = BlockHeader::parse(block)?;
+        let circuit = &self.circuit;
+        let parameters = &circuit.parameters;
+        header.expect(
+            BlockKind::Activations,
+            &self.digest,
+            parameters,
+            circuit.inputs,
+        )?;
+        let result = BlockHeader::of(
+            BlockKind::Results,
+            parameters,
+            self.digest,
+            header.key_id,
+            circuit.outputs,
+            header.records,
+            header.block_number,
+        );
+        Ok(AcceptedBlock {
+            header,
+            payload,
+            result,
+        })
+    }
+
+    /// Evaluates the circuit on one block of encrypted activations; returns the block of results.
+    ///
+    /// # Errors
+    /// As [`PreparedCircuit::accept`], and [`Error::Internal`] if memory runs out.
+    pub fn evaluate(&self, block: &[u8]) -> Result<Vec<u8>> {
+        let accepted = self.accept(block)?;
+        let mut output = Vec::new();
+        output
+            .try_reserve_exact(accepted.result_bytes())
+            .map_err(|_| {
+                Error::Internal(format!(
+                    "no memory for a result of {} bytes",
+                    accepted.result_bytes()
+                ))
+            })?;
+        output.resize(accepted.result_bytes(), 0);
+        self.evaluate_into(&accepted, &mut output);
+        Ok(output)
+    }
+
+    /// Evaluates the circuit on an accepted block, writing the block of results to `output`.
+    ///
+    /// # Panics
+    /// If `output` is not [`AcceptedBlock::result_bytes`] long.
+    pub fn evaluate_into(&self, block: &AcceptedBlock<'_>, output: &mut [u8]) {
+        assert_eq!(output.len(), block.result_bytes(), "bytes of the result");
+        let AcceptedBlock {
+            header,
+            payload,
+            result,
+        } = block;
+        let circuit = &self.circuit;
+        let parameters = &circuit.parameters;
+        let input_layout = header.layout();
+        let output_layout = result.layout();
+        let output_payload = &mut output[HEADER_BYTES..];
+
+        let limbs = parameters.limbs;
+        let mut panel = vec![0u8; circuit.inputs * limbs * PANEL_ROWS];
+        let mut product = vec![0u8; circuit.outputs * parameters.output_limbs * PANEL_ROWS];
+
+        let mask_panels = parameters.lwe_dimension() / PANEL_ROWS;
+        let mut mask = MaskStream::new(&header.mask_seed, parameters);
+        for index in 0..mask_panels {
+            for (feature, slot) in panel.chunks_exact_mut(limbs * PANEL_ROWS).enumerate() {
+                mask.fill_panel(feature, index, slot);
+            }
+            let range = output_layout.panel_range(index);
+            self.multiply(&panel, &mut output_payload[range]);
+        }
+        for index in 0..input_layout.panels() {
+            let width = input_layout.panel_width(index);
+            let input = &payload[input_layout.panel_range(index)];
+            let range = output_layout.panel_range(mask_panels + index);
+            if width == PANEL_ROWS {
+                self.multiply(input, &mut output_payload[range]);
+            } else {
+                widen(input, width, &mut panel);
+                self.multiply(&panel, &mut product);
+                narrow(&product, width, &mut output_payload[range]);
+            }
+        }
+        result.seal(output);
+    }
+
+    fn multiply(&self, panel: &[u8], product: &mut [u8]) {
+        let circuit = &self.circuit;
+        self.kernel.multiply_panel(
+            &circuit.weights,
+            circuit.inputs,
+            panel,
+            circuit.parameters.limbs,
+            product,
+            circuit.parameters.output_limbs,
+        );
+    }
+}
+
+/// Spreads lines of `width` rows to lines of a full panel; what is beyond them does not matter.
+fn widen(narrow: &[u8], width: usize, wide: &mut [u8]) {
+    for (from, to) in narrow
+        .chunks_exact(width)
+        .zip(wide.chunks_exact_mut(PANEL_ROWS))
+    {
+        to[..width].copy_from_slice(from);
+    }
+}
+
+/// Takes the first `width` rows of each line of a full panel.
+fn narrow(wide: &[u8], width: usize, narrow: &mut [u8]) {
+    for (to, from) in narrow
+        .chunks_exact_mut(width)
+        .zip(wide.chunks_exact(PANEL_ROWS))
+    {
+        to.copy_from_slice(&from[..width]);
+    }
+}

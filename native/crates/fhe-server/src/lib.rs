@@ -1,0 +1,9 @@
+//! The untrusted side of packed GLWE circuits: it holds weights and ciphertexts, never a key.
+
+mod evaluate;
+mod kernel;
+mod prepared;
+
+pub use evaluate::AcceptedBlock;
+pub use kernel::Kernel;
+pub use prepared::PreparedCircuit;

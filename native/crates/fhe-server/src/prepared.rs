@@ -1,0 +1,69 @@
+//! Circuits made ready for evaluation, once per process.
+
+use fhe_core::Result;
+use fhe_core::block::CircuitDigest;
+use fhe_core::circuit::PackedCircuit;
+
+use crate::Kernel;
+
+/// A checked circuit with its kernel chosen; immutable, shared by all threads.
+pub struct PreparedCircuit {
+    pub(crate) circuit: PackedCircuit,
+    pub(crate) digest: CircuitDigest,
+    pub(crate) kernel: Kernel,
+}
+
+impl PreparedCircuit {
+    /// Prepares a circuit file for the fastest kernel of this machine.
+    ///
+    /// # Errors
+    /// As [`PackedCircuit::decode`].
+    pub fn open(bytes: &[u8]) -> Result<Self> {
+        Self::with_kernel(bytes, Kernel::detect())
+    }
+
+    /// Prepares a circuit file for a given kernel.
+    ///
+    /// # Errors
+    /// As [`PackedCircuit::decode`].
+    pub fn with_kernel(bytes: &[u8], kernel: Kernel) -> Result<Self> {
+        Ok(PreparedCircuit {
+            circuit: PackedCircuit::decode(bytes)?,
+            digest: PackedCircuit::digest(bytes),
+            kernel,
+        })
+    }
+
+    /// The circuit.
+    pub fn circuit(&self) -> &PackedCircuit {
+        &self.circuit
+    }
+
+    /// SHA-256 of its file.
+    pub fn digest(&self) -> &CircuitDigest {
+        &self.digest
+    }
+
+    /// The layer in clear: accumulators `[records][d_out]` of integer activations `[records][d_in]`, what
+    /// an encrypted evaluation decrypts to.
+    ///
+    /// # Panics
+    /// If `activations` is not `records · d_in` long.
+    pub fn accumulate(&self, activations: &[i32]) -> Vec<i64> {
+        let inputs = self.circuit.inputs;
+        assert_eq!(activations.len() % inputs, 0, "whole records");
+        let mut accumulators = Vec::with_capacity(activations.len() / inputs * self.circuit.outputs);
+        for record in activations.chunks_exact(inputs) {
+            for row in self.circuit.weights.chunks_exact(inputs) {
+                accumulators.push(
+                    record
+                        .iter()
+                        .zip(row)
+                        .map(|(&x, &w)| i64::from(x) * i64::from(w))
+                        .sum(),
+                );
+            }
+        }
+        accumulators
+    }
+}

@@ -1,0 +1,84 @@
+package org.fhespark.nativelib;
+
+import java.nio.ByteBuffer;
+
+/**
+ * Every native method. The wrappers of this package are the only callers: they own the handles and
+ * check what Java can check.
+ *
+ * <p>Errors of the input come as {@link org.fhespark.InvalidInputException}, anything else as {@link
+ * NativeFaultException}.
+ */
+final class FheNative {
+  static {
+    NativeLibrary.load();
+  }
+
+  private FheNative() {}
+
+  static native int abiVersion();
+
+  static native String kernelName();
+
+  static native long openHandles();
+
+  static native double freshStandardDeviation(int lweDimension, int limbs);
+
+  static native double outputStandardDeviation(
+      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm);
+
+  static native double log2FailureProbability(double outputStandardDeviation, int messageBits);
+
+  static native byte[] encodeCircuit(
+      int[] parameters, String moduleKey, int inputs, int outputs, byte[] weights);
+
+  static native long openCircuit(byte[] file);
+
+  static native void closeCircuit(long circuit);
+
+  static native int[] circuitShape(long circuit);
+
+  static native long[] accumulate(long circuit, int[] activations);
+
+  static native void evaluate(
+      long circuit, long inputArray, long inputSchema, long outputArray, long outputSchema);
+
+  static native long generateKey(byte[] clientId, int[] shapes);
+
+  static native long openKey(byte[] file);
+
+  static native void closeKey(long key);
+
+  static native byte[] encodeKey(long key);
+
+  static native byte[] keyId(long key);
+
+  static native byte[] keyClientId(long key);
+
+  static native long openModule(
+      long key,
+      byte[] circuit,
+      int[] parameters,
+      int inputs,
+      int outputs,
+      long[] norms,
+      int activationBits,
+      float staticScale,
+      float[] weightScales,
+      float[] bias);
+
+  static native void closeModule(long module);
+
+  static native int[] quantize(long module, ByteBuffer records, int count, float[] scales);
+
+  static native byte[] encrypt(
+      long module, ByteBuffer records, int count, float[] scales, long blockNumber);
+
+  static native void decrypt(
+      long module, byte[] block, long blockNumber, float[] scales, ByteBuffer outputs);
+
+  static native long[] decryptAccumulators(long module, byte[] block);
+
+  static native void dequantize(
+      long module, long[] accumulators, float[] scales, ByteBuffer outputs);
+}

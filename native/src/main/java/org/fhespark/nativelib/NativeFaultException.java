@@ -1,0 +1,10 @@
+package org.fhespark.nativelib;
+
+/** The native library failed in a way that no input explains: a panic, or memory that ran out. */
+public final class NativeFaultException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  public NativeFaultException(String message) {
+    super(message);
+  }
+}

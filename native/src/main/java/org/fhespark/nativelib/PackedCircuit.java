@@ -1,0 +1,105 @@
+package org.fhespark.nativelib;
+
+/**
+ * A linear layer {@code y = x · Wᵀ} ready to be evaluated on encrypted blocks; safe to share between
+ * threads.
+ */
+public final class PackedCircuit implements AutoCloseable {
+  private final NativeHandle handle;
+  private final CircuitDigest digest;
+  private final PackedParameters parameters;
+  private final int inputs;
+  private final int outputs;
+
+  private PackedCircuit(NativeHandle handle, CircuitDigest digest, int[] shape) {
+    this.handle = handle;
+    this.digest = digest;
+    this.parameters =
+        new PackedParameters(shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]);
+    this.inputs = shape[6];
+    this.outputs = shape[7];
+  }
+
+  /**
+   * The bytes of a circuit file.
+   *
+   * @param moduleKey the {@code named_modules()} key it comes from
+   * @param inputs d_in
+   * @param outputs d_out
+   * @param weights integers {@code [d_out][d_in]}, row-major
+   * @throws org.fhespark.InvalidInputException if a shape or parameter is out of range, or the
+   *     parameters are below 132-bit security
+   */
+  public static byte[] encode(
+      PackedParameters parameters, String moduleKey, int inputs, int outputs, byte[] weights) {
+    int[] fields = {
+      parameters.glweDimension(),
+      parameters.polynomialSize(),
+      parameters.limbs(),
+      parameters.outputLimbs(),
+      parameters.messageBits(),
+      parameters.bodies()
+    };
+    return FheNative.encodeCircuit(fields, moduleKey, inputs, outputs, weights);
+  }
+
+  /**
+   * Prepares a circuit file.
+   *
+   * @throws org.fhespark.InvalidInputException if the file is truncated, altered or of another version
+   */
+  public static PackedCircuit open(byte[] file) {
+    long handle = FheNative.openCircuit(file);
+    return new PackedCircuit(
+        new NativeHandle("circuit", handle, FheNative::closeCircuit),
+        CircuitDigest.of(file),
+        FheNative.circuitShape(handle));
+  }
+
+  public CircuitDigest digest() {
+    return digest;
+  }
+
+  public PackedParameters parameters() {
+    return parameters;
+  }
+
+  /** d_in. */
+  public int inputs() {
+    return inputs;
+  }
+
+  /** d_out. */
+  public int outputs() {
+    return outputs;
+  }
+
+  /**
+   * Evaluates a batch of encrypted blocks, one {@code LargeVarBinary} row each, through the Arrow C Data
+   * Interface.
+   *
+   * @param inputArray address of an exported {@code ArrowArray}; moved out by this call
+   * @param inputSchema address of its {@code ArrowSchema}; moved out by this call
+   * @param outputArray address of an empty {@code ArrowArray}, filled with the results
+   * @param outputSchema address of an empty {@code ArrowSchema}, filled
+   * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block
+   */
+  public void evaluate(long inputArray, long inputSchema, long outputArray, long outputSchema) {
+    FheNative.evaluate(handle.get(), inputArray, inputSchema, outputArray, outputSchema);
+  }
+
+  /**
+   * The layer in clear, what encrypted evaluation decrypts to.
+   *
+   * @param activations integers {@code [T][d_in]}
+   * @return accumulators {@code [T][d_out]}
+   */
+  public long[] accumulate(int[] activations) {
+    return FheNative.accumulate(handle.get(), activations);
+  }
+
+  @Override
+  public void close() {
+    handle.close();
+  }
+}
