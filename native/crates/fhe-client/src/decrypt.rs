@@ -56,12 +56,7 @@ impl ModuleClient {
         let spec = &self.spec;
         let parameters = &spec.parameters;
         let (header, payload) = BlockHeader::parse(block)?;
-        header.expect(
-            BlockKind::Results,
-            &spec.circuit,
-            parameters,
-            spec.outputs,
-        )?;
+        header.expect(BlockKind::Results, &spec.circuit, parameters, spec.outputs)?;
         if &header.key_id != key_id {
             return Err(Error::invalid(format!(
                 "encrypted block {} is under key {}, this is key {}",

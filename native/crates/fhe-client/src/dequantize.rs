@@ -44,8 +44,7 @@ impl Dequantizer {
         {
             for (j, (out, &accumulator)) in out.iter_mut().zip(accumulators).enumerate() {
                 let bias = self.bias.get(j).copied().unwrap_or(0.0);
-                *out = (accumulator as f64
-                    * (f64::from(scale) * f64::from(self.weight_scales[j]))
+                *out = (accumulator as f64 * (f64::from(scale) * f64::from(self.weight_scales[j]))
                     + f64::from(bias)) as f32;
             }
         }

@@ -66,10 +66,7 @@ impl ModuleClient {
             bodies: parameters.bodies,
         };
         Ok(ModuleClient {
-            noise_bound_log2: fresh_noise_bound_log2(
-                parameters.lwe_dimension(),
-                parameters.limbs,
-            )?,
+            noise_bound_log2: fresh_noise_bound_log2(parameters.lwe_dimension(), parameters.limbs)?,
             keys: key
                 .map(|key| Ok::<_, Error>((*key.id(), key.set(&shape)?)))
                 .transpose()?,

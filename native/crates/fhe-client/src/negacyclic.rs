@@ -76,8 +76,10 @@ impl NegacyclicFft {
     ) {
         let half = self.transform_len();
         scratch.coefficients.copy_from_slice(transform);
-        self.plan
-            .inv(&mut scratch.coefficients, PodStack::new(&mut scratch.memory));
+        self.plan.inv(
+            &mut scratch.coefficients,
+            PodStack::new(&mut scratch.memory),
+        );
         let scale = 1.0 / half as f64;
         for (c, (value, twist)) in scratch.coefficients.iter().zip(&self.twist).enumerate() {
             let coefficient = value * twist.conj() * scale;

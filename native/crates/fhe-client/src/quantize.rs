@@ -153,9 +153,7 @@ mod tests {
             norms: norms(&[1, -1], 2),
         };
         let mut out = [0; 2];
-        let scale = quantizer
-            .quantize_record(&[-2.54, 1.27], &mut out)
-            .unwrap();
+        let scale = quantizer.quantize_record(&[-2.54, 1.27], &mut out).unwrap();
         assert_eq!(out, [-127, 64]);
         assert!((scale - 0.02).abs() < 1e-8);
     }
@@ -185,9 +183,7 @@ mod tests {
             norms: norms(&[1, 1], 2),
         };
         let mut out = [0; 2];
-        let scale = quantizer
-            .quantize_record(&[1e30, -1.0], &mut out)
-            .unwrap();
+        let scale = quantizer.quantize_record(&[1e30, -1.0], &mut out).unwrap();
         assert_eq!((out, scale), ([7, -2], 0.5));
     }
 

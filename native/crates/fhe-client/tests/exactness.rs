@@ -89,7 +89,11 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
         let block = layer.client.encrypt(integers, number as u64).unwrap();
         let result = layer.server.evaluate(&block).unwrap();
         let decrypted = layer.client.decrypt(&result).unwrap();
-        let wrong = decrypted.iter().zip(expected).filter(|(a, b)| a != b).count();
+        let wrong = decrypted
+            .iter()
+            .zip(expected)
+            .filter(|(a, b)| a != b)
+            .count();
         prop_assert_eq!(wrong, 0, "of {} accumulators are wrong", expected.len());
     }
     Ok(())

@@ -70,12 +70,22 @@ fn output_noise_has_the_predicted_deviation() {
     let mut data = TestData::new(11);
     // Columns of equal norm, so that one deviation holds for all outputs.
     let weights: Vec<i8> = (0..inputs * outputs)
-        .map(|_| if data.next() >> 40 & 1 == 1 { 100 } else { -100 })
+        .map(|_| {
+            if data.next() >> 40 & 1 == 1 {
+                100
+            } else {
+                -100
+            }
+        })
         .collect();
     let norm = max_column_norm(&weights, inputs);
     let mut full = parameters(5);
     full.message_bits = message_bits(&full, &weights, inputs);
-    let noise = noise_of(&layer(full, inputs, outputs, weights.clone(), 5), 2048, inputs);
+    let noise = noise_of(
+        &layer(full, inputs, outputs, weights.clone(), 5),
+        2048,
+        inputs,
+    );
     let predicted = output_standard_deviation(1536, 5, 5, norm).unwrap();
     let ratio = standard_deviation(&noise) / predicted;
     assert!((ratio - 1.0).abs() < 0.02, "measured / predicted = {ratio}");
@@ -93,11 +103,18 @@ fn truncated_results_are_centred_and_stay_below_their_prediction() {
         .collect();
     let mut truncated = parameters(3);
     truncated.message_bits = message_bits(&truncated, &weights, inputs);
-    let noise = noise_of(&layer(truncated, inputs, outputs, weights, 5), records, inputs);
+    let noise = noise_of(
+        &layer(truncated, inputs, outputs, weights, 5),
+        records,
+        inputs,
+    );
     let mean_square = noise.iter().map(|e| e * e).sum::<f64>() / noise.len() as f64;
     let ratio = mean_square.sqrt() / output_standard_deviation(1536, 5, 3, 4.0).unwrap();
     // The prediction takes a secret of Hamming weight n/2 + 4·√n; the ratio at n/2 is 0.91.
-    assert!((0.86..0.97).contains(&ratio), "measured / predicted = {ratio}");
+    assert!(
+        (0.86..0.97).contains(&ratio),
+        "measured / predicted = {ratio}"
+    );
     let means: Vec<f64> = (0..outputs)
         .map(|j| noise.iter().skip(j).step_by(outputs).sum::<f64>() / records as f64)
         .collect();

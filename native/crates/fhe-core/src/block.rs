@@ -271,7 +271,11 @@ impl BlockHeader {
         }
         let expected = BlockHeader::of(kind, parameters, *circuit, self.key_id, features, 0, 0);
         for (name, found, wanted) in [
-            ("GLWE dimension", self.glwe_dimension, expected.glwe_dimension),
+            (
+                "GLWE dimension",
+                self.glwe_dimension,
+                expected.glwe_dimension,
+            ),
             (
                 "polynomial size",
                 self.polynomial_size,

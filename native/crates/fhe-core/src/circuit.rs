@@ -107,7 +107,9 @@ impl PackedCircuit {
         reader.expect_format(MAGIC, VERSION)?;
         let kind = reader.u16()?;
         if kind != PACKED_LINEAR {
-            return Err(Error::invalid(format!("circuit has the unknown kind {kind}")));
+            return Err(Error::invalid(format!(
+                "circuit has the unknown kind {kind}"
+            )));
         }
         let parameters = PackedParameters {
             glwe_dimension: reader.count()?,

@@ -86,7 +86,10 @@ pub fn new_bytes(env: &JNIEnv, bytes: &[u8]) -> Result<jbyteArray> {
             bytes.len()
         )));
     }
-    Ok(env.byte_array_from_slice(bytes).map_err(jni_error)?.into_raw())
+    Ok(env
+        .byte_array_from_slice(bytes)
+        .map_err(jni_error)?
+        .into_raw())
 }
 
 /// The address of `count` floats in a direct buffer.

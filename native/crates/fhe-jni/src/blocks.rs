@@ -11,7 +11,10 @@ use fhe_server::PreparedCircuit;
 ///
 /// # Safety
 /// Both must point to C Data Interface structures that the caller owns and that describe valid memory.
-pub unsafe fn import(array: *mut FFI_ArrowArray, schema: *mut FFI_ArrowSchema) -> Result<LargeBinaryArray> {
+pub unsafe fn import(
+    array: *mut FFI_ArrowArray,
+    schema: *mut FFI_ArrowSchema,
+) -> Result<LargeBinaryArray> {
     // SAFETY: the caller's promise; both structures are moved out and released when dropped.
     let (array, schema) = unsafe {
         (
@@ -63,7 +66,9 @@ pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<
     offsets.push(0i64);
     for row in 0..blocks.len() {
         if blocks.is_null(row) {
-            return Err(Error::invalid(format!("row {row} of the batch holds no block")));
+            return Err(Error::invalid(format!(
+                "row {row} of the batch holds no block"
+            )));
         }
         let block = circuit
             .accept(blocks.value(row))
@@ -85,4 +90,3 @@ pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<
         None,
     ))
 }
-

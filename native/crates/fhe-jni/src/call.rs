@@ -24,7 +24,10 @@ pub fn call<'local, T: Default>(
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()))
                 .unwrap_or_default();
-            (NATIVE_FAULT, format!("the native library panicked: {message}"))
+            (
+                NATIVE_FAULT,
+                format!("the native library panicked: {message}"),
+            )
         }
     };
     // A JNI call of the body may have left an exception of its own, which then is the better one.

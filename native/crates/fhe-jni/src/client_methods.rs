@@ -146,11 +146,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openModule<'local>(
                 bias: arrays::floats(env, &bias)?,
             },
         };
-        let key = if key == 0 {
-            None
-        } else {
-            Some(KEYS.get(key)?)
-        };
+        let key = if key == 0 { None } else { Some(KEYS.get(key)?) };
         Ok(MODULES.insert(ModuleClient::new(spec, key.as_deref())?))
     })
 }

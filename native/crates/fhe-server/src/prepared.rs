@@ -52,7 +52,8 @@ impl PreparedCircuit {
     pub fn accumulate(&self, activations: &[i32]) -> Vec<i64> {
         let inputs = self.circuit.inputs;
         assert_eq!(activations.len() % inputs, 0, "whole records");
-        let mut accumulators = Vec::with_capacity(activations.len() / inputs * self.circuit.outputs);
+        let mut accumulators =
+            Vec::with_capacity(activations.len() / inputs * self.circuit.outputs);
         for record in activations.chunks_exact(inputs) {
             for row in self.circuit.weights.chunks_exact(inputs) {
                 accumulators.push(

@@ -1,5 +1,8 @@
 //! A layer with its keys on both sides, for tests of the whole way.
 
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
 use fhe_client::{
     ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
 };
@@ -32,12 +35,18 @@ impl TestData {
 pub struct Layer {
     pub client: ModuleClient,
     pub server: PreparedCircuit,
+    pub key: ClientKey,
 }
 
 pub fn max_column_norm(weights: &[i8], inputs: usize) -> f64 {
     weights
         .chunks_exact(inputs)
-        .map(|row| row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt())
+        .map(|row| {
+            row.iter()
+                .map(|&w| f64::from(w).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        })
         .fold(0.0, f64::max)
 }
 
@@ -117,5 +126,6 @@ pub fn layer(
     Layer {
         client: ModuleClient::new(spec, Some(&key)).unwrap(),
         server,
+        key,
     }
 }
