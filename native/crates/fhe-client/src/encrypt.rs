@@ -23,7 +23,7 @@ impl ModuleClient {
         let spec = &self.spec;
         let parameters = &spec.parameters;
         let records = activations.len() / spec.inputs;
-        if activations.len() % spec.inputs != 0
+        if !activations.len().is_multiple_of(spec.inputs)
             || !(1..=parameters.max_records()).contains(&records)
         {
             return Err(Error::invalid(format!(

@@ -85,7 +85,7 @@ impl ModuleClient {
     /// [`Error::InvalidInput`] with the record and feature of a NaN or infinity.
     pub fn quantize(&self, records: &[f32]) -> Result<(Vec<i32>, Vec<f32>)> {
         let inputs = self.spec.inputs;
-        if records.len() % inputs != 0 {
+        if !records.len().is_multiple_of(inputs) {
             return Err(Error::invalid(format!(
                 "{} activations are not whole records of {inputs}",
                 records.len()

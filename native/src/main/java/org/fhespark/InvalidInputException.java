@@ -3,8 +3,8 @@ package org.fhespark;
 /**
  * Something the user gave cannot be used: a file, column, tensor, module, key or option.
  *
- * <p>The message is one line that says what is wrong, where, and what to do; the command line prints
- * it as it is and exits with 2.
+ * <p>The message is one line that says what is wrong, where, and what to do; the command line
+ * prints it as it is and exits with 2.
  */
 public final class InvalidInputException extends RuntimeException {
   private static final long serialVersionUID = 1L;

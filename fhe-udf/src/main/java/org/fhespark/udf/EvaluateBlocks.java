@@ -94,8 +94,7 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
 
     static String circuitOf(byte[] block) {
       if (block.length < CIRCUIT_END) {
-        throw new InvalidInputException(
-            "encrypted block is truncated: " + block.length + " bytes");
+        throw new InvalidInputException("encrypted block is truncated: " + block.length + " bytes");
       }
       return java.util.HexFormat.of().formatHex(Arrays.copyOfRange(block, CIRCUIT, CIRCUIT_END));
     }

@@ -39,7 +39,8 @@ public final class CircuitDigest {
     } catch (IllegalArgumentException error) {
       // Reported below, like a wrong length.
     }
-    throw new InvalidInputException("\"" + hex + "\" is not a circuit digest (64 hexadecimal digits)");
+    throw new InvalidInputException(
+        "\"" + hex + "\" is not a circuit digest (64 hexadecimal digits)");
   }
 
   public byte[] bytes() {

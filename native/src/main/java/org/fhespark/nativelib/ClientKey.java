@@ -29,9 +29,9 @@ import org.fhespark.InvalidInputException;
  * The client's secret keys. They live in native memory, which is wiped on close, and in a file that
  * only its owner can read.
  *
- * <p>The class is {@link Serializable} only to say no: a closure that captures it fails on the driver
- * with a message that tells why, instead of a bare {@link NotSerializableException}. Kryo is refused
- * in the same way.
+ * <p>The class is {@link Serializable} only to say no: a closure that captures it fails on the
+ * driver with a message that tells why, instead of a bare {@link NotSerializableException}. Kryo is
+ * refused in the same way.
  */
 public final class ClientKey implements AutoCloseable, Serializable, KryoSerializable {
   private static final long serialVersionUID = 1L;
@@ -58,9 +58,7 @@ public final class ClientKey implements AutoCloseable, Serializable, KryoSeriali
     int[] fields =
         shapes.stream()
             .flatMapToInt(
-                s ->
-                    IntStream.of(
-                        s.glweDimension(), s.polynomialSize(), s.limbs(), s.bodies()))
+                s -> IntStream.of(s.glweDimension(), s.polynomialSize(), s.limbs(), s.bodies()))
             .toArray();
     return new ClientKey(FheNative.generateKey(clientId, fields));
   }
@@ -92,14 +90,18 @@ public final class ClientKey implements AutoCloseable, Serializable, KryoSeriali
   /**
    * Writes the key file with mode 0600, under a temporary name first.
    *
-   * @throws InvalidInputException if the file exists (a key is never overwritten) or cannot be written
+   * @throws InvalidInputException if the file exists (a key is never overwritten) or cannot be
+   *     written
    */
   public void save(Path file) {
     if (Files.exists(file)) {
       throw new InvalidInputException(
-          "client key " + file + " exists and is not overwritten: give another directory or remove it");
+          "client key "
+              + file
+              + " exists and is not overwritten: give another directory or remove it");
     }
-    Path temporary = file.resolveSibling(file.getFileName() + ".tmp-" + ProcessHandle.current().pid());
+    Path temporary =
+        file.resolveSibling(file.getFileName() + ".tmp-" + ProcessHandle.current().pid());
     byte[] bytes = FheNative.encodeKey(handle.get());
     try {
       Files.createDirectories(file.toAbsolutePath().getParent());

@@ -6,8 +6,8 @@ import java.nio.ByteBuffer;
  * Every native method. The wrappers of this package are the only callers: they own the handles and
  * check what Java can check.
  *
- * <p>Errors of the input come as {@link org.fhespark.InvalidInputException}, anything else as {@link
- * NativeFaultException}.
+ * <p>Errors of the input come as {@link org.fhespark.InvalidInputException}, anything else as
+ * {@link NativeFaultException}.
  */
 final class FheNative {
   static {

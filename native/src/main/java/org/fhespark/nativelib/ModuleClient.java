@@ -18,12 +18,7 @@ public final class ModuleClient implements AutoCloseable {
     WeightNorms norms = spec.norms();
     PackedParameters p = spec.parameters();
     int[] parameters = {
-      p.glweDimension(),
-      p.polynomialSize(),
-      p.limbs(),
-      p.outputLimbs(),
-      p.messageBits(),
-      p.bodies()
+      p.glweDimension(), p.polynomialSize(), p.limbs(), p.outputLimbs(), p.messageBits(), p.bodies()
     };
     long opened =
         FheNative.openModule(
@@ -84,8 +79,8 @@ public final class ModuleClient implements AutoCloseable {
    * @param blockNumber the number the block must carry
    * @param scales the scales that encryption gave, {@code [T]}
    * @param outputs written, floats {@code [T][d_out]}
-   * @throws org.fhespark.InvalidInputException if the block is damaged, made by another circuit, under
-   *     another key, or another block's result
+   * @throws org.fhespark.InvalidInputException if the block is damaged, made by another circuit,
+   *     under another key, or another block's result
    */
   public void decrypt(byte[] block, long blockNumber, float[] scales, ByteBuffer outputs) {
     FheNative.decrypt(handle.get(), block, blockNumber, scales, outputs);

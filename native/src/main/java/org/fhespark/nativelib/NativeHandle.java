@@ -6,8 +6,8 @@ import java.util.function.LongConsumer;
 /**
  * Ownership of one native object: closed once, and never used after that.
  *
- * <p>A call that is under way while another thread closes the handle still finishes; the native side
- * keeps the object until then.
+ * <p>A call that is under way while another thread closes the handle still finishes; the native
+ * side keeps the object until then.
  */
 final class NativeHandle implements AutoCloseable {
   private final String what;

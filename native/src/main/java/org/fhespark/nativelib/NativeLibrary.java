@@ -28,7 +28,8 @@ public final class NativeLibrary {
   /**
    * Loads the library if it is not loaded yet.
    *
-   * @throws InvalidInputException if this platform has no library, or it cannot be unpacked or mapped
+   * @throws InvalidInputException if this platform has no library, or it cannot be unpacked or
+   *     mapped
    */
   public static synchronized void load() {
     if (isLoaded) {
@@ -80,7 +81,11 @@ public final class NativeLibrary {
     String platform = (os.contains("linux") ? "linux" : os) + "/" + architecture(arch);
     if (NativeLibrary.class.getResource(platform + "/" + FILE) == null) {
       throw new InvalidInputException(
-          "no native library for " + os + " on " + arch + " in this jar: build it with `make native`");
+          "no native library for "
+              + os
+              + " on "
+              + arch
+              + " in this jar: build it with `make native`");
     }
     return platform;
   }

@@ -1,8 +1,8 @@
 package org.fhespark.nativelib;
 
 /**
- * A linear layer {@code y = x · Wᵀ} ready to be evaluated on encrypted blocks; safe to share between
- * threads.
+ * A linear layer {@code y = x · Wᵀ} ready to be evaluated on encrypted blocks; safe to share
+ * between threads.
  */
 public final class PackedCircuit implements AutoCloseable {
   private final NativeHandle handle;
@@ -46,7 +46,8 @@ public final class PackedCircuit implements AutoCloseable {
   /**
    * Prepares a circuit file.
    *
-   * @throws org.fhespark.InvalidInputException if the file is truncated, altered or of another version
+   * @throws org.fhespark.InvalidInputException if the file is truncated, altered or of another
+   *     version
    */
   public static PackedCircuit open(byte[] file) {
     long handle = FheNative.openCircuit(file);
@@ -75,8 +76,8 @@ public final class PackedCircuit implements AutoCloseable {
   }
 
   /**
-   * Evaluates a batch of encrypted blocks, one {@code LargeVarBinary} row each, through the Arrow C Data
-   * Interface.
+   * Evaluates a batch of encrypted blocks, one {@code LargeVarBinary} row each, through the Arrow C
+   * Data Interface.
    *
    * @param inputArray address of an exported {@code ArrowArray}; moved out by this call
    * @param inputSchema address of its {@code ArrowSchema}; moved out by this call

@@ -40,14 +40,12 @@ class ClientKeyTest {
     Path file = directory.resolve("keys/client.key");
     try (ClientKey key = newKey()) {
       key.save(file);
-      assertEquals(
-          "rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+      assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
       try (ClientKey read = ClientKey.load(file)) {
         assertEquals(key.id(), read.id());
         assertArrayEquals(key.clientId(), read.clientId());
       }
-      InvalidInputException error =
-          assertThrows(InvalidInputException.class, () -> key.save(file));
+      InvalidInputException error = assertThrows(InvalidInputException.class, () -> key.save(file));
       assertTrue(error.getMessage().contains("not overwritten"), error.getMessage());
     }
   }

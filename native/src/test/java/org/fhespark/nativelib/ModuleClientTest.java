@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
-
 import org.fhespark.InvalidInputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -42,8 +41,7 @@ class ModuleClientTest {
     try (TestLayer layer = TestLayer.random(3, 2, 1);
         ModuleClient client = ModuleClient.withoutKey(layer.spec())) {
       assertRefused(
-          "without a client key",
-          () -> client.encrypt(TestLayer.floats(1, 2, 3), new float[1], 0));
+          "without a client key", () -> client.encrypt(TestLayer.floats(1, 2, 3), new float[1], 0));
     }
   }
 
@@ -53,8 +51,7 @@ class ModuleClientTest {
         ModuleClient client = ModuleClient.withKey(layer.spec(), layer.key())) {
       assertRefused(
           "record 1: feature 2",
-          () ->
-              client.encrypt(TestLayer.floats(1, 2, 3, 4, 5, Float.NaN), new float[2], 0));
+          () -> client.encrypt(TestLayer.floats(1, 2, 3, 4, 5, Float.NaN), new float[2], 0));
     }
   }
 

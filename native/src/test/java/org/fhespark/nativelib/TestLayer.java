@@ -37,8 +37,7 @@ record TestLayer(ModuleSpec spec, byte[] circuitFile, ClientKey key) implements 
   }
 
   static ByteBuffer floats(float... values) {
-    ByteBuffer buffer =
-        ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.nativeOrder());
+    ByteBuffer buffer = ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.nativeOrder());
     buffer.asFloatBuffer().put(values);
     return buffer;
   }

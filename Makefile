@@ -1,0 +1,52 @@
+# fhe-spark: `make demo` and `make test` do all set-up themselves. Needs JDK 17, Maven, Rust >= 1.91 and Python 3.11.
+
+MVN ?= mvn -B -ntp
+CARGO ?= cargo
+
+.PHONY: build native demo test test-rust test-java test-all lint format clean
+
+## build: the native library and the jar, with the Spark libraries it runs on beside it
+build: native
+	$(MVN) -q package -DskipTests
+
+## native: the Rust library
+native:
+	$(CARGO) build --release --locked --manifest-path native/Cargo.toml
+
+## demo: compiles the digits model, makes keys, scores every image in three modes and compares
+demo: build
+	examples/digits/demo
+
+## test: all tests but the slow ones
+test: test-rust test-java
+
+test-rust: native
+	FHE_SPARK_PYTHON=$$(bin/python-env oracle native/oracle/requirements.txt) \
+	  $(CARGO) test --release --locked --manifest-path native/Cargo.toml
+
+test-java: native
+	$(MVN) verify
+
+## test-all: the slow ones too (standalone Spark cluster)
+test-all: test-rust build
+	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
+	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
+	  $(MVN) verify -Dall.tests
+
+## lint: formatting, clippy, shell and Python syntax
+lint:
+	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
+	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
+	$(MVN) -q spotless:check
+	for script in bin/* .ci/run examples/digits/demo; do bash -n $$script; done
+	python3 -m compileall -q native/oracle examples
+
+## format: formats everything that lint checks
+format:
+	$(CARGO) fmt --manifest-path native/Cargo.toml --all
+	$(MVN) -q spotless:apply
+
+clean:
+	$(MVN) -q clean
+	$(CARGO) clean --manifest-path native/Cargo.toml
+	rm -rf build

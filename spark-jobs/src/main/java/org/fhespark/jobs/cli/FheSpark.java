@@ -1,0 +1,66 @@
+package org.fhespark.jobs.cli;
+
+import org.fhespark.InvalidInputException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.ParameterException;
+
+/**
+ * The command line. Exit 0: done; 2: wrong usage or bad input, with one line on standard error; 1:
+ * anything else.
+ */
+@Command(
+    name = "fhe-spark",
+    description = "Hybrid fully homomorphic inference on Apache Spark.",
+    mixinStandardHelpOptions = true,
+    version = "fhe-spark 0.1.0",
+    subcommands = {
+      ModulesCommand.class,
+      CompileCommand.class,
+      KeygenCommand.class,
+      ScoreCommand.class
+    })
+public final class FheSpark {
+  private FheSpark() {}
+
+  public static void main(String[] arguments) {
+    System.exit(run(arguments));
+  }
+
+  /** Runs a command; returns its exit status. */
+  static int run(String... arguments) {
+    CommandLine commandLine = new CommandLine(new FheSpark());
+    commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+    commandLine.setParameterExceptionHandler(FheSpark::explainUsage);
+    commandLine.setExecutionExceptionHandler(FheSpark::explainFailure);
+    if (arguments.length == 0) {
+      commandLine.usage(System.err);
+      return ExitCode.USAGE;
+    }
+    return commandLine.execute(arguments);
+  }
+
+  private static int explainUsage(ParameterException error, String[] arguments) {
+    String command = error.getCommandLine().getCommandSpec().qualifiedName();
+    System.err.println(
+        command + ": " + firstLine(error.getMessage()) + " (" + command + " --help)");
+    return ExitCode.USAGE;
+  }
+
+  private static int explainFailure(
+      Exception error, CommandLine commandLine, CommandLine.ParseResult parsed) {
+    String command = commandLine.getCommandSpec().qualifiedName();
+    if (error instanceof InvalidInputException) {
+      System.err.println(command + ": " + error.getMessage());
+      return ExitCode.USAGE;
+    }
+    System.err.println(command + ": internal error, please report it:");
+    error.printStackTrace();
+    return ExitCode.SOFTWARE;
+  }
+
+  private static String firstLine(String message) {
+    return message.lines().findFirst().orElse("wrong usage");
+  }
+}

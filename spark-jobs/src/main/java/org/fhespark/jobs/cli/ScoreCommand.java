@@ -1,0 +1,142 @@
+package org.fhespark.jobs.cli;
+
+import java.util.concurrent.Callable;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.InvalidInputException;
+import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.HybridSession;
+import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.ScoreProgress;
+import org.fhespark.jobs.client.ScoreReport;
+import org.fhespark.jobs.client.Step;
+import org.fhespark.jobs.client.TerminalProgress;
+import org.fhespark.nativelib.ClientKey;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Scores a table. */
+@Command(
+    name = "score",
+    description = "Scores records: clear segments here, remote modules as the mode says.",
+    mixinStandardHelpOptions = true)
+final class ScoreCommand implements Callable<Integer> {
+  /** When a progress bar is drawn. */
+  enum Progress {
+    AUTO,
+    ALWAYS,
+    NEVER
+  }
+
+  @Mixin private SparkOptions sparkOptions;
+
+  @Option(
+      names = "--client",
+      required = true,
+      paramLabel = "DIR",
+      description = "The client artefact.")
+  private String client;
+
+  @Option(
+      names = "--server",
+      required = true,
+      paramLabel = "DIR",
+      description = "The server artefact.")
+  private String server;
+
+  @Option(
+      names = "--keys",
+      paramLabel = "KEYS",
+      description = "The directory keygen wrote; needed by mode execute.")
+  private java.nio.file.Path keys;
+
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "DATA",
+      description = "Records: Parquet, CSV or JSON; a column per input of the model.")
+  private String input;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "OUT",
+      description =
+          "The input's columns and an array column per output; Parquet, or CSV or JSON by its ending.")
+  private String output;
+
+  @Option(
+      names = "--mode",
+      defaultValue = "execute",
+      paramLabel = "MODE",
+      description = "One of ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private Mode mode;
+
+  @Option(names = "--overwrite", description = "Replace an output that score wrote before.")
+  private boolean overwrite;
+
+  @Option(
+      names = "--progress",
+      defaultValue = "auto",
+      paramLabel = "auto|always|never",
+      description = "Draw a progress bar (default: on a terminal).")
+  private Progress progress;
+
+  @Override
+  public Integer call() {
+    SparkSession spark = sparkOptions.open("score");
+    try {
+      HybridModel model =
+          HybridModel.load(
+              new Path(client), new Path(server), spark.sparkContext().hadoopConfiguration());
+      print(score(spark, model));
+    } finally {
+      spark.stop();
+    }
+    return 0;
+  }
+
+  private ScoreReport score(SparkSession spark, HybridModel model) {
+    if (mode != Mode.EXECUTE) {
+      try (HybridSession session = model.session(spark, mode)) {
+        return session.score(new Path(input), new Path(output), overwrite, progress());
+      }
+    }
+    if (keys == null) {
+      throw new InvalidInputException(
+          "mode execute needs the client's key: give its directory with --keys (keygen makes one)");
+    }
+    try (ClientKey key = ClientKey.load(keys.resolve(KeygenCommand.CLIENT_KEY));
+        HybridSession session = model.session(spark, mode, key)) {
+      return session.score(new Path(input), new Path(output), overwrite, progress());
+    }
+  }
+
+  private ScoreProgress progress() {
+    boolean isDrawn =
+        switch (progress) {
+          case AUTO -> System.console() != null;
+          case ALWAYS -> true;
+          case NEVER -> false;
+        };
+    return isDrawn
+        ? new TerminalProgress("score " + mode.lowerCase(), System.err)
+        : ScoreProgress.SILENT;
+  }
+
+  private void print(ScoreReport report) {
+    System.out.printf(
+        "%s: %d records in %.2f s, %.0f records/s%n",
+        mode.lowerCase(), report.records(), report.seconds(), report.recordsPerSecond());
+    for (Step step : Step.values()) {
+      System.out.printf("  %-24s %8.2f s%n", step.label(), report.stepSeconds().get(step));
+    }
+    if (mode == Mode.EXECUTE) {
+      System.out.printf(
+          "  %.2f bytes a value up, %.2f bytes a value down, noise margin %.2f bits%n",
+          report.bytesPerValueUp(), report.bytesPerValueDown(), report.noiseMarginBits());
+    }
+    System.out.println("wrote " + output);
+  }
+}

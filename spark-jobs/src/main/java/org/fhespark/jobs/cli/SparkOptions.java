@@ -1,0 +1,40 @@
+package org.fhespark.jobs.cli;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.apache.spark.SparkConf;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.jobs.client.SparkSettings;
+import picocli.CommandLine.Option;
+
+/** Which Spark a command runs on, and the settings it needs. */
+final class SparkOptions {
+  @Option(
+      names = "--master",
+      paramLabel = "URL",
+      description = "Spark master; by default what spark-submit gave, else local[*].")
+  private String master;
+
+  @Option(
+      names = "--conf",
+      paramLabel = "KEY=VALUE",
+      description = "A Spark setting; may be repeated.")
+  private Map<String, String> settings = new LinkedHashMap<>();
+
+  /** Starts or joins the Spark session; the caller stops it. */
+  SparkSession open(String command) {
+    SparkConf conf = new SparkConf();
+    conf.setIfMissing("spark.app.name", "fhe-spark " + command);
+    SparkSettings.addTo(conf);
+    settings.forEach(conf::set);
+    if (master != null) {
+      conf.setMaster(master);
+    }
+    if (!conf.contains("spark.master")) {
+      // Embedded: nobody looks at the web interface of a process that ends with the command.
+      conf.setMaster("local[*]");
+      conf.setIfMissing("spark.ui.enabled", "false");
+    }
+    return SparkSession.builder().config(conf).getOrCreate();
+  }
+}

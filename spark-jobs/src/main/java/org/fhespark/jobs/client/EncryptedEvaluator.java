@@ -1,0 +1,225 @@
+package org.fhespark.jobs.client;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.spark.SparkException;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.fhespark.InvalidInputException;
+import org.fhespark.udf.Circuit;
+import org.fhespark.udf.EvaluateBlocks;
+import scala.collection.Iterator;
+import scala.reflect.ClassTag$;
+import scala.runtime.AbstractFunction1;
+import scala.runtime.AbstractFunction2;
+import scala.runtime.BoxedUnit;
+
+/**
+ * Mode EXECUTE: the remote modules under FHE on the executors.
+ *
+ * <p>A wave's blocks of one stage are one Spark job, a task a block; results are decrypted as their
+ * tasks end.
+ */
+final class EncryptedEvaluator implements RemoteEvaluator {
+  private final JavaSparkContext spark;
+  private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
+  private final ClientThreads threads;
+  private final Measurements measurements;
+  private final ScoreProgress progress;
+  private final AtomicLong nextBlock = new AtomicLong();
+
+  /** Marks this run's jobs, so that a failed run takes its jobs with it. */
+  private final String jobTag = "fhe-spark-" + UUID.randomUUID();
+
+  EncryptedEvaluator(
+      JavaSparkContext spark,
+      List<Circuit> circuits,
+      ClientThreads threads,
+      Measurements measurements,
+      ScoreProgress progress) {
+    this.spark = spark;
+    this.threads = threads;
+    this.measurements = measurements;
+    this.progress = progress;
+    for (Circuit circuit : circuits) {
+      this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
+    }
+  }
+
+  /** A part of a tensor that travels as one block. */
+  private record Slice(
+      RemoteLayer layer, Batch batch, Tensor output, int firstRow, int rows, long number) {}
+
+  /** A slice, encrypted, with what decryption will need. */
+  private record EncryptedSlice(Slice slice, float[] scales, byte[] block) {}
+
+  @Override
+  public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
+    List<EncryptedSlice> encrypted = encrypt(slices(layers, wave));
+    String modules = String.join(", ", layers.stream().map(RemoteLayer::module).toList());
+    progress.blocksSent(modules, encrypted.size());
+    List<byte[]> blocks = encrypted.stream().map(EncryptedSlice::block).toList();
+    for (EncryptedSlice one : encrypted) {
+      measurements.bytesUp.add(one.block().length);
+      measurements.valuesUp.add(
+          (long) one.slice().rows() * one.slice().layer().client().spec().inputs());
+    }
+    JavaRDD<byte[]> results =
+        spark.parallelize(blocks, blocks.size()).mapPartitions(new EvaluateBlocks(circuits));
+    Decryption decryption = new Decryption(encrypted);
+    spark.sc().addJobTag(jobTag);
+    spark.setJobDescription(modules + ": " + blocks.size() + " encrypted blocks");
+    long start = System.nanoTime();
+    try {
+      spark
+          .sc()
+          .runJob(
+              results.rdd(), new SingleBlock(), decryption, ClassTag$.MODULE$.apply(byte[].class));
+    } catch (Exception error) {
+      decryption.abandon();
+      throw explain(error);
+    } finally {
+      spark.setJobDescription(null);
+      spark.sc().removeJobTag(jobTag);
+    }
+    measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
+    decryption.await();
+  }
+
+  private List<Slice> slices(List<RemoteLayer> layers, List<Batch> wave) {
+    List<Slice> slices = new ArrayList<>();
+    for (Batch batch : wave) {
+      for (RemoteLayer layer : layers) {
+        Tensor output = layer.allocateOutput(batch);
+        int rows = output.rows();
+        for (int first = 0; first < rows; first += layer.blockRows()) {
+          int count = Math.min(layer.blockRows(), rows - first);
+          slices.add(new Slice(layer, batch, output, first, count, nextBlock.getAndIncrement()));
+        }
+      }
+    }
+    return slices;
+  }
+
+  private List<EncryptedSlice> encrypt(List<Slice> slices) {
+    List<Future<EncryptedSlice>> futures = new ArrayList<>();
+    for (Slice slice : slices) {
+      futures.add(threads.submit(() -> encrypt(slice)));
+    }
+    ClientThreads.awaitAll(futures);
+    return futures.stream().map(ClientThreads::await).toList();
+  }
+
+  private EncryptedSlice encrypt(Slice slice) {
+    float[] scales = new float[slice.rows()];
+    Tensor input = slice.layer().inputOf(slice.batch());
+    try (var unused = measurements.time(Step.ENCRYPT)) {
+      byte[] block =
+          slice
+              .layer()
+              .client()
+              .encrypt(input.rowBytes(slice.firstRow(), slice.rows()), scales, slice.number());
+      return new EncryptedSlice(slice, scales, block);
+    } catch (InvalidInputException error) {
+      throw slice.layer().explain(error, slice.batch(), slice.firstRow());
+    }
+  }
+
+  private static RuntimeException explain(Exception error) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof InvalidInputException invalid) {
+        return invalid;
+      }
+    }
+    String kind = error instanceof SparkException ? "the Spark job failed" : "evaluation failed";
+    return new IllegalStateException(kind + ": " + error.getMessage(), error);
+  }
+
+  @Override
+  public void close() {
+    spark.sc().cancelJobsWithTag(jobTag);
+    circuits.values().forEach(Broadcast::destroy);
+  }
+
+  /** Takes the only result of a partition. */
+  private static final class SingleBlock extends AbstractFunction1<Iterator<byte[]>, byte[]>
+      implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public byte[] apply(Iterator<byte[]> results) {
+      return results.next();
+    }
+  }
+
+  /**
+   * Decrypts results as tasks end. Spark calls it on its scheduler's thread, so it only hands on.
+   */
+  private final class Decryption extends AbstractFunction2<Object, byte[], BoxedUnit> {
+    private final List<EncryptedSlice> slices;
+    private final List<Future<?>> futures = new ArrayList<>();
+    private final HashSet<Integer> seen = new HashSet<>();
+
+    Decryption(List<EncryptedSlice> slices) {
+      this.slices = slices;
+    }
+
+    @Override
+    public synchronized BoxedUnit apply(Object partition, byte[] result) {
+      int index = (Integer) partition;
+      if (seen.add(index)) {
+        futures.add(
+            threads.submit(
+                () -> {
+                  decrypt(slices.get(index), result);
+                  return null;
+                }));
+      }
+      return BoxedUnit.UNIT;
+    }
+
+    private void decrypt(EncryptedSlice sent, byte[] result) {
+      Slice slice = sent.slice();
+      measurements.bytesDown.add(result.length);
+      measurements.valuesDown.add((long) slice.rows() * slice.layer().client().spec().outputs());
+      try (var unused = measurements.time(Step.DECRYPT)) {
+        slice
+            .layer()
+            .client()
+            .decrypt(
+                result,
+                slice.number(),
+                sent.scales(),
+                slice.output().rowBytes(slice.firstRow(), slice.rows()));
+      } catch (InvalidInputException error) {
+        throw new InvalidInputException(
+            "module "
+                + slice.layer().module()
+                + ": the result cannot be used: "
+                + error.getMessage(),
+            error);
+      }
+      progress.blockDone();
+    }
+
+    synchronized void await() {
+      ClientThreads.awaitAll(futures);
+      if (futures.size() != slices.size()) {
+        throw new IllegalStateException(
+            futures.size() + " of " + slices.size() + " blocks came back");
+      }
+    }
+
+    synchronized void abandon() {
+      futures.forEach(future -> future.cancel(true));
+    }
+  }
+}

@@ -1,0 +1,41 @@
+package org.fhespark.jobs.client;
+
+import java.util.List;
+import java.util.Map;
+
+/** Mode TORCH: the remote modules in float, in clear. */
+final class FloatEvaluator implements RemoteEvaluator {
+  private final Map<String, OnnxSegment> modules;
+  private final ClientThreads threads;
+  private final Measurements measurements;
+
+  /**
+   * @param modules the float modules by key
+   */
+  FloatEvaluator(
+      Map<String, OnnxSegment> modules, ClientThreads threads, Measurements measurements) {
+    this.modules = modules;
+    this.threads = threads;
+    this.measurements = measurements;
+  }
+
+  @Override
+  public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
+    threads.forEach(
+        wave,
+        batch -> {
+          for (RemoteLayer layer : layers) {
+            try (var unused = measurements.time(Step.EVALUATE)) {
+              batch
+                  .tensors()
+                  .put(layer.output(), modules.get(layer.module()).apply(layer.inputOf(batch)));
+            }
+          }
+        });
+  }
+
+  @Override
+  public void close() {
+    modules.values().forEach(OnnxSegment::close);
+  }
+}

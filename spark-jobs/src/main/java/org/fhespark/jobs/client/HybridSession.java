@@ -1,0 +1,304 @@
+package org.fhespark.jobs.client;
+
+import java.io.IOException;
+import java.nio.Buffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.ClientSpecs;
+import org.fhespark.compiler.artifact.RemoteModuleSpec;
+import org.fhespark.compiler.artifact.SegmentSpec;
+import org.fhespark.compiler.onnx.TensorSpec;
+import org.fhespark.jobs.tables.InputBinding;
+import org.fhespark.jobs.tables.OutputColumns;
+import org.fhespark.jobs.tables.RecordBatches;
+import org.fhespark.jobs.tables.TableFormat;
+import org.fhespark.jobs.tables.TableReader;
+import org.fhespark.jobs.tables.TableWriter;
+import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.PackedCircuit;
+import org.fhespark.udf.Circuit;
+
+/**
+ * A model open for scoring. Records are read, and results written, on the driver only: executors
+ * get encrypted blocks and nothing else.
+ *
+ * <p>Not for use by several threads; one run at a time.
+ */
+public final class HybridSession implements AutoCloseable {
+  /** Bytes of blocks and results that one wave may hold on the driver. */
+  private static final long WAVE_BYTES = 256L << 20;
+
+  private final SparkSession spark;
+  private final HybridModel model;
+  private final Mode mode;
+  private final Optional<ClientKey> key;
+  private final ClientThreads threads;
+
+  private HybridSession(SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
+    this.spark = spark;
+    this.model = model;
+    this.mode = mode;
+    this.key = key;
+    this.threads = new ClientThreads(Runtime.getRuntime().availableProcessors());
+  }
+
+  static HybridSession open(
+      SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
+    if (mode == Mode.EXECUTE && key.isEmpty()) {
+      throw new InvalidInputException(
+          "mode execute needs the client's key: give one (--keys KEYS; keygen makes it)");
+    }
+    model.server();
+    return new HybridSession(spark, model, mode, key);
+  }
+
+  /**
+   * Scores a dataset: its columns, and one array column per output of the model.
+   *
+   * <p>The result is held on the driver; for large tables use {@link #score}.
+   *
+   * @param records a column per input of the model, named as the input
+   * @throws InvalidInputException if a column is missing, mistyped, null, not finite or of the
+   *     wrong length; or if computing {@code records} would show them to the executors
+   */
+  public Dataset<Row> forward(Dataset<Row> records) {
+    List<Row> rows = DriverRows.of(records);
+    OutputColumns columns = new OutputColumns(records.schema(), model.specs().outputs(), "records");
+    List<Row> results = new ArrayList<>(rows.size());
+    run(
+        rows.iterator(),
+        rows.size(),
+        records.schema(),
+        "records",
+        columns,
+        results::add,
+        ScoreProgress.SILENT);
+    return spark.createDataFrame(results, columns.schema());
+  }
+
+  /**
+   * Scores a table on any Hadoop file system and writes the result as another, in the input's
+   * order. The output appears when it is complete.
+   *
+   * @param input Parquet, CSV or JSON, a file or a directory
+   * @param output a directory that does not exist or is empty, or with {@code overwrite} one that
+   *     this wrote before
+   * @throws InvalidInputException as {@link #forward}, and if a path cannot be read or written
+   */
+  public ScoreReport score(Path input, Path output, boolean overwrite, ScoreProgress progress) {
+    try (TableReader reader = TableReader.open(spark, input)) {
+      OutputColumns columns =
+          new OutputColumns(reader.schema(), model.specs().outputs(), reader.name());
+      TableFormat format = TableFormat.ofFileName(output.getName()).orElse(TableFormat.PARQUET);
+      try (TableWriter writer =
+          TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
+        return run(
+            reader.rows(),
+            reader.rowCountHint(),
+            reader.schema(),
+            reader.name(),
+            columns,
+            writer::write,
+            progress,
+            writer::commit);
+      }
+    }
+  }
+
+  private ScoreReport run(
+      Iterator<Row> rows,
+      long count,
+      StructType schema,
+      String table,
+      OutputColumns columns,
+      Consumer<Row> sink,
+      ScoreProgress progress) {
+    return run(rows, count, schema, table, columns, sink, progress, () -> {});
+  }
+
+  private ScoreReport run(
+      Iterator<Row> rows,
+      long count,
+      StructType schema,
+      String table,
+      OutputColumns columns,
+      Consumer<Row> sink,
+      ScoreProgress progress,
+      Runnable commit) {
+    long start = System.nanoTime();
+    Measurements measurements = new Measurements();
+    InputBinding binding = InputBinding.bind(schema, model.specs().inputs(), table);
+    List<RemoteLayer> layers = new ArrayList<>();
+    progress.started(count);
+    long[] records = {0};
+    try (Schedule schedule = schedule(layers, measurements, progress)) {
+      WaveReader waves =
+          new WaveReader(
+              new RecordBatches(rows, binding, batchRecords(layers)),
+              binding.specs(),
+              waveBatches(layers),
+              measurements);
+      new WavePipeline(schedule)
+          .run(
+              waves,
+              wave -> {
+                try (var unused = measurements.time(Step.WRITE)) {
+                  for (Batch batch : wave) {
+                    emit(batch, columns, sink);
+                    records[0] += batch.rows().size();
+                    progress.recordsDone(batch.rows().size());
+                  }
+                }
+              });
+      try (var unused = measurements.time(Step.WRITE)) {
+        commit.run();
+      }
+    } finally {
+      progress.ended();
+    }
+    return report(records[0], (System.nanoTime() - start) / 1e9, measurements);
+  }
+
+  private void emit(Batch batch, OutputColumns columns, Consumer<Row> sink) {
+    List<Buffer> results = new ArrayList<>();
+    for (TensorSpec output : model.specs().outputs()) {
+      results.add(batch.tensors().get(output.name()).values());
+    }
+    int records = batch.rows().size();
+    for (int record = 0; record < records; record++) {
+      sink.accept(columns.row(batch.rows().get(record), results, record, records));
+    }
+  }
+
+  private ScoreReport report(long records, double seconds, Measurements measurements) {
+    Map<Step, Double> steps = new HashMap<>();
+    for (Step step : Step.values()) {
+      steps.put(step, measurements.seconds(step));
+    }
+    double margin =
+        mode == Mode.EXECUTE
+            ? model.specs().remote().stream()
+                .mapToDouble(RemoteModuleSpec::noiseMarginBits)
+                .min()
+                .orElse(Double.NaN)
+            : Double.NaN;
+    return new ScoreReport(
+        mode,
+        records,
+        seconds,
+        steps,
+        measurements.valuesUp.sum(),
+        measurements.bytesUp.sum(),
+        measurements.valuesDown.sum(),
+        measurements.bytesDown.sum(),
+        margin);
+  }
+
+  /** Records that travel together: as many as one block of every module holds. */
+  private static int batchRecords(List<RemoteLayer> layers) {
+    return layers.stream().mapToInt(RemoteLayer::blockRows).min().orElse(4096);
+  }
+
+  /** Batches of a wave: one a task slot, fewer where their blocks are large. */
+  private int waveBatches(List<RemoteLayer> layers) {
+    int records = batchRecords(layers);
+    long bytes =
+        layers.stream()
+            .mapToLong(layer -> layer.bytesUp(records) + layer.bytesDown(records))
+            .max()
+            .orElse(1);
+    return (int)
+        Math.max(1, Math.min(spark.sparkContext().defaultParallelism(), WAVE_BYTES / bytes));
+  }
+
+  private Schedule schedule(
+      List<RemoteLayer> layers, Measurements measurements, ScoreProgress progress) {
+    ClientSpecs specs = model.specs();
+    for (RemoteModuleSpec remote : specs.remote()) {
+      ModuleClient client =
+          key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
+              .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
+      layers.add(
+          new RemoteLayer(
+              remote.module(), remote.stage(), remote.input(), remote.output(), client));
+    }
+    Map<Integer, OnnxSegment> segments = new HashMap<>();
+    for (SegmentSpec segment : specs.segments()) {
+      segments.put(
+          segment.stage(),
+          new OnnxSegment(
+              segment.file(),
+              model.client().segmentModel(segment),
+              segment.inputs(),
+              segment.outputs()));
+    }
+    return new Schedule(segments, layers, evaluator(measurements, progress), threads, measurements);
+  }
+
+  private RemoteEvaluator evaluator(Measurements measurements, ScoreProgress progress) {
+    List<RemoteModuleSpec> remote = model.specs().remote();
+    switch (mode) {
+      case TORCH -> {
+        Map<String, OnnxSegment> modules = new HashMap<>();
+        for (RemoteModuleSpec call : remote) {
+          modules.computeIfAbsent(
+              call.module(), module -> new OnnxSegment("module " + module, floatModule(module)));
+        }
+        return new FloatEvaluator(modules, threads, measurements);
+      }
+      case DISABLE -> {
+        Map<CircuitDigest, PackedCircuit> circuits = new HashMap<>();
+        for (RemoteModuleSpec call : remote) {
+          circuits.computeIfAbsent(
+              CircuitDigest.parse(call.circuitDigest()),
+              digest -> PackedCircuit.open(model.server().circuit(call.module())));
+        }
+        return new QuantizedEvaluator(circuits, threads, measurements);
+      }
+      case EXECUTE -> {
+        Map<String, Circuit> circuits = new LinkedHashMap<>();
+        for (RemoteModuleSpec call : remote) {
+          circuits.computeIfAbsent(
+              call.module(), module -> new Circuit(model.server().circuit(module)));
+        }
+        return new EncryptedEvaluator(
+            JavaSparkContext.fromSparkContext(spark.sparkContext()),
+            List.copyOf(circuits.values()),
+            threads,
+            measurements,
+            progress);
+      }
+    }
+    throw new IllegalStateException("mode " + mode);
+  }
+
+  private byte[] floatModule(String module) {
+    try {
+      return model.server().floatModule(module);
+    } catch (IOException error) {
+      throw new InvalidInputException(
+          "module " + module + ": its float form cannot be read: " + error.getMessage(), error);
+    }
+  }
+
+  /** Releases threads; the key and the Spark session stay open. */
+  @Override
+  public void close() {
+    threads.close();
+  }
+}

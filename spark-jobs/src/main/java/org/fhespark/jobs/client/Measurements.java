@@ -1,0 +1,41 @@
+package org.fhespark.jobs.client;
+
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.concurrent.atomic.LongAdder;
+
+/** Counters of one run, added to by all threads. */
+final class Measurements {
+  private final Map<Step, LongAdder> nanos = new EnumMap<>(Step.class);
+  final LongAdder bytesUp = new LongAdder();
+  final LongAdder bytesDown = new LongAdder();
+  final LongAdder valuesUp = new LongAdder();
+  final LongAdder valuesDown = new LongAdder();
+
+  Measurements() {
+    for (Step step : Step.values()) {
+      nanos.put(step, new LongAdder());
+    }
+  }
+
+  /** Times a block of code: the time until it is closed counts for the step. */
+  Timer time(Step step) {
+    long start = System.nanoTime();
+    return () -> addNanos(step, System.nanoTime() - start);
+  }
+
+  void addNanos(Step step, long elapsed) {
+    nanos.get(step).add(elapsed);
+  }
+
+  /** Seconds of a step, summed over threads. */
+  double seconds(Step step) {
+    return nanos.get(step).sum() / 1e9;
+  }
+
+  /** A running time measurement. */
+  interface Timer extends AutoCloseable {
+    @Override
+    void close();
+  }
+}

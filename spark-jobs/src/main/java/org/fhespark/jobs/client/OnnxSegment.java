@@ -1,0 +1,91 @@
+package org.fhespark.jobs.client;
+
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.fhespark.InvalidInputException;
+
+/** A piece of the model that runs in clear in ONNX Runtime; safe to share between threads. */
+final class OnnxSegment implements AutoCloseable {
+  private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
+  private final String name;
+  private final OrtSession session;
+  private final List<String> inputs;
+  private final List<String> outputs;
+
+  /** A model with the inputs and outputs that it declares. */
+  OnnxSegment(String name, byte[] model) {
+    this(name, model, null, null);
+  }
+
+  /**
+   * @param name what errors call it
+   * @param model ONNX bytes
+   * @throws InvalidInputException if ONNX Runtime refuses the model
+   */
+  OnnxSegment(String name, byte[] model, List<String> inputs, List<String> outputs) {
+    this.name = name;
+    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+      // Batches run side by side; one thread each keeps to the driver's cores.
+      options.setIntraOpNumThreads(1);
+      options.setInterOpNumThreads(1);
+      this.session = environment.createSession(model, options);
+      this.inputs = inputs != null ? inputs : List.copyOf(session.getInputNames());
+      this.outputs = outputs != null ? outputs : List.copyOf(session.getOutputNames());
+    } catch (OrtException error) {
+      throw new InvalidInputException(
+          name + ": ONNX Runtime cannot load it: " + firstLine(error), error);
+    }
+  }
+
+  /**
+   * Runs a model of one input and one output on one tensor.
+   *
+   * @throws InvalidInputException if ONNX Runtime fails
+   */
+  Tensor apply(Tensor argument) {
+    Map<String, Tensor> tensors = new HashMap<>();
+    tensors.put(inputs.get(0), argument);
+    run(tensors);
+    return tensors.get(outputs.get(0));
+  }
+
+  /** Reads its inputs from {@code tensors} and puts its outputs there. */
+  void run(Map<String, Tensor> tensors) {
+    Map<String, OnnxTensor> feeds = new HashMap<>();
+    try {
+      for (String input : inputs) {
+        feeds.put(input, tensors.get(input).toOnnx(environment));
+      }
+      try (OrtSession.Result results = session.run(feeds)) {
+        for (String output : outputs) {
+          OnnxValue value = results.get(output).orElseThrow();
+          tensors.put(output, Tensor.copyOf((OnnxTensor) value, output));
+        }
+      }
+    } catch (OrtException error) {
+      throw new InvalidInputException(
+          name + ": ONNX Runtime failed on these records: " + firstLine(error), error);
+    } finally {
+      feeds.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private static String firstLine(OrtException error) {
+    return error.getMessage().lines().findFirst().orElse("");
+  }
+
+  @Override
+  public void close() {
+    try {
+      session.close();
+    } catch (OrtException error) {
+      throw new IllegalStateException(name + " cannot be closed", error);
+    }
+  }
+}

@@ -1,0 +1,17 @@
+package org.fhespark.jobs.client;
+
+import java.util.List;
+
+/** Evaluates the remote layers of one stage for the batches of a wave. */
+interface RemoteEvaluator extends AutoCloseable {
+  /**
+   * Reads the layers' inputs from each batch and puts their outputs there.
+   *
+   * @param layers the layers of one stage
+   * @param wave batches that travel together
+   */
+  void evaluate(List<RemoteLayer> layers, List<Batch> wave);
+
+  @Override
+  default void close() {}
+}

@@ -1,0 +1,85 @@
+package org.fhespark.jobs.client;
+
+import java.util.Arrays;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.PackedParameters;
+
+/**
+ * One call of a remote module in the schedule.
+ *
+ * @param module its {@code named_modules()} key
+ * @param stage its stage
+ * @param input name of the tensor it reads, {@code [batch, …, d_in]}
+ * @param output name of the tensor it makes, {@code [batch, …, d_out]}
+ * @param client quantisation, and with a key encryption
+ */
+record RemoteLayer(String module, int stage, String input, String output, ModuleClient client) {
+  /**
+   * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
+   */
+  private static final int BLOCK_BYTES = 24 << 20;
+
+  /** The tensor it reads. */
+  Tensor inputOf(Batch batch) {
+    Tensor tensor = batch.tensors().get(input);
+    if (tensor.type() != ElementType.FLOAT || tensor.width() != client.spec().inputs()) {
+      throw new InvalidInputException(
+          "module "
+              + module
+              + ": its input "
+              + input
+              + " has shape "
+              + Arrays.toString(tensor.shape())
+              + ", the last axis must be "
+              + client.spec().inputs()
+              + ": this client artefact does not fit its segments");
+    }
+    return tensor;
+  }
+
+  /** Makes room for its output in the batch. */
+  Tensor allocateOutput(Batch batch) {
+    long[] shape = inputOf(batch).shape().clone();
+    shape[shape.length - 1] = client.spec().outputs();
+    Tensor tensor = Tensor.allocate(ElementType.FLOAT, shape);
+    batch.tensors().put(output, tensor);
+    return tensor;
+  }
+
+  /** Most rows of one block. */
+  int blockRows() {
+    PackedParameters parameters = client.spec().parameters();
+    int perRow = client.spec().inputs() * parameters.limbs();
+    int rows = Math.max(64, BLOCK_BYTES / perRow / 64 * 64);
+    return Math.min(parameters.maxRecords(), rows);
+  }
+
+  /** Bytes of an encrypted input of so many rows. */
+  long bytesUp(long rows) {
+    return rows * client.spec().inputs() * client.spec().parameters().limbs();
+  }
+
+  /** Bytes of an encrypted result of so many rows in one block. */
+  long bytesDown(long rows) {
+    PackedParameters parameters = client.spec().parameters();
+    return (parameters.lweDimension() + rows) * client.spec().outputs() * parameters.outputLimbs();
+  }
+
+  /** Names module and records of a quantisation error. */
+  InvalidInputException explain(InvalidInputException error, Batch batch, int firstRow) {
+    return new InvalidInputException(
+        "module "
+            + module
+            + ", tensor "
+            + input
+            + ", rows from "
+            + firstRow
+            + " of the records from "
+            + batch.firstRecord()
+            + ": "
+            + error.getMessage(),
+        error);
+  }
+}

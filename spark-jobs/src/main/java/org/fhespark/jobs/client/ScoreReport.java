@@ -1,0 +1,52 @@
+package org.fhespark.jobs.client;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.Map;
+
+/**
+ * What a run did and cost.
+ *
+ * @param mode its mode
+ * @param records records scored
+ * @param seconds wall time, from the first record read to the output committed
+ * @param stepSeconds time of each step summed over threads; steps overlap, so they may exceed the
+ *     wall time. {@link Step#EVALUATE} of mode EXECUTE is the wall time of Spark jobs
+ * @param valuesUp activations encrypted
+ * @param bytesUp bytes of encrypted activations
+ * @param valuesDown accumulators decrypted
+ * @param bytesDown bytes of encrypted results
+ * @param noiseMarginBits least margin of the remote modules beyond what p_error asks, in bits; NaN
+ *     if none ran under FHE
+ */
+public record ScoreReport(
+    Mode mode,
+    long records,
+    double seconds,
+    Map<Step, Double> stepSeconds,
+    long valuesUp,
+    long bytesUp,
+    long valuesDown,
+    long bytesDown,
+    double noiseMarginBits) {
+
+  public ScoreReport {
+    stepSeconds = Map.copyOf(stepSeconds);
+  }
+
+  @JsonProperty
+  public double recordsPerSecond() {
+    return records / seconds;
+  }
+
+  /** Bytes that travel for one encrypted activation; 0 if none did. */
+  @JsonProperty
+  public double bytesPerValueUp() {
+    return valuesUp == 0 ? 0 : (double) bytesUp / valuesUp;
+  }
+
+  /** Bytes that travel for one encrypted result; 0 if none did. */
+  @JsonProperty
+  public double bytesPerValueDown() {
+    return valuesDown == 0 ? 0 : (double) bytesDown / valuesDown;
+  }
+}

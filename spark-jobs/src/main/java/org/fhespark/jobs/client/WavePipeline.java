@@ -1,0 +1,62 @@
+package org.fhespark.jobs.client;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Consumer;
+
+/**
+ * Takes waves of batches through a schedule, some at a time and in order: while the executors
+ * evaluate one wave the client encrypts the next. What is in memory is bounded by the waves in
+ * flight.
+ */
+final class WavePipeline {
+  private static final int WAVES_IN_FLIGHT = 2;
+
+  private final Schedule schedule;
+
+  WavePipeline(Schedule schedule) {
+    this.schedule = schedule;
+  }
+
+  /**
+   * Runs all waves; {@code finished} gets each, in order, on the calling thread.
+   *
+   * @param waves read on the calling thread, each only when there is room for it
+   */
+  void run(Iterator<List<Batch>> waves, Consumer<List<Batch>> finished) {
+    ExecutorService runners =
+        Executors.newFixedThreadPool(
+            WAVES_IN_FLIGHT,
+            task -> {
+              Thread thread = new Thread(task, "fhe-spark-wave");
+              thread.setDaemon(true);
+              return thread;
+            });
+    Deque<Future<List<Batch>>> inFlight = new ArrayDeque<>();
+    try {
+      while (waves.hasNext() || !inFlight.isEmpty()) {
+        while (inFlight.size() < WAVES_IN_FLIGHT && waves.hasNext()) {
+          List<Batch> wave = waves.next();
+          inFlight.add(
+              runners.submit(
+                  () -> {
+                    schedule.run(wave);
+                    return wave;
+                  }));
+        }
+        finished.accept(ClientThreads.await(inFlight.remove()));
+      }
+    } finally {
+      // After a failure the other wave still runs; its Spark job is interrupted with its thread.
+      runners.shutdownNow();
+      for (Future<List<Batch>> rest : inFlight) {
+        rest.cancel(true);
+      }
+    }
+  }
+}

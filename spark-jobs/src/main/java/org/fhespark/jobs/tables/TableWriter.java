@@ -1,0 +1,305 @@
+package org.fhespark.jobs.tables;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.Locale;
+import java.util.Map;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.mapreduce.Job;
+import org.apache.hadoop.mapreduce.TaskAttemptContext;
+import org.apache.hadoop.mapreduce.TaskAttemptID;
+import org.apache.hadoop.mapreduce.task.TaskAttemptContextImpl;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.datasources.FileFormat;
+import org.apache.spark.sql.execution.datasources.OutputWriter;
+import org.apache.spark.sql.execution.datasources.OutputWriterFactory;
+import org.apache.spark.sql.execution.datasources.csv.CSVFileFormat;
+import org.apache.spark.sql.execution.datasources.json.JsonFileFormat;
+import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+import org.fhespark.InvalidInputException;
+
+/**
+ * Writes a table of clear results on the driver alone: no Spark job, no broadcast.
+ *
+ * <p>{@code df.write()} would send the results through executors, which must not see them. This
+ * class drives the writers of Spark's own Parquet, CSV and JSON formats on the calling thread.
+ *
+ * <p>Part files go to a temporary directory beside the output; {@link #commit()} renames it, so the
+ * output is complete or absent. CSV has no arrays: arrays of numbers are written to it as JSON
+ * text. Not safe for use by several threads.
+ */
+public final class TableWriter implements AutoCloseable {
+  /** Rows of a part file where the caller names no number. */
+  public static final long DEFAULT_ROWS_PER_FILE = 1_000_000;
+
+  private final FileSystem fs;
+  private final Path out;
+  private final Path temporary;
+  private final boolean overwrite;
+  private final long rowsPerFile;
+  private final StructType fileSchema;
+  private final ArrayText arrayText;
+  private final RowEncoder encoder;
+  private final OutputWriterFactory factory;
+  private final TaskAttemptContext context;
+  private OutputWriter part;
+  private int parts;
+  private long rowsInPart;
+  private long rows;
+  private boolean ended;
+
+  private TableWriter(
+      SparkSession session,
+      Path out,
+      StructType schema,
+      TableFormat format,
+      boolean overwrite,
+      long rowsPerFile)
+      throws IOException {
+    Configuration conf =
+        ((org.apache.spark.sql.classic.SparkSession) session).sessionState().newHadoopConf();
+    this.fs = out.getFileSystem(conf);
+    // As text, because a path made of a URI keeps a slash at its end, and with it no name.
+    this.out = fs.makeQualified(new Path(out.toString()));
+    this.overwrite = overwrite;
+    this.rowsPerFile = rowsPerFile;
+    this.arrayText = format == TableFormat.CSV ? new ArrayText(schema) : null;
+    this.fileSchema = format == TableFormat.CSV ? ArrayText.schema(schema) : schema;
+    this.encoder = new RowEncoder(fileSchema);
+    FileFormat fileFormat =
+        switch (format) {
+          case PARQUET -> new ParquetFileFormat();
+          case CSV -> new CSVFileFormat();
+          case JSON -> new JsonFileFormat();
+        };
+    requireTypes(fileFormat, format);
+    requireFree();
+    Job job = Job.getInstance(conf);
+    this.factory = fileFormat.prepareWrite(session, job, ScalaMaps.of(options(format)), fileSchema);
+    this.context = new TaskAttemptContextImpl(job.getConfiguration(), new TaskAttemptID());
+    this.temporary = beside(".tmp-");
+    if (!fs.mkdirs(temporary)) {
+      throw new IOException("directory " + temporary + " could not be made");
+    }
+  }
+
+  /**
+   * Starts a table at {@code out}, in parts of {@link #DEFAULT_ROWS_PER_FILE} rows.
+   *
+   * @see #create(SparkSession, Path, StructType, TableFormat, boolean, long)
+   */
+  public static TableWriter create(
+      SparkSession session, Path out, StructType schema, TableFormat format, boolean overwrite) {
+    return create(session, out, schema, format, overwrite, DEFAULT_ROWS_PER_FILE);
+  }
+
+  /**
+   * Starts a table at {@code out}.
+   *
+   * @param overwrite whether a table that is there is replaced, at {@link #commit()} and not before
+   * @param rowsPerFile rows after which a new part file begins, at least 1
+   * @throws InvalidInputException if {@code out} is taken, cannot be written, or the format cannot
+   *     hold a column's type
+   */
+  public static TableWriter create(
+      SparkSession session,
+      Path out,
+      StructType schema,
+      TableFormat format,
+      boolean overwrite,
+      long rowsPerFile) {
+    if (rowsPerFile < 1) {
+      throw new IllegalArgumentException("rowsPerFile must be at least 1, is " + rowsPerFile);
+    }
+    try {
+      return new TableWriter(session, out, schema, format, overwrite, rowsPerFile);
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          "output "
+              + out
+              + " cannot be written: "
+              + CauseLine.of(e)
+              + "; choose a directory that you may write to",
+          e);
+    }
+  }
+
+  /**
+   * Appends a row: as many values as the schema has columns, in its order.
+   *
+   * @throws UncheckedIOException if the file system refuses
+   */
+  public void write(Row row) {
+    requireOpen();
+    if (part != null && rowsInPart == rowsPerFile) {
+      endPart();
+    }
+    if (part == null) {
+      beginPart();
+    }
+    part.write(encoder.encode(arrayText == null ? row : arrayText.row(row)));
+    rowsInPart++;
+    rows++;
+  }
+
+  /** Rows written so far. */
+  public long rowCount() {
+    return rows;
+  }
+
+  /**
+   * Ends the table and renames it to its place, with {@code _SUCCESS}; a table without rows gets
+   * one empty part file, which holds its schema.
+   *
+   * @throws InvalidInputException if the output has been taken since the writer was made
+   * @throws UncheckedIOException if the file system refuses; {@link #close()} then cleans up
+   */
+  public void commit() {
+    requireOpen();
+    if (part == null && parts == 0) {
+      beginPart();
+    }
+    endPart();
+    try {
+      fs.create(new Path(temporary, "_SUCCESS"), true).close();
+      requireFree();
+      replace();
+    } catch (IOException e) {
+      throw new UncheckedIOException("output " + out + " could not be completed", e);
+    }
+    ended = true;
+  }
+
+  /** Without a {@link #commit()} before, deletes what was written; the output is as it was. */
+  @Override
+  public void close() {
+    if (ended) {
+      return;
+    }
+    ended = true;
+    try {
+      if (part != null) {
+        part.close();
+      }
+    } catch (RuntimeException e) {
+      // The part is deleted next, whole or not.
+    } finally {
+      part = null;
+      try {
+        fs.delete(temporary, true);
+      } catch (IOException e) {
+        throw new UncheckedIOException("temporary directory " + temporary + " is left over", e);
+      }
+    }
+  }
+
+  private void beginPart() {
+    String name = String.format(Locale.ROOT, "part-%05d", parts);
+    Path path = new Path(temporary, name + factory.getFileExtension(context));
+    part = factory.newInstance(path.toString(), fileSchema, context);
+    parts++;
+    rowsInPart = 0;
+  }
+
+  private void endPart() {
+    if (part != null) {
+      OutputWriter ending = part;
+      part = null;
+      ending.close();
+    }
+  }
+
+  private void replace() throws IOException {
+    if (!fs.exists(out)) {
+      rename(temporary, out);
+      return;
+    }
+    Path old = beside(".old-");
+    rename(out, old);
+    try {
+      rename(temporary, out);
+    } catch (IOException e) {
+      rename(old, out);
+      throw e;
+    }
+    fs.delete(old, true);
+  }
+
+  private Path beside(String mark) {
+    return out.suffix(mark + UUID.randomUUID().toString().substring(0, 8));
+  }
+
+  private void rename(Path from, Path to) throws IOException {
+    if (!fs.rename(from, to)) {
+      throw new IOException("renaming " + from + " to " + to + " was refused");
+    }
+  }
+
+  private void requireFree() throws IOException {
+    if (!fs.exists(out)) {
+      return;
+    }
+    if (fs.getFileStatus(out).isFile()) {
+      throw new InvalidInputException(
+          "output " + out + " is a file: choose another path for the directory of results");
+    }
+    FileStatus[] inside = fs.listStatus(out);
+    if (inside.length > 0 && !overwrite) {
+      throw new InvalidInputException(
+          "output " + out + " exists and is not empty: choose another path or pass overwrite");
+    }
+    for (FileStatus status : inside) {
+      String name = status.getPath().getName();
+      // Replacing deletes: a wrong path must not cost anything but a table.
+      boolean ofTable = name.startsWith("part-") || name.startsWith("_") || name.startsWith(".");
+      if (!ofTable || status.isDirectory()) {
+        throw new InvalidInputException(
+            "output "
+                + out
+                + " holds '"
+                + name
+                + "', which is no part file of a table: it is not overwritten, choose another"
+                + " path");
+      }
+    }
+  }
+
+  private void requireTypes(FileFormat fileFormat, TableFormat format) {
+    for (StructField field : fileSchema.fields()) {
+      if (!fileFormat.supportDataType(field.dataType())) {
+        throw new InvalidInputException(
+            "output "
+                + out
+                + ": column '"
+                + field.name()
+                + "' of type "
+                + field.dataType().simpleString()
+                + " cannot be written as "
+                + format.name().toLowerCase(Locale.ROOT)
+                + "; use another format or leave the column out");
+      }
+    }
+  }
+
+  private void requireOpen() {
+    if (ended) {
+      throw new IllegalStateException("the writer of output " + out + " is closed");
+    }
+  }
+
+  private static Map<String, String> options(TableFormat format) {
+    return switch (format) {
+      case PARQUET -> Map.of();
+      case CSV -> Map.of("header", "true");
+      // A column must not vanish because a part file holds nothing but nulls in it.
+      case JSON -> Map.of("ignoreNullFields", "false");
+    };
+  }
+}
