@@ -1,0 +1,146 @@
+package org.fhespark.compiler;
+
+import java.util.List;
+import java.util.OptionalInt;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.parameters.ParameterSearch;
+import org.fhespark.compiler.quantize.QuantizationMode;
+import org.fhespark.compiler.quantize.QuantizedWeights;
+
+/** What to compile and how. */
+public final class CompileOptions {
+  /** The default probability, per value, of a wrong accumulator, 2^-40. */
+  public static final double DEFAULT_LOG2_P_ERROR = -40;
+
+  /** The default number of records expected in a block. */
+  public static final int DEFAULT_EXPECTED_BATCH = 4096;
+
+  private static final double SMALLEST_LOG2_P_ERROR = -1000;
+  private static final int LARGEST_EXPECTED_BATCH = 16_384;
+
+  private final List<String> remoteModules;
+  private final int weightBits;
+  private final OptionalInt activationBits;
+  private final QuantizationMode quantization;
+  private final double log2PError;
+  private final int expectedBatch;
+
+  private CompileOptions(Builder builder) {
+    this.remoteModules = List.copyOf(builder.remoteModules);
+    this.weightBits = builder.weightBits;
+    this.activationBits = builder.activationBits;
+    this.quantization = builder.quantization;
+    this.log2PError = builder.log2PError;
+    this.expectedBatch = builder.expectedBatch;
+  }
+
+  /** Options for modules with the given keys to go remote. */
+  public static Builder remote(List<String> moduleKeys) {
+    return new Builder(moduleKeys);
+  }
+
+  /** Keys of the modules that go remote. */
+  public List<String> remoteModules() {
+    return remoteModules;
+  }
+
+  /** 2 to 8. */
+  public int weightBits() {
+    return weightBits;
+  }
+
+  /** 4 to 16; empty for as many as fit the limbs that 8 need. */
+  public OptionalInt activationBits() {
+    return activationBits;
+  }
+
+  public QuantizationMode quantization() {
+    return quantization;
+  }
+
+  /** log2 of the tolerated probability, per value, of a wrong accumulator. */
+  public double log2PError() {
+    return log2PError;
+  }
+
+  /** Records expected in a block. */
+  public int expectedBatch() {
+    return expectedBatch;
+  }
+
+  /** Collects options; each has a default. */
+  public static final class Builder {
+    private final List<String> remoteModules;
+    private int weightBits = QuantizedWeights.MOST_BITS;
+    private OptionalInt activationBits = OptionalInt.empty();
+    private QuantizationMode quantization = QuantizationMode.DYNAMIC;
+    private double log2PError = DEFAULT_LOG2_P_ERROR;
+    private int expectedBatch = DEFAULT_EXPECTED_BATCH;
+
+    private Builder(List<String> remoteModules) {
+      this.remoteModules = remoteModules;
+    }
+
+    public Builder weightBits(int bits) {
+      this.weightBits = bits;
+      return this;
+    }
+
+    public Builder activationBits(int bits) {
+      this.activationBits = OptionalInt.of(bits);
+      return this;
+    }
+
+    public Builder automaticActivationBits() {
+      this.activationBits = OptionalInt.empty();
+      return this;
+    }
+
+    public Builder quantization(QuantizationMode mode) {
+      this.quantization = mode;
+      return this;
+    }
+
+    public Builder log2PError(double log2Probability) {
+      this.log2PError = log2Probability;
+      return this;
+    }
+
+    public Builder expectedBatch(int records) {
+      this.expectedBatch = records;
+      return this;
+    }
+
+    /**
+     * The options.
+     *
+     * @throws InvalidInputException if one is out of range
+     */
+    public CompileOptions build() {
+      checkRange(
+          "weight bits", weightBits, QuantizedWeights.FEWEST_BITS, QuantizedWeights.MOST_BITS);
+      activationBits.ifPresent(
+          bits ->
+              checkRange(
+                  "activation bits",
+                  bits,
+                  ParameterSearch.FEWEST_ACTIVATION_BITS,
+                  ParameterSearch.MOST_ACTIVATION_BITS));
+      checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);
+      if (!(log2PError < 0 && log2PError >= SMALLEST_LOG2_P_ERROR)) {
+        throw new InvalidInputException(
+            "p-error 2^"
+                + log2PError
+                + " is out of range; give a probability below 1 such as 2^-40");
+      }
+      return new CompileOptions(this);
+    }
+
+    private static void checkRange(String option, int value, int least, int most) {
+      if (value < least || value > most) {
+        throw new InvalidInputException(
+            option + " cannot be " + value + "; give " + least + " to " + most);
+      }
+    }
+  }
+}

@@ -1,0 +1,59 @@
+package org.fhespark.compiler.artifact;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import org.fhespark.InvalidInputException;
+
+/** JSON of artefacts and reports: records, field by field. */
+public final class ArtifactJson {
+  /** Version of the artefacts' format; a file of another version is refused. */
+  public static final int FORMAT_VERSION = 1;
+
+  private static final ObjectMapper MAPPER =
+      JsonMapper.builder()
+          // isDynamic() and its like are no fields.
+          .disable(MapperFeature.AUTO_DETECT_IS_GETTERS)
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .build();
+
+  private ArtifactJson() {}
+
+  public static byte[] write(Object record) {
+    try {
+      return MAPPER.writeValueAsBytes(record);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("records of plain fields can be written", e);
+    }
+  }
+
+  /**
+   * Reads a record with a {@code formatVersion}.
+   *
+   * @param name the file, for messages
+   * @throws InvalidInputException if it is no such record or of another version
+   */
+  static <T> T read(String name, byte[] bytes, Class<T> type) {
+    try {
+      JsonNode json = MAPPER.readTree(bytes);
+      int version = json.path("formatVersion").asInt();
+      if (version != FORMAT_VERSION) {
+        throw new InvalidInputException(
+            name
+                + ": format version "
+                + version
+                + ", this fhe-spark reads version "
+                + FORMAT_VERSION
+                + "; compile the model again with this version");
+      }
+      return MAPPER.treeToValue(json, type);
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          name + ": is not what fhe-spark writes there; compile the model again", e);
+    }
+  }
+}

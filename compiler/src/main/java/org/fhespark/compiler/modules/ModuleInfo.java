@@ -1,0 +1,41 @@
+package org.fhespark.compiler.modules;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A module of the model.
+ *
+ * @param key its key in {@code model.named_modules()}
+ * @param kind what it is
+ * @param operators the ONNX operators of its own, in order, each once
+ * @param parameters shapes of its own parameters by their names in PyTorch
+ * @param calls its calls, if it is Linear; one matrix product each
+ * @param refusal why it cannot go remote, in one sentence; empty if it can
+ */
+public record ModuleInfo(
+    String key,
+    ModuleKind kind,
+    List<String> operators,
+    Map<String, List<Long>> parameters,
+    List<LinearCall> calls,
+    String refusal) {
+  public ModuleInfo {
+    operators = List.copyOf(operators);
+    parameters = Collections.unmodifiableMap(new LinkedHashMap<>(parameters));
+    calls = List.copyOf(calls);
+  }
+
+  public boolean canGoRemote() {
+    return refusal.isEmpty();
+  }
+
+  ModuleInfo withKey(String newKey) {
+    Map<String, List<Long>> renamed = new LinkedHashMap<>();
+    parameters.forEach(
+        (name, shape) -> renamed.put(newKey + name.substring(name.lastIndexOf('.')), shape));
+    return new ModuleInfo(newKey, kind, operators, renamed, calls, refusal);
+  }
+}

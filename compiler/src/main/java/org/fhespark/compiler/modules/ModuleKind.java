@@ -1,0 +1,11 @@
+package org.fhespark.compiler.modules;
+
+/** What a module is, as far as going remote is concerned. */
+public enum ModuleKind {
+  /** A matrix product by constant weights, with or without bias. */
+  LINEAR,
+  /** A module that holds others. */
+  CONTAINER,
+  /** Any other module that leaves operators in the graph. */
+  OPERATOR
+}

@@ -1,0 +1,28 @@
+package org.fhespark.compiler.parameters;
+
+import java.util.OptionalInt;
+import java.util.function.IntToDoubleFunction;
+import org.fhespark.nativelib.WeightNorms;
+
+/**
+ * What a circuit, or several that read one encryption, must carry.
+ *
+ * @param modules their keys, for messages
+ * @param dIn features
+ * @param dOut outputs, summed over the circuits
+ * @param norms norms of the integer weights, the largest of the circuits
+ * @param accumulatorBound for a number of activation bits, a bound on the accumulators of all but a
+ *     few calibrated records (see {@link ParameterSearch})
+ * @param activationBits 4 to 16, or empty for as many as fit the limbs that 8 need
+ * @param log2PError log2 of the probability, per value, of a wrong accumulator that is tolerated
+ * @param records T, expected in a block
+ */
+public record ParameterRequest(
+    String modules,
+    int dIn,
+    long dOut,
+    WeightNorms norms,
+    IntToDoubleFunction accumulatorBound,
+    OptionalInt activationBits,
+    double log2PError,
+    int records) {}

@@ -1,0 +1,252 @@
+package org.fhespark.compiler.parameters;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.NoiseModel;
+import org.fhespark.nativelib.PackedParameters;
+
+/**
+ * Finds the cheapest secure parameters of a packed circuit.
+ *
+ * <p>p need not cover the worst case: the client coarsens the scale of a record whose accumulators
+ * could leave p bits, so nothing wraps. Parameters carry a bits of activation if all but one in a
+ * thousand calibrated records need no coarsening.
+ */
+public final class ParameterSearch {
+  public static final int FEWEST_ACTIVATION_BITS = 4;
+  public static final int MOST_ACTIVATION_BITS = 16;
+
+  /** The quantile of calibrated records that must fit. */
+  public static final double FITTING_RECORDS = 0.999;
+
+  /** What automatic choice carries at least, if anything does. */
+  private static final int AUTOMATIC_BITS = 8;
+
+  private static final int SMALLEST_DIMENSION = 900;
+  private static final int LARGEST_DIMENSION = 2560;
+  private static final int SMALLEST_POLYNOMIAL = 64;
+  private static final int LARGEST_POLYNOMIAL = 2048;
+  private static final int FEWEST_LIMBS = 3;
+  private static final int MOST_LIMBS = 7;
+  private static final int MOST_BODIES = 256;
+
+  /** Above, an accumulator is no longer exact in the client's double arithmetic. */
+  private static final int MOST_MESSAGE_BITS = 52;
+
+  private static final int FEWEST_MESSAGE_BITS = 2;
+  private static final int ALTERNATIVES = 3;
+
+  private final ParameterRequest request;
+  private final double maxL2;
+  private final List<SecureModulus> secure = new ArrayList<>();
+
+  /** A dimension n and modulus for which some noise is secure. */
+  private record SecureModulus(int dimension, int limbs) {}
+
+  private record Candidate(PackedParameters parameters, CostModel.Cost cost) {}
+
+  private ParameterSearch(ParameterRequest request) {
+    this.request = request;
+    this.maxL2 = FailureProbability.columnNorm(request.norms());
+    for (int n = 0; n <= LARGEST_DIMENSION; n += SMALLEST_POLYNOMIAL) {
+      for (int limbs = FEWEST_LIMBS; n >= SMALLEST_DIMENSION && limbs <= MOST_LIMBS; limbs++) {
+        if (isSecure(n, limbs)) {
+          secure.add(new SecureModulus(n, limbs));
+        }
+      }
+    }
+  }
+
+  /**
+   * The cheapest parameters that carry a request.
+   *
+   * @throws InvalidInputException if none do; says how many activation bits would
+   */
+  public static ParameterChoice search(ParameterRequest request) {
+    ParameterSearch search = new ParameterSearch(request);
+    if (request.activationBits().isPresent()) {
+      int bits = request.activationBits().getAsInt();
+      List<Candidate> carrying = search.carrying(bits);
+      if (carrying.isEmpty()) {
+        throw search.nothingCarries(bits);
+      }
+      return search.choice(carrying, bits, "the " + bits + "-bit activations asked for");
+    }
+    for (int bits = AUTOMATIC_BITS; bits >= FEWEST_ACTIVATION_BITS; bits--) {
+      List<Candidate> carrying = search.carrying(bits);
+      if (!carrying.isEmpty()) {
+        return search.choice(
+            carrying, search.raised(carrying.get(0), bits), bits + "-bit activations");
+      }
+    }
+    throw search.nothingCarries(FEWEST_ACTIVATION_BITS);
+  }
+
+  private static boolean isSecure(int dimension, int limbs) {
+    try {
+      return NoiseModel.freshStandardDeviation(dimension, limbs) > 0;
+    } catch (InvalidInputException tooSmall) {
+      return false;
+    }
+  }
+
+  /** Everything that carries so many activation bits, cheapest first, with the least p. */
+  private List<Candidate> carrying(int activationBits) {
+    int messageBits = messageBits(request.accumulatorBound().applyAsDouble(activationBits));
+    List<Candidate> carrying = new ArrayList<>();
+    for (SecureModulus modulus : secure) {
+      Optional<Integer> outputLimbs = leastOutputLimbs(modulus, messageBits);
+      for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
+        int bodies = (request.records() + size - 1) / size;
+        if (outputLimbs.isPresent() && modulus.dimension % size == 0 && bodies <= MOST_BODIES) {
+          PackedParameters parameters =
+              new PackedParameters(
+                  modulus.dimension / size,
+                  size,
+                  modulus.limbs,
+                  outputLimbs.get(),
+                  messageBits,
+                  bodies);
+          carrying.add(
+              new Candidate(
+                  parameters,
+                  CostModel.of(parameters, request.records(), request.dIn(), request.dOut())));
+        }
+      }
+    }
+    carrying.sort(Comparator.comparingDouble(candidate -> candidate.cost.total()));
+    return carrying;
+  }
+
+  private Optional<Integer> leastOutputLimbs(SecureModulus modulus, int messageBits) {
+    for (int limbs = (messageBits + 7) / 8; limbs <= modulus.limbs; limbs++) {
+      if (messageBits <= MOST_MESSAGE_BITS && decryptsRight(modulus, limbs, messageBits)) {
+        return Optional.of(limbs);
+      }
+    }
+    return Optional.empty();
+  }
+
+  private boolean decryptsRight(SecureModulus modulus, int outputLimbs, int messageBits) {
+    double deviation =
+        NoiseModel.outputStandardDeviation(modulus.dimension, modulus.limbs, outputLimbs, maxL2);
+    return NoiseModel.log2FailureProbability(deviation, messageBits) <= request.log2PError();
+  }
+
+  /** The activation bits that parameters carry once p is as large as their noise allows. */
+  private int raised(Candidate candidate, int activationBits) {
+    int mostMessageBits = mostMessageBits(candidate.parameters);
+    int bits = activationBits;
+    while (bits < MOST_ACTIVATION_BITS
+        && messageBits(request.accumulatorBound().applyAsDouble(bits + 1)) <= mostMessageBits) {
+      bits++;
+    }
+    return bits;
+  }
+
+  private int mostMessageBits(PackedParameters parameters) {
+    SecureModulus modulus = new SecureModulus(parameters.lweDimension(), parameters.limbs());
+    int bits = parameters.messageBits();
+    int most = Math.min(MOST_MESSAGE_BITS, 8 * parameters.outputLimbs());
+    while (bits < most && decryptsRight(modulus, parameters.outputLimbs(), bits + 1)) {
+      bits++;
+    }
+    return bits;
+  }
+
+  private ParameterChoice choice(List<Candidate> carrying, int activationBits, String carried) {
+    PackedParameters cheapest = carrying.get(0).parameters;
+    int worstCase = worstCaseBits(activationBits);
+    // More bits than the worst case needs would only spend noise margin.
+    int messageBits =
+        Math.max(
+            messageBits(request.accumulatorBound().applyAsDouble(activationBits)),
+            Math.min(worstCase, mostMessageBits(cheapest)));
+    PackedParameters chosen = withMessageBits(cheapest, messageBits);
+    boolean covers = messageBits >= worstCase;
+    CostModel.Cost cost = carrying.get(0).cost;
+    List<ParameterChoice.Alternative> alternatives =
+        carrying.stream()
+            .skip(1)
+            .limit(ALTERNATIVES)
+            .map(
+                candidate ->
+                    new ParameterChoice.Alternative(
+                        candidate.parameters, candidate.cost.total() / cost.total()))
+            .toList();
+    String why =
+        "cheapest of "
+            + carrying.size()
+            + " secure parameter sets that carry "
+            + carried
+            + (request.activationBits().isEmpty()
+                ? ", then activations raised to the " + activationBits + " bits that it carries"
+                : "");
+    return new ParameterChoice(
+        chosen,
+        activationBits,
+        covers,
+        policy(messageBits, worstCase, activationBits),
+        cost,
+        why,
+        alternatives);
+  }
+
+  private static String policy(int messageBits, int worstCase, int activationBits) {
+    return messageBits >= worstCase
+        ? "p = " + messageBits + " covers the worst case: no record is coarsened"
+        : "p = "
+            + messageBits
+            + " covers at least 99.9 % of the calibrated records at "
+            + activationBits
+            + " bits, not the worst case ("
+            + worstCase
+            + "): the client coarsens the scale of a record that could exceed it, and none wraps";
+  }
+
+  private static PackedParameters withMessageBits(PackedParameters parameters, int messageBits) {
+    return new PackedParameters(
+        parameters.glweDimension(),
+        parameters.polynomialSize(),
+        parameters.limbs(),
+        parameters.outputLimbs(),
+        messageBits,
+        parameters.bodies());
+  }
+
+  private int worstCaseBits(int activationBits) {
+    double largest = (1 << (activationBits - 1)) - 1;
+    return messageBits(largest * request.norms().maxL1());
+  }
+
+  /** Least p with bound ≤ 2^(p-1) - 1. */
+  private static int messageBits(double bound) {
+    int bits = FEWEST_MESSAGE_BITS;
+    while (bound > Math.pow(2, bits - 1) - 1) {
+      bits++;
+    }
+    return bits;
+  }
+
+  private InvalidInputException nothingCarries(int activationBits) {
+    String wayOut = "use fewer weight bits or a larger p-error";
+    for (int bits = activationBits - 1; bits >= FEWEST_ACTIVATION_BITS; bits--) {
+      if (!carrying(bits).isEmpty()) {
+        wayOut = bits + " bits would do: use --activation-bits " + bits;
+        break;
+      }
+    }
+    return new InvalidInputException(
+        "module "
+            + request.modules()
+            + ": no parameters carry "
+            + activationBits
+            + "-bit activations at p-error 2^"
+            + Math.round(request.log2PError())
+            + "; "
+            + wayOut);
+  }
+}

@@ -1,0 +1,133 @@
+package org.fhespark.compiler.quantize;
+
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.WeightNorms;
+
+/**
+ * What calibration learns about the activations that enter a remote module: the largest magnitude,
+ * and the norms of a sample of records, from which the size of accumulators follows.
+ */
+public final class ActivationStatistics {
+  /** Enough for a 99.9 percentile that rests on 65 records. */
+  private static final int SAMPLE_SIZE = 1 << 16;
+
+  private final SplittableRandom random = new SplittableRandom(1);
+  private float[] maxNorms = new float[1024];
+  private float[] l2Norms = new float[1024];
+  private float[] l1Norms = new float[1024];
+  private int sampled;
+  private long records;
+  private long nonZeroRecords;
+  private float maxAbs;
+  private int dIn;
+
+  /**
+   * Adds records.
+   *
+   * @param tensor the activation's name, for messages
+   * @param values {@code [records][dIn]}, row-major
+   * @throws InvalidInputException if a value is infinite or not a number
+   */
+  public void add(String tensor, FloatBuffer values, int dIn) {
+    this.dIn = dIn;
+    float[] record = new float[dIn];
+    while (values.remaining() >= dIn) {
+      values.get(record);
+      float max = 0;
+      double l2Squared = 0;
+      double l1 = 0;
+      for (float value : record) {
+        float magnitude = Math.abs(value);
+        if (!(magnitude <= Float.MAX_VALUE)) {
+          throw new InvalidInputException(
+              "calibration: tensor '"
+                  + tensor
+                  + "' holds "
+                  + value
+                  + "; remove the records that cause it from the calibration data");
+        }
+        max = Math.max(max, magnitude);
+        l2Squared += (double) magnitude * magnitude;
+        l1 += magnitude;
+      }
+      records++;
+      maxAbs = Math.max(maxAbs, max);
+      if (max > 0) {
+        sample(max, (float) Math.sqrt(l2Squared), (float) l1);
+      }
+    }
+  }
+
+  private void sample(float max, float l2, float l1) {
+    long place = nonZeroRecords++;
+    if (place >= SAMPLE_SIZE) {
+      place = random.nextLong(nonZeroRecords);
+      if (place >= SAMPLE_SIZE) {
+        return;
+      }
+    } else {
+      sampled++;
+      if (sampled > maxNorms.length) {
+        maxNorms = Arrays.copyOf(maxNorms, 2 * maxNorms.length);
+        l2Norms = Arrays.copyOf(l2Norms, 2 * l2Norms.length);
+        l1Norms = Arrays.copyOf(l1Norms, 2 * l1Norms.length);
+      }
+    }
+    maxNorms[(int) place] = max;
+    l2Norms[(int) place] = l2;
+    l1Norms[(int) place] = l1;
+  }
+
+  /** Records seen. */
+  public long records() {
+    return records;
+  }
+
+  /** Largest magnitude seen. */
+  public float maxAbs() {
+    return maxAbs;
+  }
+
+  /**
+   * The scale that static quantisation gives every record, max|x| / (2^(a-1)-1); 1 if all is zero.
+   */
+  public float staticScale(int activationBits) {
+    float scale = maxAbs / largestInteger(activationBits);
+    return scale < Float.MIN_NORMAL ? 1f : scale;
+  }
+
+  /**
+   * A quantile over records of the bound on their accumulators, the least of the three that {@link
+   * WeightNorms} gives. Rounding is taken into account as noise of variance 1/12 a feature.
+   *
+   * @param quantile in (0, 1]
+   */
+  public double accumulatorBound(
+      WeightNorms norms, int activationBits, QuantizationMode mode, double quantile) {
+    if (sampled == 0) {
+      return 0;
+    }
+    double largest = largestInteger(activationBits);
+    double maxL2 = Math.sqrt(norms.maxL2Squared());
+    double[] bounds = new double[sampled];
+    for (int r = 0; r < sampled; r++) {
+      double perUnit = largest / (mode == QuantizationMode.DYNAMIC ? maxNorms[r] : maxAbs);
+      double l2 = Math.sqrt(Math.pow(l2Norms[r] * perUnit, 2) + dIn / 12.0);
+      double l1 = l1Norms[r] * perUnit + Math.sqrt(dIn / 12.0);
+      bounds[r] =
+          Math.min(
+              Math.ceil(maxNorms[r] * perUnit) * norms.maxL1(),
+              Math.min(l2 * maxL2, l1 * norms.maxAbs()));
+    }
+    Arrays.sort(bounds);
+    return bounds[(int) Math.min(sampled - 1L, (long) Math.ceil(quantile * sampled) - 1)];
+  }
+
+  /** 2^(a-1)-1. */
+  static int largestInteger(int activationBits) {
+    return (1 << (activationBits - 1)) - 1;
+  }
+}

@@ -1,0 +1,107 @@
+package org.fhespark.compiler.storage;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
+import org.fhespark.InvalidInputException;
+
+/** Whole files on a Hadoop file system, without the .crc files of Hadoop's local one. */
+public final class FileStore {
+  private final FileSystem fileSystem;
+
+  private FileStore(FileSystem fileSystem) {
+    this.fileSystem = fileSystem;
+  }
+
+  /**
+   * The file system that holds {@code path}.
+   *
+   * @throws InvalidInputException if the configuration knows no file system for the path's scheme
+   */
+  public static FileStore of(Path path, Configuration configuration) throws IOException {
+    FileSystem fileSystem;
+    try {
+      fileSystem = path.getFileSystem(configuration);
+    } catch (UnsupportedFileSystemException e) {
+      throw new InvalidInputException(
+          path + ": no file system is configured for this scheme; check the path", e);
+    }
+    return new FileStore(
+        fileSystem instanceof LocalFileSystem local ? local.getRawFileSystem() : fileSystem);
+  }
+
+  /**
+   * All bytes of a file.
+   *
+   * @throws InvalidInputException if there is no such file, it is a folder, or it holds 2 GiB or
+   *     more
+   */
+  public byte[] read(Path file) throws IOException {
+    FileStatus status;
+    try {
+      status = fileSystem.getFileStatus(file);
+    } catch (FileNotFoundException e) {
+      throw new InvalidInputException(file + ": no such file; check the path", e);
+    }
+    if (status.isDirectory()) {
+      throw new InvalidInputException(file + ": is a folder, expected a file");
+    }
+    if (status.getLen() > Integer.MAX_VALUE - 8) {
+      throw new InvalidInputException(
+          file + ": holds " + status.getLen() + " bytes, files of 2 GiB or more cannot be read");
+    }
+    try (InputStream in = fileSystem.open(file)) {
+      return in.readAllBytes();
+    }
+  }
+
+  /** Writes a new file and the folders above it; fails if the file exists. */
+  public void write(Path file, byte[] bytes) throws IOException {
+    try (OutputStream out = fileSystem.create(file, false)) {
+      out.write(bytes);
+    }
+  }
+
+  public boolean exists(Path path) throws IOException {
+    return fileSystem.exists(path);
+  }
+
+  public boolean isFolder(Path path) throws IOException {
+    return fileSystem.exists(path) && fileSystem.getFileStatus(path).isDirectory();
+  }
+
+  /** Names of what a folder holds, sorted. */
+  public List<String> names(Path folder) throws IOException {
+    return Arrays.stream(fileSystem.listStatus(folder))
+        .map(status -> status.getPath().getName())
+        .sorted()
+        .toList();
+  }
+
+  /** Deletes a file or a folder with all it holds; does nothing if there is none. */
+  public void delete(Path path) throws IOException {
+    if (fileSystem.exists(path) && !fileSystem.delete(path, true)) {
+      throw new IOException(path + ": cannot be deleted");
+    }
+  }
+
+  /** Renames a file or folder to a path where nothing is. */
+  public void rename(Path from, Path to) throws IOException {
+    Path parent = to.getParent();
+    if (parent != null) {
+      fileSystem.mkdirs(parent);
+    }
+    if (!fileSystem.rename(from, to)) {
+      throw new IOException(from + ": cannot be renamed to " + to);
+    }
+  }
+}

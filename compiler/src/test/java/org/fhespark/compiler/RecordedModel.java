@@ -1,0 +1,184 @@
+package org.fhespark.compiler;
+
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.LongBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.fhespark.compiler.modules.ModuleTree;
+import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.quantize.BatchTensor;
+import org.fhespark.compiler.quantize.CalibrationBatch;
+
+/**
+ * A PyTorch model exported by make_models.py, and what PyTorch itself computed: see there.
+ *
+ * @param inputs the recorded batch
+ * @param outputs the model's outputs for it
+ * @param modules what named_modules() says
+ * @param linears weights and biases of the Linear modules
+ * @param calls what forward hooks saw of each call of a Linear
+ */
+public record RecordedModel(
+    OnnxModel model,
+    Map<String, BatchTensor> inputs,
+    Map<String, float[]> outputs,
+    List<String> modules,
+    Map<String, Linear> linears,
+    List<Call> calls) {
+
+  /** A Linear module; the bias is null if there is none. */
+  public record Linear(float[] weight, float[] bias, int dIn, int dOut) {}
+
+  /** Input and output of a call, flattened. */
+  public record Call(String module, float[] input, float[] output) {}
+
+  /** Models whose inputs are floats and that the compiler can cut anywhere. */
+  public static final List<String> PLAIN =
+      List.of(
+          "nested_sequential",
+          "module_list",
+          "module_dict",
+          "shared_twice",
+          "named_lin_1",
+          "named_lin_1_once",
+          "named_lin_1_no_bias",
+          "residual",
+          "rank3",
+          "unfolded",
+          "no_bias",
+          "top_level_sequential",
+          "layered",
+          "conv",
+          "only_linear",
+          "functional",
+          "shared_block",
+          "transformer");
+
+  public static Path path(String name) {
+    return new Path("src/test/resources/models/" + name + ".onnx");
+  }
+
+  public static RecordedModel load(String name) {
+    try {
+      JsonNode json =
+          new ObjectMapper()
+              .readTree(new java.io.File("src/test/resources/models/" + name + ".json"));
+      Map<String, BatchTensor> inputs = new LinkedHashMap<>();
+      json.get("inputs").properties().forEach(e -> inputs.put(e.getKey(), batch(e.getValue())));
+      Map<String, float[]> outputs = new LinkedHashMap<>();
+      json.get("outputs").properties().forEach(e -> outputs.put(e.getKey(), floats(e.getValue())));
+      List<String> modules = new ArrayList<>();
+      json.get("modules").forEach(key -> modules.add(key.asText()));
+      Map<String, Linear> linears = new LinkedHashMap<>();
+      json.get("linears")
+          .properties()
+          .forEach(
+              e -> {
+                JsonNode weight = e.getValue().get("weight");
+                JsonNode bias = e.getValue().get("bias");
+                linears.put(
+                    e.getKey(),
+                    new Linear(
+                        floats(weight),
+                        bias.isNull() ? null : floats(bias),
+                        weight.get("shape").get(1).asInt(),
+                        weight.get("shape").get(0).asInt()));
+              });
+      List<Call> calls = new ArrayList<>();
+      json.get("calls")
+          .forEach(
+              call ->
+                  calls.add(
+                      new Call(
+                          call.get("module").asText(),
+                          floats(call.get("input")),
+                          floats(call.get("output")))));
+      return new RecordedModel(
+          OnnxModel.load(path(name), new Configuration()),
+          inputs,
+          outputs,
+          modules,
+          linears,
+          calls);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static float[] floats(JsonNode tensor) {
+    JsonNode values = tensor.get("values");
+    float[] floats = new float[values.size()];
+    IntStream.range(0, floats.length).forEach(i -> floats[i] = (float) values.get(i).asDouble());
+    return floats;
+  }
+
+  private static BatchTensor batch(JsonNode tensor) {
+    JsonNode values = tensor.get("values");
+    long[] shape = new long[tensor.get("shape").size()];
+    for (int i = 0; i < shape.length; i++) {
+      shape[i] = tensor.get("shape").get(i).asLong();
+    }
+    if (values.get(0).isIntegralNumber()) {
+      LongBuffer longs =
+          ByteBuffer.allocateDirect(8 * values.size())
+              .order(ByteOrder.nativeOrder())
+              .asLongBuffer();
+      values.forEach(value -> longs.put(value.asLong()));
+      return BatchTensor.of(longs.flip(), shape);
+    }
+    FloatBuffer floats =
+        ByteBuffer.allocateDirect(4 * values.size()).order(ByteOrder.nativeOrder()).asFloatBuffer();
+    values.forEach(value -> floats.put((float) value.asDouble()));
+    return BatchTensor.of(floats.flip(), shape);
+  }
+
+  public ModuleTree tree() {
+    return ModuleTree.of(model);
+  }
+
+  public CalibrationBatch calibrationBatch() {
+    return new CalibrationBatch(inputs);
+  }
+
+  /** The recorded batch as ONNX Runtime tensors. */
+  public Map<String, OnnxTensor> tensors() throws OrtException {
+    Map<String, OnnxTensor> tensors = new HashMap<>();
+    for (Map.Entry<String, BatchTensor> input : inputs.entrySet()) {
+      tensors.put(input.getKey(), input.getValue().toOnnxTensor(OrtEnvironment.getEnvironment()));
+    }
+    return tensors;
+  }
+
+  /** Runs an ONNX model on some of the given tensors and adds its outputs to them. */
+  public static void runInto(byte[] model, Map<String, OnnxTensor> tensors) throws OrtException {
+    try (OrtSession session = OrtEnvironment.getEnvironment().createSession(model)) {
+      Map<String, OnnxTensor> inputs = new HashMap<>();
+      session.getInputNames().forEach(name -> inputs.put(name, tensors.get(name)));
+      OrtSession.Result result = session.run(inputs);
+      result.forEach(output -> tensors.put(output.getKey(), (OnnxTensor) output.getValue()));
+    }
+  }
+
+  public static float[] values(OnnxTensor tensor) {
+    FloatBuffer buffer = tensor.getFloatBuffer();
+    float[] values = new float[buffer.remaining()];
+    buffer.get(values);
+    return values;
+  }
+}

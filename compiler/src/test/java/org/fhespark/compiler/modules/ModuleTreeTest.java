@@ -1,0 +1,205 @@
+package org.fhespark.compiler.modules;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import ai.onnx.proto.OnnxMl.ModelProto;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.apache.hadoop.conf.Configuration;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.RecordedModel;
+import org.fhespark.compiler.onnx.OnnxModel;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class ModuleTreeTest {
+  static List<String> plainModels() {
+    return RecordedModel.PLAIN;
+  }
+
+  private static ModuleTree tree(String model) {
+    return RecordedModel.load(model).tree();
+  }
+
+  private static String refusal(String model, String key) {
+    return tree(model).find(key).refusal();
+  }
+
+  private static String errorOf(String model, String key) {
+    ModuleTree tree = tree(model);
+    String message = assertThrows(InvalidInputException.class, () -> tree.find(key)).getMessage();
+    assertEquals(1, message.lines().count());
+    return message;
+  }
+
+  @ParameterizedTest
+  @MethodSource("plainModels")
+  void everyLinearIsFoundByItsKeyWithPyTorchsWeightsAndNumberOfCalls(String name) {
+    RecordedModel recorded = RecordedModel.load(name);
+    ModuleTree tree = recorded.tree();
+    recorded
+        .linears()
+        .forEach(
+            (key, linear) -> {
+              ModuleInfo module = tree.find(key);
+              assertEquals(ModuleKind.LINEAR, module.kind(), key);
+              assertTrue(module.canGoRemote());
+              long calls = recorded.calls().stream().filter(c -> c.module().equals(key)).count();
+              assertEquals(calls, module.calls().size(), key);
+              for (LinearCall call : module.calls()) {
+                assertArrayEquals(linear.weight(), call.weights(recorded.model().graph()), key);
+                assertArrayEquals(
+                    linear.bias(), call.biases(recorded.model().graph()).orElse(null), key);
+              }
+            });
+  }
+
+  @ParameterizedTest
+  @MethodSource("plainModels")
+  void onlyKeysOfNamedModulesAreListed(String name) {
+    // A ModuleDict that no parameter names cannot be known; find() understands the full key.
+    Set<String> unknowable = Set.of("a");
+    RecordedModel recorded = RecordedModel.load(name);
+    Set<String> listed =
+        recorded.tree().modules().stream()
+            .map(ModuleInfo::key)
+            .collect(Collectors.toCollection(TreeSet::new));
+    listed.removeAll(unknowable);
+    assertTrue(recorded.modules().containsAll(listed), listed + " " + recorded.modules());
+  }
+
+  @Test
+  void theListTellsKindsShapesAndWhatCanGoRemote() {
+    Map<String, ModuleInfo> modules =
+        tree("conv").modules().stream().collect(Collectors.toMap(ModuleInfo::key, m -> m));
+    assertEquals(
+        Set.of("features", "features.0", "features.1", "features.2", "classifier"),
+        modules.keySet());
+    assertEquals(ModuleKind.CONTAINER, modules.get("features").kind());
+    ModuleInfo conv = modules.get("features.0");
+    assertEquals(ModuleKind.OPERATOR, conv.kind());
+    assertEquals(List.of("Conv"), conv.operators());
+    assertEquals(
+        Map.of("features.0.weight", List.of(2L, 1L, 3L, 3L), "features.0.bias", List.of(2L)),
+        conv.parameters());
+    assertFalse(conv.canGoRemote());
+    assertTrue(conv.refusal().startsWith("its operators are Conv;"), conv.refusal());
+    assertEquals(
+        Map.of("classifier.weight", List.of(3L, 8L), "classifier.bias", List.of(3L)),
+        modules.get("classifier").parameters());
+  }
+
+  @Test
+  void parentsComeBeforeChildrenInTheOrderOfTheGraph() {
+    assertEquals(
+        List.of("seq", "seq.0", "seq.1", "seq.2", "seq.2.0", "seq.2.2", "seq.3", "head"),
+        tree("nested_sequential").modules().stream().map(ModuleInfo::key).toList());
+  }
+
+  @Test
+  void shapesArePyTorchsEvenWhereTheExporterTransposedTheWeight() {
+    assertEquals(
+        Map.of("query.weight", List.of(6L, 8L), "query.bias", List.of(6L)),
+        tree("rank3").find("query").parameters());
+    assertEquals(Map.of("value.weight", List.of(6L, 8L)), tree("rank3").find("value").parameters());
+  }
+
+  @Test
+  void aSecondCallIsNoModuleButAModuleOfThatNameIs() {
+    ModuleTree both = tree("named_lin_1");
+    assertEquals(2, both.find("lin").calls().size());
+    assertEquals(1, both.find("lin_1").calls().size());
+    assertTrue(errorOf("shared_twice", "shared_1").contains("no module 'shared_1'"));
+  }
+
+  @Test
+  void secondCallsWithoutParameterNamesAreToldByTheirWeights() {
+    ModuleTree tree = tree("shared_block");
+    assertEquals(2, tree.find("plain").calls().size());
+    assertEquals(2, tree.find("block.2").calls().size());
+    assertFalse(
+        tree.modules().stream().anyMatch(module -> module.key().endsWith("_1")),
+        tree.modules().toString());
+  }
+
+  @Test
+  void aModuleDictThatNothingNamesIsUnderstoodInAKey() {
+    ModuleInfo module = tree("shared_block").find("heads.a");
+    assertEquals("heads.a", module.key());
+    assertEquals(Map.of("heads.a.weight", List.of(4L, 6L)), module.parameters());
+  }
+
+  @Test
+  void theDeepestKeyWinsOverOneThatAlsoFits() {
+    ModuleTree tree = tree("layered");
+    assertEquals("/conv1/Gemm_output_0", tree.find("conv1").calls().get(0).output());
+    assertEquals(
+        "/layer1/layer1.1/conv1/Gemm_output_0",
+        tree.find("layer1.1.conv1").calls().get(0).output());
+  }
+
+  @Test
+  void parametersMergedByTheExporterKeepTheirModulesApart() {
+    RecordedModel recorded = RecordedModel.load("merged_parameters");
+    for (String key : List.of("a", "b", "rows.0.0", "seq.0.z")) {
+      assertArrayEquals(
+          recorded.linears().get(key).weight(),
+          recorded.tree().find(key).calls().get(0).weights(recorded.model().graph()));
+    }
+    assertEquals(List.of("LayerNormalization"), recorded.tree().find("n2").operators());
+  }
+
+  @Test
+  void aModuleWhoseParametersAreOnlyReadElsewhereCannotGoRemote() {
+    assertTrue(refusal("merged_parameters", "c").contains("never called"));
+  }
+
+  @Test
+  void aContainerIsRefusedWithWhatItContains() {
+    assertEquals(
+        "contains seq.0, seq.1, seq.2, seq.3; only Linear modules can go remote",
+        refusal("nested_sequential", "seq"));
+  }
+
+  @Test
+  void productsThatAreNoLinearAreRefusedWithTheReason() {
+    assertTrue(refusal("scaled", "scaled").contains("Gemm has alpha=0.5"));
+    assertTrue(refusal("scaled", "two").contains("2 different matrix products"));
+    assertTrue(tree("scaled").find("lin").canGoRemote());
+    assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
+  }
+
+  @Test
+  void anUnknownKeyListsNearMatches() {
+    assertEquals(
+        "nested_sequential.onnx: no module 'seq.4'; did you mean seq.0, seq.1, seq.2?"
+            + " `fhe-spark modules` lists all of them",
+        errorOf("nested_sequential", "seq.4"));
+    assertTrue(errorOf("transformer", "query").contains("encoder.layer.0.attention.self.query"));
+    assertTrue(errorOf("transformer", "").contains("no module ''"));
+  }
+
+  @Test
+  void nodesWithoutModuleNamesAreRefused(@TempDir Path folder) throws IOException {
+    ModelProto.Builder model = RecordedModel.load("conv").model().proto().toBuilder();
+    model.getGraphBuilder().getNodeBuilderList().forEach(node -> node.clearName());
+    Path file = Files.write(folder.resolve("bare.onnx"), model.build().toByteArray());
+    OnnxModel bare =
+        OnnxModel.load(new org.apache.hadoop.fs.Path(file.toString()), new Configuration());
+    String message =
+        assertThrows(InvalidInputException.class, () -> ModuleTree.of(bare)).getMessage();
+    assertTrue(message.startsWith("bare.onnx: its nodes carry no module names;"), message);
+  }
+}
