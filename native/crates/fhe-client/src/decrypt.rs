@@ -3,9 +3,12 @@
 use fhe_core::block::{BlockHeader, BlockKind, short_hex};
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::ModuleClient;
-use crate::encrypt::MaskTransforms;
+use crate::dequantize::FloatRows;
+use crate::mask::{MaskTransforms, read_entries, read_narrow_entries};
+use crate::staging::{STAGED_FEATURES, Staging};
 
 impl ModuleClient {
     /// Accumulators `[T][d_out]` of a block of results.
@@ -14,15 +17,44 @@ impl ModuleClient {
     /// [`Error::InvalidInput`] if the block is damaged, or made by another circuit or under another key.
     pub fn decrypt(&self, block: &[u8]) -> Result<Vec<i64>> {
         let outputs = self.spec.outputs;
-        let shift = 64 - self.spec.parameters.message_bits as u32;
-        let mut accumulators = Vec::new();
-        self.decrypt_phases(block, |records, record, output, phase| {
-            accumulators.resize(records * outputs, 0);
-            // Rounded to a multiple of Δ; the top p bits are the message, with its sign.
-            let rounded = phase.wrapping_add(1 << (shift - 1));
-            accumulators[record * outputs + output] = (rounded as i64) >> shift;
-        })?;
+        let (header, payload) = self.accept_results(block)?;
+        let mut accumulators = vec![0; header.records * outputs];
+        self.decrypt_phases(
+            &header,
+            payload,
+            Columns {
+                outputs,
+                out: &mut accumulators,
+                value: |phase| round_to_message(phase, self.message_bits()),
+            },
+        )?;
         Ok(accumulators)
+    }
+
+    /// Decrypts a block of results and dequantises it to floats `[T][d_out]`, given the records' scales
+    /// `[T]`.
+    ///
+    /// # Errors
+    /// As [`ModuleClient::decrypt`], and if `scales` or `out` do not fit the block.
+    pub fn decrypt_to_floats(&self, block: &[u8], scales: &[f32], out: &mut [f32]) -> Result<()> {
+        let (header, payload) = self.accept_results(block)?;
+        let outputs = self.spec.outputs;
+        if header.records != scales.len() || out.len() != scales.len() * outputs {
+            return Err(Error::invalid(format!(
+                "encrypted block {} has {} records of {outputs} outputs where {} were sent",
+                header.block_number,
+                header.records,
+                scales.len()
+            )));
+        }
+        self.decrypt_phases(
+            &header,
+            payload,
+            Floats {
+                message_bits: self.message_bits(),
+                rows: FloatRows::new(&self.spec.dequantizer, scales, out),
+            },
+        )
     }
 
     /// Signed distance of every phase to its nearest message `[T][d_out]`, relative to q: the noise that
@@ -32,31 +64,40 @@ impl ModuleClient {
     /// As [`ModuleClient::decrypt`].
     pub fn residual_noise(&self, block: &[u8]) -> Result<Vec<f64>> {
         let outputs = self.spec.outputs;
-        let message_bits = self.spec.parameters.message_bits as u32;
-        let mut noise = Vec::new();
-        self.decrypt_phases(block, |records, record, output, phase| {
-            noise.resize(records * outputs, 0.0);
-            // The bits below the message, with their sign.
-            let residue = ((phase << message_bits) as i64) >> message_bits;
-            noise[record * outputs + output] = residue as f64 * (-64f64).exp2();
-        })?;
+        let (header, payload) = self.accept_results(block)?;
+        let mut noise = vec![0.0; header.records * outputs];
+        let message_bits = self.message_bits();
+        self.decrypt_phases(
+            &header,
+            payload,
+            Columns {
+                outputs,
+                out: &mut noise,
+                // The bits below the message, with their sign.
+                value: |phase| {
+                    let residue = ((phase << message_bits) as i64) >> message_bits;
+                    residue as f64 * (-64f64).exp2()
+                },
+            },
+        )?;
         Ok(noise)
     }
 
-    /// Calls `take(records, record, output, phase)` for every value, the phase scaled to q = 2^64.
-    ///
-    /// A server that keeps the top limbs only truncates; reading an entry v as v + 1/2 units of what was
-    /// kept centres the error.
-    fn decrypt_phases(
-        &self,
-        block: &[u8],
-        mut take: impl FnMut(usize, usize, usize, u64),
-    ) -> Result<()> {
-        let (key_id, set) = self.keys()?;
+    fn message_bits(&self) -> u32 {
+        self.spec.parameters.message_bits as u32
+    }
+
+    /// Checks that a block holds results of this module under this key.
+    fn accept_results<'a>(&self, block: &'a [u8]) -> Result<(BlockHeader, &'a [u8])> {
+        let (key_id, _) = self.keys()?;
         let spec = &self.spec;
-        let parameters = &spec.parameters;
         let (header, payload) = BlockHeader::parse(block)?;
-        header.expect(BlockKind::Results, &spec.circuit, parameters, spec.outputs)?;
+        header.expect(
+            BlockKind::Results,
+            &spec.circuit,
+            &spec.parameters,
+            spec.outputs,
+        )?;
         if &header.key_id != key_id {
             return Err(Error::invalid(format!(
                 "encrypted block {} is under key {}, this is key {}",
@@ -65,41 +106,157 @@ impl ModuleClient {
                 short_hex(key_id)
             )));
         }
-        let layout = header.layout();
-        let limbs = header.limbs;
-        let is_truncated = limbs < parameters.limbs;
-        let phase_bits = 8 * limbs + usize::from(is_truncated);
-        let centre = |entry: u64| {
-            if is_truncated { entry << 1 | 1 } else { entry }
-        };
-        let entry = |output: usize, row: usize| {
-            let panel = row / PANEL_ROWS;
-            let width = layout.panel_width(panel);
-            let planes = &payload[layout.feature_range(panel, output)];
-            let row = row % PANEL_ROWS;
-            centre((0..limbs).fold(0, |entry, limb| {
-                entry | u64::from(planes[limb * width + row]) << (8 * limb)
-            }))
-        };
-        let mask_rows = parameters.lwe_dimension();
-        let mut mask = MaskTransforms::new(parameters, phase_bits, set);
-        let mut product = vec![0u64; parameters.polynomial_size];
-        for output in 0..spec.outputs {
-            mask.load(|row| entry(output, row));
-            for first in (0..header.records).step_by(parameters.polynomial_size) {
-                mask.multiply_by_secret(first / parameters.polynomial_size, &mut product);
-                let records = first..header.records.min(first + parameters.polynomial_size);
-                for (record, product) in records.zip(&product) {
-                    let phase = entry(output, mask_rows + record).wrapping_sub(*product);
-                    take(
-                        header.records,
-                        record,
-                        output,
-                        phase << (64 - phase_bits as u32),
-                    );
+        Ok((header, payload))
+    }
+
+    /// Gives `sink` the phases of all outputs.
+    ///
+    /// A server that keeps the top limbs only truncates; reading an entry v as v + 1/2 units of what was
+    /// kept centres the error.
+    fn decrypt_phases(
+        &self,
+        header: &BlockHeader,
+        payload: &[u8],
+        sink: impl PhaseSink,
+    ) -> Result<()> {
+        let (_, set) = self.keys()?;
+        let parameters = &self.spec.parameters;
+        let is_truncated = header.limbs < parameters.limbs;
+        let phase_bits = 8 * header.limbs + usize::from(is_truncated);
+        Arch::new().dispatch(DecryptOutputs {
+            header,
+            payload,
+            mask_rows: parameters.lwe_dimension(),
+            is_truncated,
+            phase_bits: phase_bits as u32,
+            mask: MaskTransforms::new(parameters, phase_bits, set),
+            staging: Staging::new(header.layout()),
+            sink,
+        });
+        Ok(())
+    }
+}
+
+/// The message nearest to a phase scaled to q = 2^64: rounded to a multiple of Δ, the top p bits with
+/// their sign.
+#[inline(always)]
+fn round_to_message(phase: u64, message_bits: u32) -> i64 {
+    let shift = 64 - message_bits;
+    (phase.wrapping_add(1 << (shift - 1)) as i64) >> shift
+}
+
+/// Takes decrypted phases, scaled to q = 2^64.
+trait PhaseSink {
+    /// Phases of up to 64 records from `first` on; outputs come in order.
+    fn take(&mut self, output: usize, first: usize, phases: &[u64]);
+
+    /// All phases were taken.
+    fn finish(&mut self) {}
+}
+
+/// Writes a value a phase to `out`, `[T][outputs]`.
+struct Columns<'a, T, F> {
+    outputs: usize,
+    out: &'a mut [T],
+    value: F,
+}
+
+impl<T, F: Fn(u64) -> T> PhaseSink for Columns<'_, T, F> {
+    #[inline(always)]
+    fn take(&mut self, output: usize, first: usize, phases: &[u64]) {
+        let rows = self.out[first * self.outputs..].chunks_exact_mut(self.outputs);
+        for (row, &phase) in rows.zip(phases) {
+            row[output] = (self.value)(phase);
+        }
+    }
+}
+
+/// Dequantises to rows of floats.
+struct Floats<'a> {
+    message_bits: u32,
+    rows: FloatRows<'a>,
+}
+
+impl PhaseSink for Floats<'_> {
+    #[inline(always)]
+    fn take(&mut self, output: usize, first: usize, phases: &[u64]) {
+        let mut accumulators = [0i64; PANEL_ROWS];
+        for (accumulator, &phase) in accumulators.iter_mut().zip(phases) {
+            *accumulator = round_to_message(phase, self.message_bits);
+        }
+        self.rows.put(output, first, &accumulators[..phases.len()]);
+    }
+
+    #[inline(always)]
+    fn finish(&mut self) {
+        self.rows.finish();
+    }
+}
+
+/// The loop over outputs, compiled for the machine at hand.
+struct DecryptOutputs<'a, S> {
+    header: &'a BlockHeader,
+    payload: &'a [u8],
+    mask_rows: usize,
+    is_truncated: bool,
+    phase_bits: u32,
+    mask: MaskTransforms<'a>,
+    staging: Staging,
+    sink: S,
+}
+
+impl<S> DecryptOutputs<'_, S> {
+    /// Reads the entries of a panel of a staged output.
+    #[inline(always)]
+    fn read(&self, panel: usize, staged: usize, entries: &mut [u64; PANEL_ROWS]) {
+        let planes = self.staging.planes(panel, staged);
+        match self.header.layout().panel_width(panel) {
+            PANEL_ROWS => read_entries(planes, entries),
+            width => read_narrow_entries(planes, width, entries),
+        }
+        if self.is_truncated {
+            for entry in entries {
+                *entry = *entry << 1 | 1;
+            }
+        }
+    }
+}
+
+impl<S: PhaseSink> NullaryFnOnce for DecryptOutputs<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(mut self) {
+        let records = self.header.records;
+        let mask_panels = self.mask_rows / PANEL_ROWS;
+        let size = self.header.polynomial_size;
+        let shift = 64 - self.phase_bits;
+        let mut entries = [0u64; PANEL_ROWS];
+        let mut product = vec![0u64; size];
+        for output in 0..self.header.features {
+            let staged = output % STAGED_FEATURES;
+            if staged == 0 {
+                self.staging.load(self.payload, output);
+            }
+            for panel in 0..mask_panels {
+                self.read(panel, staged, &mut entries);
+                self.mask.set_entries(panel, &entries);
+            }
+            self.mask.transform();
+            for first in (0..records).step_by(size) {
+                self.mask.multiply_by_secret(first / size, &mut product);
+                let tiles = product.as_chunks::<PANEL_ROWS>().0;
+                for (first, tile) in (first..records).step_by(PANEL_ROWS).zip(tiles) {
+                    // Bodies follow the mask, whole panels both.
+                    self.read(mask_panels + first / PANEL_ROWS, staged, &mut entries);
+                    for (entry, product) in entries.iter_mut().zip(tile) {
+                        *entry = entry.wrapping_sub(*product) << shift;
+                    }
+                    let count = (records - first).min(PANEL_ROWS);
+                    self.sink.take(output, first, &entries[..count]);
                 }
             }
         }
-        Ok(())
+        self.sink.finish();
     }
 }

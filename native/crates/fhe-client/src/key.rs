@@ -7,8 +7,7 @@ use fhe_core::noise::fresh_noise_bound_log2;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::{MAX_BODIES, MAX_LIMBS, MAX_POLYNOMIAL_SIZE, MIN_LIMBS};
 use fhe_core::{Error, Result};
-use tfhe_fft::c64;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::negacyclic::NegacyclicFft;
 use crate::random::fill_from_os;
@@ -59,24 +58,23 @@ pub(crate) struct SecretKeySet {
     pub(crate) fft: NegacyclicFft,
     /// Bits, eight a byte, `[body][polynomial][coefficient]`.
     bits: Zeroizing<Vec<u8>>,
-    /// `[body][polynomial][N/2]`.
-    transforms: Vec<c64>,
+    /// `[body][polynomial][N]`.
+    transforms: Zeroizing<Vec<f64>>,
 }
 
 impl SecretKeySet {
     fn new(shape: SecretKeyShape, bits: Zeroizing<Vec<u8>>) -> Self {
         let fft = NegacyclicFft::new(shape.polynomial_size);
         let mut scratch = fft.scratch();
-        let polynomials = shape.bodies * shape.glwe_dimension;
-        let mut transforms = vec![c64::new(0.0, 0.0); polynomials * fft.transform_len()];
-        for (polynomial, transform) in transforms.chunks_exact_mut(fft.transform_len()).enumerate()
-        {
-            let first = polynomial * shape.polynomial_size;
-            fft.forward(
-                |c| f64::from(bits[(first + c) / 8] >> ((first + c) % 8) & 1),
-                transform,
-                &mut scratch,
-            );
+        let size = shape.polynomial_size;
+        let mut transforms = Zeroizing::new(vec![0.0; shape.bodies * shape.glwe_dimension * size]);
+        let mut coefficients = Zeroizing::new(vec![0.0; size]);
+        for (polynomial, transform) in transforms.chunks_exact_mut(size).enumerate() {
+            let first = polynomial * size;
+            for (bit, coefficient) in (first..).zip(coefficients.iter_mut()) {
+                *coefficient = f64::from(bits[bit / 8] >> (bit % 8) & 1);
+            }
+            fft.forward(&coefficients, transform, &mut scratch);
         }
         SecretKeySet {
             shape,
@@ -86,19 +84,10 @@ impl SecretKeySet {
         }
     }
 
-    /// Transform of polynomial `polynomial` of the key of body `body`.
-    pub(crate) fn transform(&self, body: usize, polynomial: usize) -> &[c64] {
+    /// Transform of polynomial `polynomial` of the key of body `body`, `[2][N/2]`.
+    pub(crate) fn transform(&self, body: usize, polynomial: usize) -> &[f64] {
         let len = self.fft.transform_len();
         &self.transforms[(body * self.shape.glwe_dimension + polynomial) * len..][..len]
-    }
-}
-
-impl Drop for SecretKeySet {
-    fn drop(&mut self) {
-        for value in &mut self.transforms {
-            value.re.zeroize();
-            value.im.zeroize();
-        }
     }
 }
 

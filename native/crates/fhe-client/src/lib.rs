@@ -3,15 +3,19 @@
 //! The data's way: [`Quantizer`] (float records to integers) → [`ModuleClient::encrypt`] → a block for the
 //! server … a block of results → [`ModuleClient::decrypt`] → [`Dequantizer`] (accumulators to floats).
 
+mod activations;
 mod decrypt;
 mod dequantize;
 mod encrypt;
 mod key;
+mod mask;
 mod module;
 mod negacyclic;
 mod quantize;
 mod random;
+mod staging;
 
+pub use activations::Activations;
 pub use dequantize::Dequantizer;
 pub use key::{ClientKey, SecretKeyShape};
 pub use module::{ModuleClient, ModuleSpec};

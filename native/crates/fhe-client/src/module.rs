@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use fhe_core::block::{CircuitDigest, KeyId};
 use fhe_core::noise::fresh_noise_bound_log2;
+use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use fhe_core::{Error, Result};
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::key::SecretKeySet;
-use crate::{ClientKey, Dequantizer, Quantizer, SecretKeyShape};
+use crate::{Activations, ClientKey, Dequantizer, Quantizer, SecretKeyShape};
 
 /// What the client artefact says of a remote module. No weight is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,11 +81,11 @@ impl ModuleClient {
         &self.spec
     }
 
-    /// Integer activations `[T][d_in]` and scales `[T]` of float records `[T][d_in]`.
+    /// Integer activations and scales `[T]` of float records `[T][d_in]`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with the record and feature of a NaN or infinity.
-    pub fn quantize(&self, records: &[f32]) -> Result<(Vec<i32>, Vec<f32>)> {
+    pub fn quantize(&self, records: &[f32]) -> Result<(Activations, Vec<f32>)> {
         let inputs = self.spec.inputs;
         if !records.len().is_multiple_of(inputs) {
             return Err(Error::invalid(format!(
@@ -91,19 +93,11 @@ impl ModuleClient {
                 records.len()
             )));
         }
-        let mut integers = vec![0; records.len()];
-        let scales = records
-            .chunks_exact(inputs)
-            .zip(integers.chunks_exact_mut(inputs))
-            .enumerate()
-            .map(|(index, (record, out))| {
-                self.spec
-                    .quantizer
-                    .quantize_record(record, out)
-                    .map_err(|error| Error::invalid(format!("record {index}: {error}")))
-            })
-            .collect::<Result<_>>()?;
-        Ok((integers, scales))
+        Arch::new().dispatch(QuantizeRecords {
+            quantizer: &self.spec.quantizer,
+            records,
+            inputs,
+        })
     }
 
     pub(crate) fn keys(&self) -> Result<(&KeyId, &SecretKeySet)> {
@@ -113,5 +107,39 @@ impl ModuleClient {
                 "this module was opened without a client key: it can quantise, not encrypt or decrypt",
             )),
         }
+    }
+}
+
+/// The loop over records, compiled for the machine at hand.
+struct QuantizeRecords<'a> {
+    quantizer: &'a Quantizer,
+    records: &'a [f32],
+    inputs: usize,
+}
+
+impl NullaryFnOnce for QuantizeRecords<'_> {
+    type Output = Result<(Activations, Vec<f32>)>;
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let inputs = self.inputs;
+        let count = self.records.len() / inputs;
+        let mut activations = Activations::zeros(count, inputs);
+        let mut scales = Vec::with_capacity(count);
+        let mut rows = vec![0i16; PANEL_ROWS * inputs];
+        for (tile, records) in self.records.chunks(PANEL_ROWS * inputs).enumerate() {
+            for (record, out) in records
+                .chunks_exact(inputs)
+                .zip(rows.chunks_exact_mut(inputs))
+            {
+                let scale = self
+                    .quantizer
+                    .quantize_record(record, out)
+                    .map_err(|error| Error::invalid(format!("record {}: {error}", scales.len())))?;
+                scales.push(scale);
+            }
+            activations.write_tile(tile, &rows[..records.len()]);
+        }
+        Ok((activations, scales))
     }
 }

@@ -4,6 +4,10 @@
 //! ω^(N/2) = i, products of transforms are negacyclic products. In double precision a product of an
 //! entry below 2^40 with a binary polynomial is off by about 2^-8, so rounding is exact;
 //! wider entries are split into two halves.
+//!
+//! Transforms are kept with real and imaginary parts apart, `[2][N/2]`: their products are then plain
+//! loops over doubles, which compilers vectorise. Everything here is inlined into callers that
+//! [`pulp::Arch::dispatch`] compiles for the machine at hand.
 
 use dyn_stack::{PodBuffer, PodStack};
 use std::time::Duration;
@@ -13,33 +17,55 @@ use tfhe_fft::unordered::{Method, Plan};
 /// Widest entries, in bits, that one transform carries exactly.
 const MAX_BITS_PER_TRANSFORM: usize = 40;
 
+/// Adding it rounds a double below 2^51 in magnitude to an integer, which is then the difference of the
+/// bit patterns.
+const ROUNDER: f64 = 6_755_399_441_055_744.0; // 1.5 · 2^52
+
+/// Rounds to the nearest integer, |x| < 2^51.
+#[inline(always)]
+pub fn round_to_i64(x: f64) -> i64 {
+    ((x + ROUNDER).to_bits() as i64).wrapping_sub(ROUNDER.to_bits() as i64)
+}
+
+/// An integer below 2^51 in magnitude as a double.
+#[inline(always)]
+pub fn i64_to_f64(x: i64) -> f64 {
+    f64::from_bits(x.wrapping_add(ROUNDER.to_bits() as i64) as u64) - ROUNDER
+}
+
 /// Transforms of polynomials of one size.
 pub struct NegacyclicFft {
     plan: Plan,
-    twist: Vec<c64>,
+    /// ω^c, `[2][N/2]`.
+    twist: Vec<f64>,
+    /// ω^-c · 2/N, `[2][N/2]`.
+    untwist: Vec<f64>,
 }
 
 /// Buffers of one thread.
 pub struct Scratch {
     memory: PodBuffer,
-    coefficients: Vec<c64>,
+    values: Vec<c64>,
 }
 
 impl NegacyclicFft {
     /// Transforms of polynomials of `size` coefficients, a power of two, at least 64.
     pub fn new(size: usize) -> Self {
+        let half = size / 2;
+        let angle = |c: usize| std::f64::consts::PI * c as f64 / size as f64;
+        let parts = |real: &dyn Fn(f64) -> f64, imaginary: &dyn Fn(f64) -> f64| {
+            let real = (0..half).map(|c| real(angle(c)));
+            real.chain((0..half).map(|c| imaginary(angle(c)))).collect()
+        };
+        let scale = 1.0 / half as f64;
         NegacyclicFft {
-            plan: Plan::new(size / 2, Method::Measure(Duration::from_millis(2))),
-            twist: (0..size / 2)
-                .map(|c| {
-                    let angle = std::f64::consts::PI * c as f64 / size as f64;
-                    c64::new(angle.cos(), angle.sin())
-                })
-                .collect(),
+            plan: Plan::new(half, Method::Measure(Duration::from_millis(2))),
+            twist: parts(&f64::cos, &f64::sin),
+            untwist: parts(&|a| a.cos() * scale, &|a| -a.sin() * scale),
         }
     }
 
-    /// N/2, the complex values of a transform.
+    /// N, the doubles of a transform.
     pub fn transform_len(&self) -> usize {
         self.twist.len()
     }
@@ -48,43 +74,71 @@ impl NegacyclicFft {
     pub fn scratch(&self) -> Scratch {
         Scratch {
             memory: PodBuffer::new(self.plan.fft_scratch()),
-            coefficients: vec![c64::new(0.0, 0.0); self.transform_len()],
+            values: vec![c64::new(0.0, 0.0); self.transform_len() / 2],
         }
     }
 
-    /// The transform of `polynomial` (N coefficients), to `out` (N/2 values).
-    pub fn forward(
-        &self,
-        polynomial: impl Fn(usize) -> f64,
-        out: &mut [c64],
-        scratch: &mut Scratch,
-    ) {
-        let half = self.transform_len();
-        for (c, (value, twist)) in out.iter_mut().zip(&self.twist).enumerate() {
-            *value = c64::new(polynomial(c), polynomial(c + half)) * twist;
+    /// The transform of `polynomial`, N coefficients, to `out`, `[2][N/2]`.
+    #[inline(always)]
+    pub fn forward(&self, polynomial: &[f64], out: &mut [f64], scratch: &mut Scratch) {
+        let half = self.transform_len() / 2;
+        let (low, high) = polynomial.split_at(half);
+        let (twist_re, twist_im) = self.twist.split_at(half);
+        let values = &mut scratch.values[..half];
+        for c in 0..half {
+            values[c] = c64::new(
+                low[c].mul_add(twist_re[c], -high[c] * twist_im[c]),
+                low[c].mul_add(twist_im[c], high[c] * twist_re[c]),
+            );
         }
-        self.plan.fwd(out, PodStack::new(&mut scratch.memory));
+        self.plan.fwd(values, PodStack::new(&mut scratch.memory));
+        let (out_re, out_im) = out.split_at_mut(half);
+        for ((value, re), im) in values.iter().zip(out_re).zip(out_im) {
+            *re = value.re;
+            *im = value.im;
+        }
     }
 
-    /// The polynomial whose transform is `transform`, rounded to integers: calls `take(c, coefficient)` for
-    /// every c.
-    pub fn inverse(
-        &self,
-        transform: &[c64],
-        scratch: &mut Scratch,
-        mut take: impl FnMut(usize, i64),
-    ) {
-        let half = self.transform_len();
-        scratch.coefficients.copy_from_slice(transform);
-        self.plan.inv(
-            &mut scratch.coefficients,
-            PodStack::new(&mut scratch.memory),
-        );
-        let scale = 1.0 / half as f64;
-        for (c, (value, twist)) in scratch.coefficients.iter().zip(&self.twist).enumerate() {
-            let coefficient = value * twist.conj() * scale;
-            take(c, coefficient.re.round_ties_even() as i64);
-            take(c + half, coefficient.im.round_ties_even() as i64);
+    /// The polynomial whose transform is `transform`, `[2][N/2]`, rounded to integers, to `out`, N
+    /// coefficients.
+    #[inline(always)]
+    pub fn inverse(&self, transform: &[f64], out: &mut [i64], scratch: &mut Scratch) {
+        let half = self.transform_len() / 2;
+        let (re, im) = transform.split_at(half);
+        let values = &mut scratch.values[..half];
+        for ((value, &re), &im) in values.iter_mut().zip(re).zip(im) {
+            *value = c64::new(re, im);
+        }
+        self.plan.inv(values, PodStack::new(&mut scratch.memory));
+        let (untwist_re, untwist_im) = self.untwist.split_at(half);
+        let (low, high) = out.split_at_mut(half);
+        let (low, high) = (&mut low[..half], &mut high[..half]);
+        for c in 0..half {
+            let (re, im) = (values[c].re, values[c].im);
+            low[c] = round_to_i64(re.mul_add(untwist_re[c], -im * untwist_im[c]));
+            high[c] = round_to_i64(re.mul_add(untwist_im[c], im * untwist_re[c]));
+        }
+    }
+}
+
+/// Adds the product of two transforms to `sum`, all `[2][N/2]`; or writes it, if `is_first`.
+#[inline(always)]
+pub fn multiply_add(sum: &mut [f64], a: &[f64], b: &[f64], is_first: bool) {
+    let half = sum.len() / 2;
+    let (a_re, a_im) = a.split_at(half);
+    let (b_re, b_im) = b.split_at(half);
+    let (sum_re, sum_im) = sum.split_at_mut(half);
+    let (a_im, b_re, b_im) = (&a_im[..half], &b_re[..half], &b_im[..half]);
+    let (sum_re, sum_im) = (&mut sum_re[..half], &mut sum_im[..half]);
+    if is_first {
+        for c in 0..half {
+            sum_re[c] = a_re[c].mul_add(b_re[c], -a_im[c] * b_im[c]);
+            sum_im[c] = a_re[c].mul_add(b_im[c], a_im[c] * b_re[c]);
+        }
+    } else {
+        for c in 0..half {
+            sum_re[c] = a_re[c].mul_add(b_re[c], (-a_im[c]).mul_add(b_im[c], sum_re[c]));
+            sum_im[c] = a_re[c].mul_add(b_im[c], a_im[c].mul_add(b_re[c], sum_im[c]));
         }
     }
 }
@@ -112,14 +166,15 @@ impl EntrySplit {
     }
 
     /// Part `part` of an entry; the top part is taken with its sign, which halves its size.
+    #[inline(always)]
     pub fn part(&self, entry: u64, part: usize) -> f64 {
-        let shift = part * self.part_bits;
+        let shift = (part * self.part_bits) as u32;
         if part + 1 == self.parts() {
             // Sign-extend from `bits`.
             let unused = 64 - self.bits as u32;
-            (((entry << unused) as i64) >> unused >> shift) as f64
+            i64_to_f64(((entry << unused) as i64) >> unused >> shift)
         } else {
-            ((entry >> shift) & ((1 << self.part_bits) - 1)) as f64
+            i64_to_f64(((entry >> shift) & ((1 << self.part_bits) - 1)) as i64)
         }
     }
 
@@ -172,24 +227,23 @@ mod tests {
                         .map(|_| if extreme { 1 } else { (next() >> 40) as u8 & 1 })
                         .collect();
                     let split = EntrySplit::of(bits);
-                    let zero = c64::new(0.0, 0.0);
-                    let mut key = vec![zero; fft.transform_len()];
-                    fft.forward(|c| f64::from(secret[c]), &mut key, &mut scratch);
+                    let bits_of_secret: Vec<f64> = secret.iter().map(|&b| f64::from(b)).collect();
+                    let mut key = vec![0.0; size];
+                    fft.forward(&bits_of_secret, &mut key, &mut scratch);
                     let mut product = vec![0u64; size];
                     for part in 0..split.parts() {
-                        let mut transform = vec![zero; fft.transform_len()];
-                        fft.forward(
-                            |c| split.part(entries[c], part),
-                            &mut transform,
-                            &mut scratch,
-                        );
-                        for (value, key) in transform.iter_mut().zip(&key) {
-                            *value *= key;
+                        let polynomial: Vec<f64> =
+                            entries.iter().map(|&e| split.part(e, part)).collect();
+                        let mut transform = vec![0.0; size];
+                        fft.forward(&polynomial, &mut transform, &mut scratch);
+                        let mut sum = vec![f64::NAN; size];
+                        multiply_add(&mut sum, &transform, &key, true);
+                        let mut values = vec![0i64; size];
+                        fft.inverse(&sum, &mut values, &mut scratch);
+                        for (product, value) in product.iter_mut().zip(values) {
+                            *product =
+                                product.wrapping_add((value as u64) << split.shift(part)) & mask;
                         }
-                        fft.inverse(&transform, &mut scratch, |c, v| {
-                            product[c] =
-                                product[c].wrapping_add((v as u64) << split.shift(part)) & mask;
-                        });
                     }
                     assert!(
                         product == schoolbook(&entries, &secret, mask),

@@ -2,6 +2,8 @@
 
 use fhe_core::{Error, Result};
 
+use crate::negacyclic::round_to_i64;
+
 /// What a client knows of the integer weights: norms over all outputs j.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WeightNorms {
@@ -59,16 +61,16 @@ impl Quantizer {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with the feature's index if a value is NaN or infinite.
-    pub fn quantize_record(&self, record: &[f32], out: &mut [i32]) -> Result<f32> {
-        let mut largest = 0f32;
-        for (feature, &value) in record.iter().enumerate() {
-            if !value.is_finite() {
-                return Err(Error::invalid(format!(
-                    "feature {feature} of the activations is {value}; activations must be finite"
-                )));
-            }
-            largest = largest.max(value.abs());
+    #[inline(always)]
+    pub fn quantize_record(&self, record: &[f32], out: &mut [i16]) -> Result<f32> {
+        // Magnitudes order as their bit patterns do, and anything not finite is above all of them.
+        let largest_bits = record.iter().fold(0, |largest, value| {
+            (value.to_bits() & !SIGN_BIT).max(largest)
+        });
+        if largest_bits >= f32::INFINITY.to_bits() {
+            return Err(not_finite(record));
         }
+        let largest = f32::from_bits(largest_bits);
         let max_activation = self.max_activation();
         let mut scale = if self.static_scale > 0.0 {
             self.static_scale
@@ -79,18 +81,8 @@ impl Quantizer {
             (largest / max_activation as f32).max(f32::MIN_POSITIVE)
         };
         loop {
-            let inverse = 1.0 / f64::from(scale);
-            let (mut linf, mut l1, mut l2_squared) = (0u64, 0u64, 0u64);
-            for (&value, integer) in record.iter().zip(out.iter_mut()) {
-                let rounded = (f64::from(value) * inverse).round_ties_even();
-                // `as` saturates, so huge quotients of static scales are clipped too.
-                *integer = (rounded as i32).clamp(-max_activation, max_activation);
-                let magnitude = u64::from(integer.unsigned_abs());
-                linf = linf.max(magnitude);
-                l1 += magnitude;
-                l2_squared += magnitude * magnitude;
-            }
-            let excess = self.excess(linf, l1, l2_squared);
+            let norms = round_record(record, scale, max_activation, out);
+            let excess = self.excess(norms);
             if excess <= 1.0 {
                 return Ok(scale);
             }
@@ -106,7 +98,7 @@ impl Quantizer {
 
     /// By what factor the best of the three bounds exceeds the range of an accumulator; at most 1 if the
     /// record is safe. Exact where it decides: the bounds are compared as integers.
-    fn excess(&self, linf: u64, l1: u64, l2_squared: u64) -> f64 {
+    fn excess(&self, (linf, l1, l2_squared): (u64, u64, u64)) -> f64 {
         let limit = (1u64 << (self.message_bits - 1)) - 1;
         let by_l1 = u128::from(linf) * u128::from(self.norms.max_l1);
         let by_abs = u128::from(l1) * u128::from(self.norms.max_abs);
@@ -124,6 +116,50 @@ impl Quantizer {
             .min((by_l2_squared as f64).sqrt() / limit)
             .max(1.0 + 1e-6)
     }
+}
+
+const SIGN_BIT: u32 = 1 << 31;
+
+/// Rounds a record to integers in ±`max_activation`; returns their ‖·‖∞, ‖·‖₁ and ‖·‖₂².
+#[inline(always)]
+fn round_record(
+    record: &[f32],
+    scale: f32,
+    max_activation: i32,
+    out: &mut [i16],
+) -> (u64, u64, u64) {
+    let inverse = 1.0 / f64::from(scale);
+    let limit = f64::from(max_activation);
+    let (mut linf, mut l1, mut l2_squared) = (0u16, 0u64, 0u64);
+    for (values, integers) in record.chunks(NORM_CHUNK).zip(out.chunks_mut(NORM_CHUNK)) {
+        let mut chunk_l1 = 0u32;
+        let mut chunk_l2_squared = 0u64;
+        for (&value, integer) in values.iter().zip(integers) {
+            // Huge quotients of static scales are clipped before they are rounded.
+            let quotient = (f64::from(value) * inverse).clamp(-limit, limit);
+            *integer = round_to_i64(quotient) as i16;
+            let magnitude = integer.unsigned_abs();
+            linf = linf.max(magnitude);
+            chunk_l1 += u32::from(magnitude);
+            chunk_l2_squared += u64::from(u32::from(magnitude) * u32::from(magnitude));
+        }
+        l1 += u64::from(chunk_l1);
+        l2_squared += chunk_l2_squared;
+    }
+    (u64::from(linf), l1, l2_squared)
+}
+
+/// Values whose magnitudes are summed in 32 bits.
+const NORM_CHUNK: usize = 1 << 12;
+
+#[cold]
+fn not_finite(record: &[f32]) -> Error {
+    let feature = record.iter().position(|value| !value.is_finite());
+    let feature = feature.expect("a value that is not finite");
+    Error::invalid(format!(
+        "feature {feature} of the activations is {}; activations must be finite",
+        record[feature]
+    ))
 }
 
 #[cfg(test)]
@@ -218,7 +254,7 @@ mod tests {
                 message_bits,
                 norms: norms(&weights, 4),
             };
-            let mut out = [0; 4];
+            let mut out = [0i16; 4];
             let scale = quantizer.quantize_record(&record, &mut out).unwrap();
             prop_assert!(scale.is_finite() && scale > 0.0);
             let limit = (1i64 << (message_bits - 1)) - 1;
@@ -226,7 +262,7 @@ mod tests {
                 let sum: i64 = row.iter().zip(&out).map(|(&w, &x)| i64::from(w) * i64::from(x)).sum();
                 prop_assert!(sum.abs() <= limit, "{sum} leaves ±{limit}");
             }
-            prop_assert!(out.iter().all(|x| x.abs() <= quantizer.max_activation()));
+            prop_assert!(out.iter().all(|&x| i32::from(x).abs() <= quantizer.max_activation()));
         }
     }
 }

@@ -37,17 +37,30 @@ impl NoiseStream {
     /// Fills `out` with samples: uniform on [-2^b, 2^b], the ends half as likely.
     ///
     /// A sample is (b+1 uniform bits) + (one more bit) - 2^b, as in tfhe-rs.
+    #[inline(always)]
     pub fn fill(&mut self, out: &mut [i64]) {
         let bits = self.bound_log2 + 2;
         let width = bits.div_ceil(8) as usize;
+        assert!(width <= 7, "noise of {bits} bits");
         self.bytes.clear();
         self.bytes.resize(out.len() * width, 0);
         self.cipher.apply_keystream(&mut self.bytes);
+        match width {
+            1 => self.convert::<1>(out),
+            2 => self.convert::<2>(out),
+            3 => self.convert::<3>(out),
+            4 => self.convert::<4>(out),
+            5 => self.convert::<5>(out),
+            6 => self.convert::<6>(out),
+            _ => self.convert::<7>(out),
+        }
+    }
+
+    #[inline(always)]
+    fn convert<const WIDTH: usize>(&self, out: &mut [i64]) {
         let uniform_mask = (1u64 << (self.bound_log2 + 1)) - 1;
-        for (sample, bytes) in out.iter_mut().zip(self.bytes.chunks_exact(width)) {
-            let mut word = [0u8; 8];
-            word[..width].copy_from_slice(bytes);
-            let word = u64::from_le_bytes(word);
+        for (sample, bytes) in out.iter_mut().zip(self.bytes.as_chunks::<WIDTH>().0) {
+            let word = (0..WIDTH).fold(0, |word, i| word | u64::from(bytes[i]) << (8 * i));
             let uniform = word & uniform_mask;
             let bit = (word >> (self.bound_log2 + 1)) & 1;
             *sample = (uniform + bit) as i64 - (1i64 << self.bound_log2);

@@ -78,23 +78,33 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
             }
         })
         .collect();
-    let (integers, _) = layer.client.quantize(&records).unwrap();
-    let expected = layer.server.accumulate(&integers);
     let block_records = parameters.max_records();
-    for (number, (integers, expected)) in integers
-        .chunks(block_records * case.inputs)
-        .zip(expected.chunks(block_records * case.outputs))
-        .enumerate()
-    {
-        let block = layer.client.encrypt(integers, number as u64).unwrap();
+    for (number, records) in records.chunks(block_records * case.inputs).enumerate() {
+        let (activations, scales) = layer.client.quantize(records).unwrap();
+        let integers: Vec<i32> = activations
+            .to_records()
+            .into_iter()
+            .map(i32::from)
+            .collect();
+        let expected = layer.server.accumulate(&integers);
+        let block = layer.client.encrypt(&activations, number as u64).unwrap();
         let result = layer.server.evaluate(&block).unwrap();
         let decrypted = layer.client.decrypt(&result).unwrap();
         let wrong = decrypted
             .iter()
-            .zip(expected)
+            .zip(&expected)
             .filter(|(a, b)| a != b)
             .count();
         prop_assert_eq!(wrong, 0, "of {} accumulators are wrong", expected.len());
+        let mut floats = vec![f32::NAN; expected.len()];
+        layer
+            .client
+            .decrypt_to_floats(&result, &scales, &mut floats)
+            .unwrap();
+        let mut clear = vec![f32::NAN; expected.len()];
+        let dequantizer = &layer.client.spec().dequantizer;
+        dequantizer.dequantize(&expected, &scales, &mut clear);
+        prop_assert!(floats == clear, "the floats differ");
     }
     Ok(())
 }
@@ -106,8 +116,11 @@ proptest! {
     fn decryption_equals_the_clear_layer_over_random_shapes(
         shape in 0..SHAPES.len(),
         output_limbs in 3usize..=7,
-        inputs in prop_oneof![1usize..80, 80usize..600],
-        outputs in 1usize..40,
+        (inputs, outputs) in prop_oneof![
+            (1usize..=80, 1usize..=512),
+            (80usize..=600, 1usize..=64),
+            (600usize..=4096, 1usize..=16),
+        ],
         records in prop_oneof![1usize..70, 70usize..1200],
         weight_bits in 2u32..=8,
         activation_bits in 4usize..=16,

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Layer, TestData, layer, max_column_norm, message_bits};
+use fhe_client::Activations;
 use fhe_core::block::{BlockHeader, HEADER_BYTES};
 use fhe_core::noise::{fresh_standard_deviation, output_standard_deviation};
 use fhe_core::parameters::PackedParameters;
@@ -33,9 +34,10 @@ fn bias_in_standard_errors(samples: &[f64]) -> f64 {
 /// Encrypts random records, evaluates, and returns the noise `[T][d_out]`.
 fn noise_of(layer: &Layer, records: usize, inputs: usize) -> Vec<f64> {
     let mut data = TestData::new(3);
-    let activations: Vec<i32> = (0..records * inputs)
-        .map(|_| data.signed(15) as i32)
+    let activations: Vec<i16> = (0..records * inputs)
+        .map(|_| data.signed(15) as i16)
         .collect();
+    let activations = Activations::from_records(&activations, inputs);
     let block = layer.client.encrypt(&activations, 0).unwrap();
     layer
         .client
@@ -126,8 +128,9 @@ fn two_encryptions_never_share_a_mask_or_a_body() {
     let layer = layer(parameters(4), 3, 2, vec![1; 6], 5);
     let mut seeds = std::collections::HashSet::new();
     let mut bodies = std::collections::HashSet::new();
+    let activations = Activations::from_records(&[1, 2, 3, 4, 5, 6], 3);
     for _ in 0..300 {
-        let block = layer.client.encrypt(&[1, 2, 3, 4, 5, 6], 0).unwrap();
+        let block = layer.client.encrypt(&activations, 0).unwrap();
         let (header, payload) = BlockHeader::parse(&block).unwrap();
         assert_ne!(header.mask_seed, [0; 16]);
         assert!(seeds.insert(header.mask_seed), "a mask seed came twice");

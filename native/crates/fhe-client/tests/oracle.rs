@@ -15,7 +15,7 @@ use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::mask::MaskStream;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
-use fhe_server::Kernel;
+use fhe_server::{Kernel, PaddedWeights, Scratch};
 
 fn run_oracle(script: &str, directory: &Path, options: &[String]) -> String {
     let python = std::env::var("FHE_SPARK_PYTHON").unwrap_or_else(|_| "python3".into());
@@ -153,6 +153,7 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
             .flat_map(|f| (0..records).map(move |r| (r, f)))
             .map(|(r, f)| entry(payload, &layout, r, f));
         write(file("body.i64"), body, u64::to_le_bytes);
+        let activations = activations.to_records().into_iter().map(i32::from);
         write(file("x.i32"), activations, i32::to_le_bytes);
         write(file("w.i8"), weights, i8::to_le_bytes);
         let (header, payload) = BlockHeader::parse(&result).unwrap();
@@ -217,6 +218,7 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
                 out_body[output * records + row - k * n]
             }
         };
+        let padded = PaddedWeights::new(&weights, inputs, outputs);
         let layout = |features: usize| PanelLayout {
             rows: PANEL_ROWS,
             features,
@@ -237,7 +239,8 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
             }
             for kernel in Kernel::available() {
                 let mut product = vec![0u8; expected.len()];
-                kernel.multiply_panel(&weights, inputs, &panel, limbs, &mut product, limbs);
+                let mut scratch = Scratch::default();
+                kernel.multiply_panel(&padded, &panel, limbs, &mut product, limbs, &mut scratch);
                 assert!(product == expected, "{kernel:?}, rows from {first}");
             }
         }

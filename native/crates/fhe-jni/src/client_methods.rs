@@ -1,7 +1,8 @@
 //! Native methods of the data owner's side.
 
 use fhe_client::{
-    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
+    Activations, ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape,
+    WeightNorms,
 };
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
@@ -175,8 +176,13 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_quantize<'local>(
 ) -> jintArray {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let (integers, record_scales) = quantize(env, &module, &records, count)?;
+        let (activations, record_scales) = quantize(env, &module, &records, count)?;
         arrays::write_floats(env, &scales, &record_scales)?;
+        let integers: Vec<i32> = activations
+            .to_records()
+            .into_iter()
+            .map(i32::from)
+            .collect();
         let length = i32::try_from(integers.len())
             .map_err(|_| Error::invalid("too many activations for a Java array"))?;
         let array = env.new_int_array(length).map_err(jni_error)?;
@@ -200,8 +206,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
 ) -> jbyteArray {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let (integers, record_scales) = quantize(env, &module, &records, count)?;
-        let block = module.encrypt(&integers, block_number as u64)?;
+        let (activations, record_scales) = quantize(env, &module, &records, count)?;
+        let block = module.encrypt(&activations, block_number as u64)?;
         arrays::write_floats(env, &scales, &record_scales)?;
         pointer(arrays::new_bytes(env, &block))
     })
@@ -229,8 +235,10 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
                 header.block_number
             )));
         }
-        let accumulators = module.decrypt(&block)?;
-        dequantize(env, &module, &accumulators, &scales, &outputs)
+        let scales = arrays::floats(env, &scales)?;
+        let values = scales.len() * module.spec().outputs;
+        let out = arrays::float_buffer_mut(env, &outputs, values)?;
+        module.decrypt_to_floats(&block, &scales, out)
     });
 }
 
@@ -263,7 +271,19 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantize<'local>(
     call(env, |env| {
         let module = MODULES.get(module)?;
         let accumulators = arrays::longs(env, &accumulators)?;
-        dequantize(env, &module, &accumulators, &scales, &outputs)
+        let scales = arrays::floats(env, &scales)?;
+        if accumulators.len() != scales.len() * module.spec().outputs {
+            return Err(Error::invalid(format!(
+                "{} accumulators for {} records of {} outputs",
+                accumulators.len(),
+                scales.len(),
+                module.spec().outputs
+            )));
+        }
+        let out = arrays::float_buffer_mut(env, &outputs, accumulators.len())?;
+        let dequantizer = &module.spec().dequantizer;
+        dequantizer.dequantize(&accumulators, &scales, out);
+        Ok(())
     });
 }
 
@@ -272,31 +292,7 @@ fn quantize(
     module: &ModuleClient,
     records: &JByteBuffer,
     count: jint,
-) -> Result<(Vec<i32>, Vec<f32>)> {
+) -> Result<(Activations, Vec<f32>)> {
     let values = arrays::count(count, "number of records")? * module.spec().inputs;
     module.quantize(arrays::float_buffer(env, records, values)?)
-}
-
-fn dequantize(
-    env: &JNIEnv,
-    module: &ModuleClient,
-    accumulators: &[i64],
-    scales: &JFloatArray,
-    outputs: &JByteBuffer,
-) -> Result<()> {
-    let scales = arrays::floats(env, scales)?;
-    if accumulators.len() != scales.len() * module.spec().outputs {
-        return Err(Error::invalid(format!(
-            "{} accumulators came back for {} records of {} outputs",
-            accumulators.len(),
-            scales.len(),
-            module.spec().outputs
-        )));
-    }
-    let out = arrays::float_buffer_mut(env, outputs, accumulators.len())?;
-    module
-        .spec()
-        .dequantizer
-        .dequantize(accumulators, &scales, out);
-    Ok(())
 }

@@ -29,7 +29,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_kernelName(
 ) -> jstring {
     call(env, |env| {
         let name = env
-            .new_string(Kernel::detect().name())
+            .new_string(Kernel::choose()?.name())
             .map_err(arrays::jni_error)?;
         Ok(Pointer(name.into_raw()))
     })

@@ -6,6 +6,7 @@ use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
 use crate::PreparedCircuit;
+use crate::kernel::Scratch;
 
 /// A block that passed every check against its circuit.
 pub struct AcceptedBlock<'a> {
@@ -90,6 +91,7 @@ impl PreparedCircuit {
         let output_payload = &mut output[HEADER_BYTES..];
 
         let limbs = parameters.limbs;
+        let mut scratch = Scratch::default();
         let mut panel = vec![0u8; circuit.inputs * limbs * PANEL_ROWS];
         let mut product = vec![0u8; circuit.outputs * parameters.output_limbs * PANEL_ROWS];
 
@@ -100,32 +102,32 @@ impl PreparedCircuit {
                 mask.fill_panel(feature, index, slot);
             }
             let range = output_layout.panel_range(index);
-            self.multiply(&panel, &mut output_payload[range]);
+            self.multiply(&panel, &mut output_payload[range], &mut scratch);
         }
         for index in 0..input_layout.panels() {
             let width = input_layout.panel_width(index);
             let input = &payload[input_layout.panel_range(index)];
             let range = output_layout.panel_range(mask_panels + index);
             if width == PANEL_ROWS {
-                self.multiply(input, &mut output_payload[range]);
+                self.multiply(input, &mut output_payload[range], &mut scratch);
             } else {
                 widen(input, width, &mut panel);
-                self.multiply(&panel, &mut product);
+                self.multiply(&panel, &mut product, &mut scratch);
                 narrow(&product, width, &mut output_payload[range]);
             }
         }
         result.seal(output);
     }
 
-    fn multiply(&self, panel: &[u8], product: &mut [u8]) {
-        let circuit = &self.circuit;
+    fn multiply(&self, panel: &[u8], product: &mut [u8], scratch: &mut Scratch) {
+        let parameters = &self.circuit.parameters;
         self.kernel.multiply_panel(
-            &circuit.weights,
-            circuit.inputs,
+            &self.weights,
             panel,
-            circuit.parameters.limbs,
+            parameters.limbs,
             product,
-            circuit.parameters.output_limbs,
+            parameters.output_limbs,
+            scratch,
         );
     }
 }

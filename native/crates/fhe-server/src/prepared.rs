@@ -4,22 +4,23 @@ use fhe_core::Result;
 use fhe_core::block::CircuitDigest;
 use fhe_core::circuit::PackedCircuit;
 
-use crate::Kernel;
+use crate::kernel::{Kernel, PaddedWeights};
 
 /// A checked circuit with its kernel chosen; immutable, shared by all threads.
 pub struct PreparedCircuit {
     pub(crate) circuit: PackedCircuit,
     pub(crate) digest: CircuitDigest,
     pub(crate) kernel: Kernel,
+    pub(crate) weights: PaddedWeights,
 }
 
 impl PreparedCircuit {
-    /// Prepares a circuit file for the fastest kernel of this machine.
+    /// Prepares a circuit file for the kernel of [`Kernel::choose`].
     ///
     /// # Errors
-    /// As [`PackedCircuit::decode`].
+    /// As [`PackedCircuit::decode`] and [`Kernel::choose`].
     pub fn open(bytes: &[u8]) -> Result<Self> {
-        Self::with_kernel(bytes, Kernel::detect())
+        Self::with_kernel(bytes, Kernel::choose()?)
     }
 
     /// Prepares a circuit file for a given kernel.
@@ -27,8 +28,10 @@ impl PreparedCircuit {
     /// # Errors
     /// As [`PackedCircuit::decode`].
     pub fn with_kernel(bytes: &[u8], kernel: Kernel) -> Result<Self> {
+        let circuit = PackedCircuit::decode(bytes)?;
         Ok(PreparedCircuit {
-            circuit: PackedCircuit::decode(bytes)?,
+            weights: PaddedWeights::new(&circuit.weights, circuit.inputs, circuit.outputs),
+            circuit,
             digest: PackedCircuit::digest(bytes),
             kernel,
         })

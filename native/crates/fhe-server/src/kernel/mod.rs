@@ -1,0 +1,241 @@
+//! The limb GEMM on one panel of 64 ciphertext rows.
+//!
+//! Entries are split into 8-bit limbs; every limb is an integer matrix product u8 × s8 → s32. With
+//! t_l = acc_l + (t_{l-1} >> 8) the low byte of t_l is limb l of the result, so the reduction mod q is
+//! free and the output is planar again.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512_vnni;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod quads;
+mod scratch;
+mod weights;
+
+use fhe_core::panel::PANEL_ROWS;
+use fhe_core::{Error, Result};
+
+pub use scratch::Scratch;
+pub use weights::PaddedWeights;
+
+/// Environment variable that forces a kernel by name.
+pub const KERNEL_VARIABLE: &str = "FHE_SPARK_KERNEL";
+
+/// A way to compute the limb GEMM; all give the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain Rust.
+    Portable,
+    /// AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl Kernel {
+    /// The kernels this machine can run, fastest first.
+    pub fn available() -> Vec<Kernel> {
+        let mut kernels = vec![
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2,
+            Kernel::Portable,
+        ];
+        kernels.retain(|kernel| kernel.runs_here());
+        kernels
+    }
+
+    /// The fastest kernel of this machine, or the one that [`KERNEL_VARIABLE`] names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the variable names a kernel that this machine does not have.
+    pub fn choose() -> Result<Kernel> {
+        let available = Kernel::available();
+        match std::env::var(KERNEL_VARIABLE) {
+            Err(_) => Ok(available[0]),
+            Ok(name) => available
+                .iter()
+                .copied()
+                .find(|kernel| kernel.name() == name)
+                .ok_or_else(|| {
+                    let names: Vec<_> = available.iter().map(|kernel| kernel.name()).collect();
+                    Error::invalid(format!(
+                        "{KERNEL_VARIABLE} is {name:?}, this machine has {}",
+                        names.join(", ")
+                    ))
+                }),
+        }
+    }
+
+    /// Its name, for settings, logs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => "avx512-vnni",
+        }
+    }
+
+    /// Whether this CPU has its instructions.
+    fn runs_here(self) -> bool {
+        match self {
+            Kernel::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+        }
+    }
+
+    /// `product = panel · weightsᵀ mod 2^(8·limbs)`, of which the top `output_limbs` are kept.
+    ///
+    /// `panel` is u8 `[d_in][limbs][64]`, `product` u8 `[d_out][output_limbs][64]`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together, or the CPU lacks the kernel's instructions.
+    pub fn multiply_panel(
+        self,
+        weights: &PaddedWeights,
+        panel: &[u8],
+        limbs: usize,
+        product: &mut [u8],
+        output_limbs: usize,
+        scratch: &mut Scratch,
+    ) {
+        assert_eq!(
+            panel.len(),
+            weights.inputs() * limbs * PANEL_ROWS,
+            "panel bytes"
+        );
+        assert_eq!(
+            product.len(),
+            weights.outputs() * output_limbs * PANEL_ROWS,
+            "product bytes"
+        );
+        assert!((1..=limbs).contains(&output_limbs), "output limbs");
+        assert!(
+            self.runs_here(),
+            "{self:?} on a CPU without its instructions"
+        );
+        match self {
+            Kernel::Portable => portable::multiply(weights, panel, limbs, product, output_limbs),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the CPU has the instructions, checked above.
+            Kernel::Avx2 => unsafe {
+                avx2::multiply(weights, panel, limbs, product, output_limbs, scratch)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the CPU has the instructions, checked above.
+            Kernel::Avx512Vnni => unsafe {
+                avx512_vnni::multiply(weights, panel, limbs, product, output_limbs, scratch)
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same product by u64 arithmetic mod 2^(8·limbs).
+    fn reference(
+        weights: &[i8],
+        inputs: usize,
+        panel: &[u8],
+        limbs: usize,
+        output_limbs: usize,
+    ) -> Vec<u8> {
+        let entry = |feature: usize, row: usize| -> u64 {
+            (0..limbs).fold(0, |value, limb| {
+                value | u64::from(panel[(feature * limbs + limb) * PANEL_ROWS + row]) << (8 * limb)
+            })
+        };
+        let mut product = Vec::new();
+        for row_of_weights in weights.chunks_exact(inputs) {
+            let sums: Vec<u64> = (0..PANEL_ROWS)
+                .map(|row| {
+                    row_of_weights
+                        .iter()
+                        .enumerate()
+                        .fold(0u64, |sum, (feature, &weight)| {
+                            sum.wrapping_add(
+                                entry(feature, row).wrapping_mul(i64::from(weight) as u64),
+                            )
+                        })
+                })
+                .collect();
+            for limb in limbs - output_limbs..limbs {
+                product.extend(sums.iter().map(|sum| (sum >> (8 * limb)) as u8));
+            }
+        }
+        product
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn every_kernel_equals_wide_integer_arithmetic(
+            inputs in 1usize..90,
+            outputs in 1usize..11,
+            limbs in 3usize..=7,
+            kept in 1usize..=7,
+            seed in any::<u64>(),
+            extreme in any::<bool>(),
+        ) {
+            let output_limbs = kept.min(limbs);
+            let mut state = seed | 1;
+            let mut next = move || {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state
+            };
+            let weights: Vec<i8> = (0..inputs * outputs)
+                .map(|_| if extreme { -128 } else { next() as i8 })
+                .collect();
+            let panel: Vec<u8> = (0..inputs * limbs * PANEL_ROWS)
+                .map(|_| if extreme { 255 } else { next() as u8 })
+                .collect();
+            let expected = reference(&weights, inputs, &panel, limbs, output_limbs);
+            let weights = PaddedWeights::new(&weights, inputs, outputs);
+            for kernel in Kernel::available() {
+                let mut product = vec![0u8; expected.len()];
+                let mut scratch = Scratch::default();
+                kernel.multiply_panel(
+                    &weights, &panel, limbs, &mut product, output_limbs, &mut scratch,
+                );
+                prop_assert_eq!(&product, &expected, "{:?}", kernel);
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_layer_does_not_overflow_its_accumulators() {
+        let inputs = fhe_core::parameters::MAX_INPUTS;
+        for (weight, entry) in [(-128i8, 255u8), (127, 255)] {
+            let weights = vec![weight; inputs];
+            let panel = vec![entry; inputs * 3 * PANEL_ROWS];
+            let expected = reference(&weights, inputs, &panel, 3, 3);
+            let weights = PaddedWeights::new(&weights, inputs, 1);
+            for kernel in Kernel::available() {
+                let mut product = vec![0u8; expected.len()];
+                let mut scratch = Scratch::default();
+                kernel.multiply_panel(&weights, &panel, 3, &mut product, 3, &mut scratch);
+                assert_eq!(product, expected, "{kernel:?}");
+            }
+        }
+    }
+}
