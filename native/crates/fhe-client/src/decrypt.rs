@@ -4,6 +4,7 @@ use fhe_core::block::{BlockHeader, BlockKind, short_hex};
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 use pulp::{Arch, NullaryFnOnce};
+use zeroize::Zeroizing;
 
 use crate::ModuleClient;
 use crate::dequantize::FloatRows;
@@ -110,9 +111,6 @@ impl ModuleClient {
     }
 
     /// Gives `sink` the phases of all outputs.
-    ///
-    /// A server that keeps the top limbs only truncates; reading an entry v as v + 1/2 units of what was
-    /// kept centres the error.
     fn decrypt_phases(
         &self,
         header: &BlockHeader,
@@ -121,13 +119,11 @@ impl ModuleClient {
     ) -> Result<()> {
         let (_, set) = self.keys()?;
         let parameters = &self.spec.parameters;
-        let is_truncated = header.limbs < parameters.limbs;
-        let phase_bits = 8 * header.limbs + usize::from(is_truncated);
+        let phase_bits = 8 * header.limbs;
         Arch::new().dispatch(DecryptOutputs {
             header,
             payload,
             mask_rows: parameters.lwe_dimension(),
-            is_truncated,
             phase_bits: phase_bits as u32,
             mask: MaskTransforms::new(parameters, phase_bits, set),
             staging: Staging::new(header.layout()),
@@ -198,7 +194,6 @@ struct DecryptOutputs<'a, S> {
     header: &'a BlockHeader,
     payload: &'a [u8],
     mask_rows: usize,
-    is_truncated: bool,
     phase_bits: u32,
     mask: MaskTransforms<'a>,
     staging: Staging,
@@ -214,11 +209,6 @@ impl<S> DecryptOutputs<'_, S> {
             PANEL_ROWS => read_entries(planes, entries),
             width => read_narrow_entries(planes, width, entries),
         }
-        if self.is_truncated {
-            for entry in entries {
-                *entry = *entry << 1 | 1;
-            }
-        }
     }
 }
 
@@ -232,7 +222,7 @@ impl<S: PhaseSink> NullaryFnOnce for DecryptOutputs<'_, S> {
         let size = self.header.polynomial_size;
         let shift = 64 - self.phase_bits;
         let mut entries = [0u64; PANEL_ROWS];
-        let mut product = vec![0u64; size];
+        let mut product = Zeroizing::new(vec![0u64; size]);
         for output in 0..self.header.features {
             let staged = output % STAGED_FEATURES;
             if staged == 0 {

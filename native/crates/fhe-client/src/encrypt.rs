@@ -5,6 +5,7 @@ use fhe_core::mask::MaskStream;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 use pulp::{Arch, NullaryFnOnce};
+use zeroize::Zeroizing;
 
 use crate::mask::{MaskTransforms, read_entries, write_entries};
 use crate::random::{NoiseStream, fill_from_os};
@@ -85,14 +86,14 @@ impl NullaryFnOnce for EncryptFeatures<'_> {
         let mut out_of_range = false;
         let mut mask_stream = MaskStream::new(&self.header.mask_seed, parameters);
         let mut mask_bytes = vec![0u8; parameters.mask_bytes_per_feature()];
-        let mut noise = vec![[0i64; PANEL_ROWS]; records.div_ceil(PANEL_ROWS)];
-        let mut body = vec![0u64; parameters.polynomial_size];
+        let mut noise = Zeroizing::new(vec![[0i64; PANEL_ROWS]; records.div_ceil(PANEL_ROWS)]);
+        let mut body = Zeroizing::new(vec![0u64; parameters.polynomial_size]);
         let mut staging = Staging::new(layout);
         for feature in 0..self.activations.inputs() {
             mask_stream.fill_feature(feature, &mut mask_bytes);
             for (entries, planes) in self
                 .mask
-                .entries()
+                .entries_mut()
                 .zip(mask_bytes.chunks_exact(PANEL_ROWS * parameters.limbs))
             {
                 read_entries(planes, entries);

@@ -8,6 +8,7 @@ mod decrypt;
 mod dequantize;
 mod encrypt;
 mod key;
+mod key_file;
 mod mask;
 mod module;
 mod negacyclic;

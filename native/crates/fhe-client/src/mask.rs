@@ -3,6 +3,8 @@
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::PackedParameters;
 
+use zeroize::Zeroizing;
+
 use crate::key::SecretKeySet;
 use crate::negacyclic::{EntrySplit, Scratch, multiply_add};
 
@@ -16,8 +18,9 @@ pub(crate) struct MaskTransforms<'a> {
     /// k·N entries.
     entries: Vec<u64>,
     coefficients: Vec<f64>,
-    sum: Vec<f64>,
-    values: Vec<i64>,
+    /// Products with secrets, which tell the secret to who knows the mask: wiped.
+    sum: Zeroizing<Vec<f64>>,
+    values: Zeroizing<Vec<i64>>,
     scratch: Scratch,
 }
 
@@ -33,14 +36,14 @@ impl<'a> MaskTransforms<'a> {
             transforms: vec![0.0; parameters.glwe_dimension * split.parts() * size],
             entries: vec![0; parameters.lwe_dimension()],
             coefficients: vec![0.0; size],
-            sum: vec![0.0; size],
-            values: vec![0; size],
+            sum: Zeroizing::new(vec![0.0; size]),
+            values: Zeroizing::new(vec![0; size]),
             scratch: set.fft.scratch(),
         }
     }
 
-    /// Where to write the mask's k·N entries, 64 at a time, before [`MaskTransforms::transform`].
-    pub(crate) fn entries(&mut self) -> impl Iterator<Item = &mut [u64; PANEL_ROWS]> {
+    /// Where to write the mask's k·N entries, 64 at a time, before `transform`.
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut [u64; PANEL_ROWS]> {
         self.entries.as_chunks_mut().0.iter_mut()
     }
 
@@ -87,11 +90,11 @@ impl<'a> MaskTransforms<'a> {
                 .inverse(&self.sum, &mut self.values, &mut self.scratch);
             let shift = self.split.shift(part);
             if part == 0 {
-                for (out, &value) in out.iter_mut().zip(&self.values) {
+                for (out, &value) in out.iter_mut().zip(self.values.iter()) {
                     *out = value as u64;
                 }
             } else {
-                for (out, &value) in out.iter_mut().zip(&self.values) {
+                for (out, &value) in out.iter_mut().zip(self.values.iter()) {
                     *out = out.wrapping_add((value as u64) << shift);
                 }
             }

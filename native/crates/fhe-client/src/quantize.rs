@@ -80,8 +80,11 @@ impl Quantizer {
             // Not below the smallest normal number: 1/s must stay finite.
             (largest / max_activation as f32).max(f32::MIN_POSITIVE)
         };
+        // A static scale clips first; were clipped values to come back with a coarser scale, they would
+        // drown the others.
+        let largest_kept = f64::from(scale) * f64::from(max_activation);
         loop {
-            let norms = round_record(record, scale, max_activation, out);
+            let norms = round_record(record, scale, largest_kept, out);
             let excess = self.excess(norms);
             if excess <= 1.0 {
                 return Ok(scale);
@@ -100,9 +103,10 @@ impl Quantizer {
     /// record is safe. Exact where it decides: the bounds are compared as integers.
     fn excess(&self, (linf, l1, l2_squared): (u64, u64, u64)) -> f64 {
         let limit = (1u64 << (self.message_bits - 1)) - 1;
-        let by_l1 = u128::from(linf) * u128::from(self.norms.max_l1);
-        let by_abs = u128::from(l1) * u128::from(self.norms.max_abs);
-        let by_l2_squared = u128::from(l2_squared) * u128::from(self.norms.max_l2_squared);
+        // Norms of at least one keep the activations themselves in range, even of a layer of zeros.
+        let by_l1 = u128::from(linf) * u128::from(self.norms.max_l1.max(1));
+        let by_abs = u128::from(l1) * u128::from(self.norms.max_abs.max(1));
+        let by_l2_squared = u128::from(l2_squared) * u128::from(self.norms.max_l2_squared.max(1));
         let limit_squared = u128::from(limit) * u128::from(limit);
         if by_l1 <= u128::from(limit)
             || by_abs <= u128::from(limit)
@@ -120,24 +124,17 @@ impl Quantizer {
 
 const SIGN_BIT: u32 = 1 << 31;
 
-/// Rounds a record to integers in ±`max_activation`; returns their ‖·‖∞, ‖·‖₁ and ‖·‖₂².
+/// Rounds a record, clipped to ±`largest_kept`, to integers; returns their ‖·‖∞, ‖·‖₁ and ‖·‖₂².
 #[inline(always)]
-fn round_record(
-    record: &[f32],
-    scale: f32,
-    max_activation: i32,
-    out: &mut [i16],
-) -> (u64, u64, u64) {
+fn round_record(record: &[f32], scale: f32, largest_kept: f64, out: &mut [i16]) -> (u64, u64, u64) {
     let inverse = 1.0 / f64::from(scale);
-    let limit = f64::from(max_activation);
     let (mut linf, mut l1, mut l2_squared) = (0u16, 0u64, 0u64);
     for (values, integers) in record.chunks(NORM_CHUNK).zip(out.chunks_mut(NORM_CHUNK)) {
         let mut chunk_l1 = 0u32;
         let mut chunk_l2_squared = 0u64;
         for (&value, integer) in values.iter().zip(integers) {
-            // Huge quotients of static scales are clipped before they are rounded.
-            let quotient = (f64::from(value) * inverse).clamp(-limit, limit);
-            *integer = round_to_i64(quotient) as i16;
+            let kept = f64::from(value).clamp(-largest_kept, largest_kept);
+            *integer = round_to_i64(kept * inverse) as i16;
             let magnitude = integer.unsigned_abs();
             linf = linf.max(magnitude);
             chunk_l1 += u32::from(magnitude);
@@ -208,6 +205,27 @@ mod tests {
                 .unwrap_err();
             assert!(error.to_string().contains("feature 1"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_clipped_record_is_coarsened_at_once_and_keeps_its_other_values() {
+        let quantizer = Quantizer {
+            activation_bits: 8,
+            static_scale: 1.0,
+            message_bits: 9,
+            norms: norms(&[1; 4096], 4096),
+        };
+        let mut record = vec![1e30f32; 4096];
+        let mut out = vec![0i16; 4096];
+        let start = std::time::Instant::now();
+        let scale = quantizer.quantize_record(&record, &mut out).unwrap();
+        assert!(start.elapsed().as_millis() < 100, "{:?}", start.elapsed());
+        assert!(scale < 1e4, "scale {scale}");
+        record.fill(0.0);
+        record[0] = 1e30;
+        record[1] = -100.0;
+        quantizer.quantize_record(&record, &mut out).unwrap();
+        assert_eq!(out[..3], [127, -100, 0]);
     }
 
     #[test]

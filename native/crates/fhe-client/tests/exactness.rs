@@ -58,6 +58,11 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
             }
         })
         .collect();
+    let mut weights = weights;
+    for row in weights.chunks_exact_mut(case.inputs) {
+        // As the compiler's quantisation does: the largest weight of a column is 2^(b-1) - 1, which is odd.
+        row[0] = max_weight as i8;
+    }
     let mut parameters = parameters(case.shape, case.output_limbs, 2);
     parameters.message_bits = message_bits(&parameters, &weights, case.inputs);
     let layer = layer(
@@ -131,6 +136,46 @@ proptest! {
             shape, output_limbs, inputs, outputs, records, weight_bits, activation_bits, adversarial, seed,
         })?;
     }
+}
+
+#[test]
+fn columns_of_zeros_are_exact_whatever_is_dropped() {
+    for (shape, output_limbs) in [(4, 3), (7, 4), (2, 3), (9, 5)] {
+        let (inputs, outputs, records) = (64, 3, 2048);
+        let mut data = TestData::new(9);
+        let mut weights: Vec<i8> = (0..inputs * outputs)
+            .map(|_| data.signed(7) as i8)
+            .collect();
+        weights[..inputs].fill(0);
+        weights[inputs] = 7;
+        weights[2 * inputs] = -7;
+        let mut parameters = parameters(shape, output_limbs, 4);
+        parameters.message_bits = message_bits(&parameters, &weights, inputs);
+        let layer = layer(parameters, inputs, outputs, weights, 8);
+        let records: Vec<f32> = (0..records.min(parameters.max_records()) * inputs)
+            .map(|_| data.signed(1000) as f32)
+            .collect();
+        let (activations, _) = layer.client.quantize(&records).unwrap();
+        let integers: Vec<i32> = activations
+            .to_records()
+            .into_iter()
+            .map(i32::from)
+            .collect();
+        let block = layer.client.encrypt(&activations, 0).unwrap();
+        let result = layer.server.evaluate(&block).unwrap();
+        assert!(layer.client.decrypt(&result).unwrap() == layer.server.accumulate(&integers));
+    }
+}
+
+#[test]
+fn a_layer_of_zeros_is_exact() {
+    let mut parameters = parameters(2, 3, 1);
+    parameters.message_bits = 2;
+    let layer = layer(parameters, 3, 2, vec![0; 6], 16);
+    let (activations, _) = layer.client.quantize(&[1e9, -3.0, 0.5]).unwrap();
+    let block = layer.client.encrypt(&activations, 0).unwrap();
+    let result = layer.server.evaluate(&block).unwrap();
+    assert_eq!(layer.client.decrypt(&result).unwrap(), [0, 0]);
 }
 
 #[test]

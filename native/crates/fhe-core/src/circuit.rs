@@ -62,6 +62,16 @@ impl PackedCircuit {
                 self.inputs
             )));
         }
+        let is_rounded = self.parameters.output_limbs < self.parameters.limbs;
+        let is_even = |row: &[i8]| row.iter().all(|w| w % 2 == 0) && row.iter().any(|&w| w != 0);
+        if let Some(output) = self.weights.chunks_exact(self.inputs).position(is_even)
+            && is_rounded
+        {
+            return Err(Error::invalid(format!(
+                "circuit of module {:?}: all weights of output {output} are even, which biases the rounding of its result; divide them and double their scale",
+                self.module_key
+            )));
+        }
         if self.module_key.len() > MAX_MODULE_KEY_BYTES {
             return Err(Error::invalid(format!(
                 "circuit has a module key of {} bytes, at most {MAX_MODULE_KEY_BYTES} are allowed",

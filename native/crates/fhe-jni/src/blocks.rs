@@ -2,7 +2,7 @@
 
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::{Array, LargeBinaryArray};
-use arrow_buffer::{Buffer, MutableBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use fhe_core::{Error, Result};
 use fhe_server::PreparedCircuit;
@@ -77,8 +77,13 @@ pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<
         offsets.push(bytes as i64);
         accepted.push(block);
     }
-    let mut values = MutableBuffer::from_len_zeroed(bytes);
-    let mut rest = values.as_slice_mut();
+    let mut values = Vec::new();
+    // Running out of memory must fail the task, not the executor.
+    values
+        .try_reserve_exact(bytes)
+        .map_err(|_| Error::Internal(format!("no memory for results of {bytes} bytes")))?;
+    values.resize(bytes, 0u8);
+    let mut rest = values.as_mut_slice();
     for block in &accepted {
         let (output, after) = rest.split_at_mut(block.result_bytes());
         circuit.evaluate_into(block, output);
@@ -86,7 +91,7 @@ pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<
     }
     Ok(LargeBinaryArray::new(
         OffsetBuffer::new(ScalarBuffer::from(offsets)),
-        Buffer::from(values),
+        Buffer::from_vec(values),
         None,
     ))
 }

@@ -1,12 +1,14 @@
 //! Native methods of the data owner's side.
 
+use std::path::Path;
+
 use fhe_client::{
     Activations, ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape,
     WeightNorms,
 };
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
-use jni::objects::{JByteArray, JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray};
+use jni::objects::{JByteArray, JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray, JString};
 use jni::sys::{jbyteArray, jfloat, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays::{self, jni_error};
@@ -41,16 +43,31 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
     })
 }
 
+/// Reads a key file.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_openKey<'local>(
+extern "system" fn Java_org_fhespark_nativelib_FheNative_loadKey<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
-    file: JByteArray<'local>,
+    file: JString<'local>,
 ) -> jlong {
     call(env, |env| {
-        let bytes = zeroize::Zeroizing::new(arrays::bytes(env, &file)?);
-        Ok(KEYS.insert(ClientKey::decode(&bytes)?))
+        let file = arrays::string(env, &file)?;
+        Ok(KEYS.insert(ClientKey::load(Path::new(&file))?))
     })
+}
+
+/// Writes a new key file.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_saveKey<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    key: jlong,
+    file: JString<'local>,
+) {
+    call(env, |env| {
+        let file = arrays::string(env, &file)?;
+        KEYS.get(key)?.save(Path::new(&file))
+    });
 }
 
 #[unsafe(no_mangle)]
@@ -63,18 +80,6 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeKey(
         KEYS.remove(key);
         Ok(())
     });
-}
-
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeKey(
-    env: JNIEnv,
-    _class: JClass,
-    key: jlong,
-) -> jbyteArray {
-    call(env, |env| {
-        pointer(arrays::new_bytes(env, &KEYS.get(key)?.encode()))
-    })
-    .0
 }
 
 #[unsafe(no_mangle)]

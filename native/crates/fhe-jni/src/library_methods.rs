@@ -1,7 +1,8 @@
 //! Native methods about the library itself, parameters and circuit files.
 
+use fhe_core::Result;
 use fhe_core::circuit::PackedCircuit;
-use fhe_core::{Result, noise};
+use fhe_core::noise::{self, OutputNoise};
 use fhe_server::Kernel;
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JClass, JIntArray, JString};
@@ -59,6 +60,23 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_freshStandardDeviation(
     })
 }
 
+/// log2 of the failure probability of an accumulator of `message_bits`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_log2FailureProbability(
+    env: JNIEnv,
+    _class: JClass,
+    lwe_dimension: jint,
+    limbs: jint,
+    output_limbs: jint,
+    max_column_norm: jdouble,
+    message_bits: jint,
+) -> jdouble {
+    call(env, |_| {
+        let noise = output_noise(lwe_dimension, limbs, output_limbs, max_column_norm)?;
+        Ok(noise.log2_failure_probability(arrays::count(message_bits, "message bits")?))
+    })
+}
+
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_outputStandardDeviation(
     env: JNIEnv,
@@ -69,28 +87,22 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_outputStandardDeviation
     max_column_norm: jdouble,
 ) -> jdouble {
     call(env, |_| {
-        noise::output_standard_deviation(
-            arrays::count(lwe_dimension, "LWE dimension")?,
-            arrays::count(limbs, "limbs")?,
-            arrays::count(output_limbs, "output limbs")?,
-            max_column_norm,
-        )
+        Ok(output_noise(lwe_dimension, limbs, output_limbs, max_column_norm)?.standard_deviation)
     })
 }
 
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_log2FailureProbability(
-    env: JNIEnv,
-    _class: JClass,
-    output_standard_deviation: jdouble,
-    message_bits: jint,
-) -> jdouble {
-    call(env, |_| {
-        Ok(noise::log2_failure_probability(
-            output_standard_deviation,
-            arrays::count(message_bits, "message bits")?,
-        ))
-    })
+fn output_noise(
+    lwe_dimension: jint,
+    limbs: jint,
+    output_limbs: jint,
+    max_column_norm: jdouble,
+) -> Result<OutputNoise> {
+    OutputNoise::of(
+        arrays::count(lwe_dimension, "LWE dimension")?,
+        arrays::count(limbs, "limbs")?,
+        arrays::count(output_limbs, "output limbs")?,
+        max_column_norm,
+    )
 }
 
 #[unsafe(no_mangle)]

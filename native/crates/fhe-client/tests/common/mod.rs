@@ -7,7 +7,7 @@ use fhe_client::{
     ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
 };
 use fhe_core::circuit::PackedCircuit;
-use fhe_core::noise::{log2_failure_probability, output_standard_deviation};
+use fhe_core::noise::OutputNoise;
 use fhe_core::parameters::PackedParameters;
 use fhe_server::PreparedCircuit;
 
@@ -52,7 +52,7 @@ pub fn max_column_norm(weights: &[i8], inputs: usize) -> f64 {
 
 /// The most message bits that 2^-40 allows for these weights.
 pub fn message_bits(parameters: &PackedParameters, weights: &[i8], inputs: usize) -> usize {
-    let deviation = output_standard_deviation(
+    let noise = OutputNoise::of(
         parameters.lwe_dimension(),
         parameters.limbs,
         parameters.output_limbs,
@@ -61,7 +61,7 @@ pub fn message_bits(parameters: &PackedParameters, weights: &[i8], inputs: usize
     .unwrap();
     (2..=8 * parameters.output_limbs)
         .rev()
-        .find(|&bits| log2_failure_probability(deviation, bits) <= -40.0)
+        .find(|&bits| noise.log2_failure_probability(bits) <= -40.0)
         .expect("a message bit")
 }
 

@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use fhe_core::panel::PANEL_ROWS;
 
+use super::rounding;
 use super::scratch::Scratch;
 use super::weights::PaddedWeights;
 
@@ -114,7 +115,7 @@ unsafe fn tile<const OUTPUTS: usize>(
     let low_byte = _mm256_set1_epi32(0xff);
     let mut carries = [[_mm256_setzero_si256(); 4]; OUTPUTS];
     for (limb, packed) in packed.chunks_exact(pairs * PAIR_BYTES).enumerate() {
-        let mut sums = [[_mm256_setzero_si256(); 4]; OUTPUTS];
+        let mut sums = [[_mm256_set1_epi32(rounding(limb, dropped)); 4]; OUTPUTS];
         for (pair, data) in packed.chunks_exact(PAIR_BYTES).enumerate() {
             // SAFETY: the chunk has 128 bytes, aligned as the whole is.
             let groups: [__m256i; 4] = std::array::from_fn(|group| unsafe {

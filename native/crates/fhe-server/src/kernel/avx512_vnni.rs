@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use fhe_core::panel::PANEL_ROWS;
 
 use super::quads::{QUAD_BYTES, pack_limb, recombine};
+use super::rounding;
 use super::scratch::Scratch;
 use super::weights::PaddedWeights;
 
@@ -73,7 +74,7 @@ unsafe fn tile<const OUTPUTS: usize>(
     let dropped = limbs - output_limbs;
     let mut carries = [[_mm512_setzero_si512(); 4]; OUTPUTS];
     for (limb, packed) in packed.chunks_exact(quads * QUAD_BYTES).enumerate() {
-        let mut sums = [[_mm512_setzero_si512(); 4]; OUTPUTS];
+        let mut sums = [[_mm512_set1_epi32(rounding(limb, dropped)); 4]; OUTPUTS];
         let mut data = packed.as_ptr();
         let mut weight = rows.as_ptr();
         for _ in 0..quads {

@@ -2,7 +2,8 @@
 //!
 //! Entries are split into 8-bit limbs; every limb is an integer matrix product u8 × s8 → s32. With
 //! t_l = acc_l + (t_{l-1} >> 8) the low byte of t_l is limb l of the result, so the reduction mod q is
-//! free and the output is planar again.
+//! free and the output is planar again. Where low limbs are dropped, half a unit of what is kept is added
+//! first, so that the result is rounded, not truncated.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -19,6 +20,11 @@ use fhe_core::{Error, Result};
 
 pub use scratch::Scratch;
 pub use weights::PaddedWeights;
+
+/// What the accumulators of limb `limb` start from: half a unit of the lowest limb kept, just below it.
+fn rounding(limb: usize, dropped: usize) -> i32 {
+    if limb + 1 == dropped { 128 } else { 0 }
+}
 
 /// Environment variable that forces a kernel by name.
 pub const KERNEL_VARIABLE: &str = "FHE_SPARK_KERNEL";
@@ -98,7 +104,7 @@ impl Kernel {
         }
     }
 
-    /// `product = panel · weightsᵀ mod 2^(8·limbs)`, of which the top `output_limbs` are kept.
+    /// `product = panel · weightsᵀ mod 2^(8·limbs)`, rounded to its top `output_limbs`.
     ///
     /// `panel` is u8 `[d_in][limbs][64]`, `product` u8 `[d_out][output_limbs][64]`.
     ///
@@ -157,6 +163,7 @@ mod tests {
         limbs: usize,
         output_limbs: usize,
     ) -> Vec<u8> {
+        let half_unit = (1u64 << (8 * (limbs - output_limbs))) >> 1;
         let entry = |feature: usize, row: usize| -> u64 {
             (0..limbs).fold(0, |value, limb| {
                 value | u64::from(panel[(feature * limbs + limb) * PANEL_ROWS + row]) << (8 * limb)
@@ -169,7 +176,7 @@ mod tests {
                     row_of_weights
                         .iter()
                         .enumerate()
-                        .fold(0u64, |sum, (feature, &weight)| {
+                        .fold(half_unit, |sum, (feature, &weight)| {
                             sum.wrapping_add(
                                 entry(feature, row).wrapping_mul(i64::from(weight) as u64),
                             )

@@ -3,6 +3,7 @@
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::MAX_LIMBS;
 
+use super::rounding;
 use super::weights::PaddedWeights;
 
 /// Outputs computed together, so that a line of the panel is read once for all of them.
@@ -25,7 +26,7 @@ pub fn multiply(
         .enumerate()
     {
         let mut accumulators: [Accumulators; MAX_LIMBS] =
-            [[[0; PANEL_ROWS]; OUTPUT_BLOCK]; MAX_LIMBS];
+            std::array::from_fn(|limb| [[rounding(limb, dropped); PANEL_ROWS]; OUTPUT_BLOCK]);
         for (limb, accumulators) in accumulators.iter_mut().enumerate().take(limbs) {
             accumulate_limb(
                 weights,

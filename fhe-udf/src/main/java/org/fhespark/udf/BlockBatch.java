@@ -31,11 +31,17 @@ final class BlockBatch {
           ArrowArray outputArray = ArrowArray.allocateNew(allocator);
           ArrowSchema outputSchema = ArrowSchema.allocateNew(allocator)) {
         export(allocator, blocks, inputArray, inputSchema);
-        circuit.evaluate(
-            inputArray.memoryAddress(),
-            inputSchema.memoryAddress(),
-            outputArray.memoryAddress(),
-            outputSchema.memoryAddress());
+        try {
+          circuit.evaluate(
+              inputArray.memoryAddress(),
+              inputSchema.memoryAddress(),
+              outputArray.memoryAddress(),
+              outputSchema.memoryAddress());
+        } finally {
+          // Nothing is left to release once the native side has taken them; before that, all of it.
+          inputArray.release();
+          inputSchema.release();
+        }
         try (FieldVector results = Data.importVector(allocator, outputArray, outputSchema, null)) {
           LargeVarBinaryVector vector = (LargeVarBinaryVector) results;
           List<byte[]> copies = new ArrayList<>(vector.getValueCount());

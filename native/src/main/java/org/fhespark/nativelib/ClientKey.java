@@ -10,24 +10,14 @@ import java.io.NotSerializableException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.io.Serializable;
-import java.nio.ByteBuffer;
-import java.nio.channels.SeekableByteChannel;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.Arrays;
-import java.util.EnumSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.fhespark.InvalidInputException;
 
 /**
- * The client's secret keys. They live in native memory, which is wiped on close, and in a file that
- * only its owner can read.
+ * The client's secret keys. They live in native memory, wiped on close, and in a file that only its
+ * owner can read; Java never holds them.
  *
  * <p>The class is {@link Serializable} only to say no: a closure that captures it fails on the
  * driver with a message that tells why, instead of a bare {@link NotSerializableException}. Kryo is
@@ -52,7 +42,7 @@ public final class ClientKey implements AutoCloseable, Serializable, KryoSeriali
    *
    * @param clientId id of the client artefact they are for, 32 bytes
    * @param shapes the sets of secret keys its modules need
-   * @throws InvalidInputException if a shape is out of range or below 132-bit security
+   * @throws org.fhespark.InvalidInputException if a shape is out of range or below 132-bit security
    */
   public static ClientKey generate(byte[] clientId, List<SecretKeyShape> shapes) {
     int[] fields =
@@ -60,73 +50,29 @@ public final class ClientKey implements AutoCloseable, Serializable, KryoSeriali
             .flatMapToInt(
                 s -> IntStream.of(s.glweDimension(), s.polynomialSize(), s.limbs(), s.bodies()))
             .toArray();
+    NativeLibrary.load();
     return new ClientKey(FheNative.generateKey(clientId, fields));
   }
 
   /**
    * Reads a key file.
    *
-   * @throws InvalidInputException if it is missing, truncated, altered or not a key
+   * @throws org.fhespark.InvalidInputException if it is missing, open to other users, truncated,
+   *     altered or not a key
    */
   public static ClientKey load(Path file) {
-    byte[] bytes;
-    try {
-      bytes = Files.readAllBytes(file);
-    } catch (NoSuchFileException error) {
-      throw new InvalidInputException(
-          "client key " + file + " does not exist: make one with keygen", error);
-    } catch (IOException error) {
-      throw new InvalidInputException("client key " + file + " cannot be read: " + error, error);
-    }
-    try {
-      return new ClientKey(FheNative.openKey(bytes));
-    } catch (InvalidInputException error) {
-      throw new InvalidInputException(file + ": " + error.getMessage(), error);
-    } finally {
-      Arrays.fill(bytes, (byte) 0);
-    }
+    NativeLibrary.load();
+    return new ClientKey(FheNative.loadKey(file.toString()));
   }
 
   /**
-   * Writes the key file with mode 0600, under a temporary name first.
+   * Writes a new key file with mode 0600, and the directories above it.
    *
-   * @throws InvalidInputException if the file exists (a key is never overwritten) or cannot be
-   *     written
+   * @throws org.fhespark.InvalidInputException if the file exists (a key is never overwritten) or
+   *     cannot be written
    */
   public void save(Path file) {
-    if (Files.exists(file)) {
-      throw new InvalidInputException(
-          "client key "
-              + file
-              + " exists and is not overwritten: give another directory or remove it");
-    }
-    Path temporary =
-        file.resolveSibling(file.getFileName() + ".tmp-" + ProcessHandle.current().pid());
-    byte[] bytes = FheNative.encodeKey(handle.get());
-    try {
-      Files.createDirectories(file.toAbsolutePath().getParent());
-      try (SeekableByteChannel channel =
-          Files.newByteChannel(
-              temporary,
-              EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-              PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")))) {
-        ByteBuffer rest = ByteBuffer.wrap(bytes);
-        while (rest.hasRemaining()) {
-          channel.write(rest);
-        }
-      }
-      Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-    } catch (IOException error) {
-      try {
-        Files.deleteIfExists(temporary);
-      } catch (IOException suppressed) {
-        error.addSuppressed(suppressed);
-      }
-      throw new InvalidInputException(
-          "client key " + file + " cannot be written: " + error.getMessage(), error);
-    } finally {
-      Arrays.fill(bytes, (byte) 0);
-    }
+    FheNative.saveKey(handle.get(), file.toString());
   }
 
   /** The key's random name, in hexadecimal; every block carries it. */

@@ -6,14 +6,13 @@ import java.nio.ByteBuffer;
  * Every native method. The wrappers of this package are the only callers: they own the handles and
  * check what Java can check.
  *
+ * <p>There is no static initialiser that loads the library: a failure would come as an {@link
+ * ExceptionInInitializerError}. Whoever begins a chain of calls loads it.
+ *
  * <p>Errors of the input come as {@link org.fhespark.InvalidInputException}, anything else as
  * {@link NativeFaultException}.
  */
 final class FheNative {
-  static {
-    NativeLibrary.load();
-  }
-
   private FheNative() {}
 
   static native int abiVersion();
@@ -27,7 +26,8 @@ final class FheNative {
   static native double outputStandardDeviation(
       int lweDimension, int limbs, int outputLimbs, double maxColumnNorm);
 
-  static native double log2FailureProbability(double outputStandardDeviation, int messageBits);
+  static native double log2FailureProbability(
+      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm, int messageBits);
 
   static native byte[] encodeCircuit(
       int[] parameters, String moduleKey, int inputs, int outputs, byte[] weights);
@@ -45,11 +45,11 @@ final class FheNative {
 
   static native long generateKey(byte[] clientId, int[] shapes);
 
-  static native long openKey(byte[] file);
+  static native long loadKey(String file);
+
+  static native void saveKey(long key, String file);
 
   static native void closeKey(long key);
-
-  static native byte[] encodeKey(long key);
 
   static native byte[] keyId(long key);
 

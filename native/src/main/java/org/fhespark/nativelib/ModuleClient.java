@@ -20,6 +20,7 @@ public final class ModuleClient implements AutoCloseable {
     int[] parameters = {
       p.glweDimension(), p.polynomialSize(), p.limbs(), p.outputLimbs(), p.messageBits(), p.bodies()
     };
+    NativeLibrary.load();
     long opened =
         FheNative.openModule(
             key,

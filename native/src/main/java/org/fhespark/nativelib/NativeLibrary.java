@@ -67,11 +67,13 @@ public final class NativeLibrary {
 
   /** The kernel that evaluates circuits on this machine. */
   public static String kernelName() {
+    load();
     return FheNative.kernelName();
   }
 
   /** Native objects that are open now, of all kinds. */
   public static long openHandles() {
+    load();
     return FheNative.openHandles();
   }
 

@@ -17,6 +17,7 @@ public final class NoiseModel {
    * @throws org.fhespark.InvalidInputException if no noise is secure for this n below q
    */
   public static double freshStandardDeviation(int lweDimension, int limbs) {
+    NativeLibrary.load();
     return FheNative.freshStandardDeviation(lweDimension, limbs);
   }
 
@@ -28,14 +29,21 @@ public final class NoiseModel {
    */
   public static double outputStandardDeviation(
       int lweDimension, int limbs, int outputLimbs, double maxColumnNorm) {
+    NativeLibrary.load();
     return FheNative.outputStandardDeviation(lweDimension, limbs, outputLimbs, maxColumnNorm);
   }
 
   /**
-   * log2 of a bound on the probability that one accumulator decrypts wrong, 2·exp(-t²/2σ²) with t =
-   * 2^-(p+1): all noise terms are strictly sub-Gaussian, so the bound is rigorous.
+   * log2 of a bound on the probability that one accumulator of {@code messageBits} decrypts wrong:
+   * all noise terms are uniform, hence sub-Gaussian, and 2·exp(-t²/2σ²) bounds their tail beyond t,
+   * the half distance of messages less the bias of rounding.
+   *
+   * @param maxColumnNorm max over outputs j of ‖W_j‖₂
    */
-  public static double log2FailureProbability(double outputStandardDeviation, int messageBits) {
-    return FheNative.log2FailureProbability(outputStandardDeviation, messageBits);
+  public static double log2FailureProbability(
+      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm, int messageBits) {
+    NativeLibrary.load();
+    return FheNative.log2FailureProbability(
+        lweDimension, limbs, outputLimbs, maxColumnNorm, messageBits);
   }
 }

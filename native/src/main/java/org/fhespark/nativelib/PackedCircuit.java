@@ -40,6 +40,7 @@ public final class PackedCircuit implements AutoCloseable {
       parameters.messageBits(),
       parameters.bodies()
     };
+    NativeLibrary.load();
     return FheNative.encodeCircuit(fields, moduleKey, inputs, outputs, weights);
   }
 
@@ -50,6 +51,7 @@ public final class PackedCircuit implements AutoCloseable {
    *     version
    */
   public static PackedCircuit open(byte[] file) {
+    NativeLibrary.load();
     long handle = FheNative.openCircuit(file);
     return new PackedCircuit(
         new NativeHandle("circuit", handle, FheNative::closeCircuit),

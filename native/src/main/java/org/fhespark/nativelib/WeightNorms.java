@@ -1,8 +1,8 @@
 package org.fhespark.nativelib;
 
 /**
- * What a client must know of the quantised weights to keep every accumulator in range, and all it
- * knows of them.
+ * What a client must know of the quantised weights to keep every accumulator in range. (It also
+ * knows each output's scale, which it needs to dequantise.)
  *
  * <p>By Hölder's inequality |⟨x, W_j⟩| is at most ‖x‖∞·‖W_j‖₁, ‖x‖₂·‖W_j‖₂ and ‖x‖₁·‖W_j‖∞; a
  * record for which any of the three is below 2^(p-1) cannot wrap.

@@ -51,6 +51,27 @@ class ClientKeyTest {
   }
 
   @Test
+  void aKeyThatOthersMayReadIsRefused() throws IOException {
+    Path file = directory.resolve("client.key");
+    try (ClientKey key = newKey()) {
+      key.save(file);
+    }
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
+    InvalidInputException error =
+        assertThrows(InvalidInputException.class, () -> ClientKey.load(file));
+    assertTrue(error.getMessage().contains("mode 640"), error.getMessage());
+  }
+
+  @Test
+  void aKeyBelowAFileCannotBeWritten() throws IOException {
+    Path file = Files.writeString(directory.resolve("file"), "").resolve("client.key");
+    try (ClientKey key = newKey()) {
+      InvalidInputException error = assertThrows(InvalidInputException.class, () -> key.save(file));
+      assertTrue(error.getMessage().contains(file.toString()), error.getMessage());
+    }
+  }
+
+  @Test
   void aMissingKeyNamesItsFile() {
     Path file = directory.resolve("client.key");
     InvalidInputException error =

@@ -28,7 +28,7 @@ final class CompileCommand implements Callable<Integer> {
   @Mixin private SparkOptions sparkOptions;
 
   @Option(names = "--model", required = true, paramLabel = "M.onnx", description = "The model.")
-  private String model;
+  private Path model;
 
   @Option(
       names = "--remote",
@@ -42,10 +42,10 @@ final class CompileCommand implements Callable<Integer> {
       required = true,
       paramLabel = "DATA",
       description = "Representative records: Parquet, CSV or JSON.")
-  private String calibration;
+  private Path calibration;
 
   @Option(names = "--out", required = true, paramLabel = "DIR", description = "The artefact.")
-  private String out;
+  private Path out;
 
   @Option(
       names = "--activation-bits",
@@ -86,11 +86,10 @@ final class CompileCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     CompileOptions options = options();
     SparkSession spark = sparkOptions.open("compile");
-    try (CalibrationTable records =
-        CalibrationTable.open(spark, new Path(model), new Path(calibration))) {
+    try (CalibrationTable records = CalibrationTable.open(spark, model, calibration)) {
       CompileReport report =
           new ModelCompiler(spark.sparkContext().hadoopConfiguration())
-              .compile(new Path(model), records.batches(), options, new Path(out));
+              .compile(model, records.batches(), options, out);
       print(report);
     } finally {
       spark.stop();

@@ -1,5 +1,6 @@
 package org.fhespark.jobs.cli;
 
+import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -32,6 +33,7 @@ public final class FheSpark {
   static int run(String... arguments) {
     CommandLine commandLine = new CommandLine(new FheSpark());
     commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+    commandLine.registerConverter(Path.class, new HadoopPathConverter());
     commandLine.setParameterExceptionHandler(FheSpark::explainUsage);
     commandLine.setExecutionExceptionHandler(FheSpark::explainFailure);
     if (arguments.length == 0) {

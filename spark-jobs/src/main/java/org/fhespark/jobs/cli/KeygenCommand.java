@@ -22,7 +22,7 @@ final class KeygenCommand implements Callable<Integer> {
       required = true,
       paramLabel = "DIR",
       description = "The client artefact the key is for.")
-  private String client;
+  private org.apache.hadoop.fs.Path client;
 
   @Option(
       names = "--out",
@@ -33,8 +33,7 @@ final class KeygenCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    HybridModel model =
-        HybridModel.load(new org.apache.hadoop.fs.Path(client), new Configuration());
+    HybridModel model = HybridModel.load(client, new Configuration());
     Path file = out.resolve(CLIENT_KEY);
     try (ClientKey key = model.newKey()) {
       key.save(file);

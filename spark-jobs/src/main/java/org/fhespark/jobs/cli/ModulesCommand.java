@@ -23,11 +23,11 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true)
 final class ModulesCommand implements Callable<Integer> {
   @Option(names = "--model", required = true, paramLabel = "M.onnx", description = "The model.")
-  private String model;
+  private Path model;
 
   @Override
   public Integer call() throws IOException {
-    ModuleTree tree = ModuleTree.of(OnnxModel.load(new Path(model), new Configuration()));
+    ModuleTree tree = ModuleTree.of(OnnxModel.load(model, new Configuration()));
     TextTable table =
         TextTable.forColumns(
             Help.defaultColorScheme(Ansi.AUTO),

@@ -36,14 +36,14 @@ final class ScoreCommand implements Callable<Integer> {
       required = true,
       paramLabel = "DIR",
       description = "The client artefact.")
-  private String client;
+  private Path client;
 
   @Option(
       names = "--server",
       required = true,
       paramLabel = "DIR",
       description = "The server artefact.")
-  private String server;
+  private Path server;
 
   @Option(
       names = "--keys",
@@ -56,7 +56,7 @@ final class ScoreCommand implements Callable<Integer> {
       required = true,
       paramLabel = "DATA",
       description = "Records: Parquet, CSV or JSON; a column per input of the model.")
-  private String input;
+  private Path input;
 
   @Option(
       names = "--output",
@@ -64,7 +64,7 @@ final class ScoreCommand implements Callable<Integer> {
       paramLabel = "OUT",
       description =
           "The input's columns and an array column per output; Parquet, or CSV or JSON by its ending.")
-  private String output;
+  private Path output;
 
   @Option(
       names = "--mode",
@@ -88,8 +88,7 @@ final class ScoreCommand implements Callable<Integer> {
     SparkSession spark = sparkOptions.open("score");
     try {
       HybridModel model =
-          HybridModel.load(
-              new Path(client), new Path(server), spark.sparkContext().hadoopConfiguration());
+          HybridModel.load(client, server, spark.sparkContext().hadoopConfiguration());
       print(score(spark, model));
     } finally {
       spark.stop();
@@ -100,7 +99,7 @@ final class ScoreCommand implements Callable<Integer> {
   private ScoreReport score(SparkSession spark, HybridModel model) {
     if (mode != Mode.EXECUTE) {
       try (HybridSession session = model.session(spark, mode)) {
-        return session.score(new Path(input), new Path(output), overwrite, progress());
+        return session.score(input, output, overwrite, progress());
       }
     }
     if (keys == null) {
@@ -109,7 +108,7 @@ final class ScoreCommand implements Callable<Integer> {
     }
     try (ClientKey key = ClientKey.load(keys.resolve(KeygenCommand.CLIENT_KEY));
         HybridSession session = model.session(spark, mode, key)) {
-      return session.score(new Path(input), new Path(output), overwrite, progress());
+      return session.score(input, output, overwrite, progress());
     }
   }
 

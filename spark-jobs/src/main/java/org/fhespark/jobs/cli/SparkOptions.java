@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
+import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.SparkSettings;
 import picocli.CommandLine.Option;
 
@@ -35,6 +36,22 @@ final class SparkOptions {
       conf.setMaster("local[*]");
       conf.setIfMissing("spark.ui.enabled", "false");
     }
-    return SparkSession.builder().config(conf).getOrCreate();
+    try {
+      return SparkSession.builder().config(conf).getOrCreate();
+    } catch (Exception error) {
+      // Scala throws checked exceptions undeclared, so that anything may come here.
+      throw new InvalidInputException(
+          "Spark does not start on master " + conf.get("spark.master") + ": " + reason(error),
+          error);
+    }
+  }
+
+  private static String reason(Throwable error) {
+    Throwable cause = error;
+    while (cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    String message = String.valueOf(cause.getMessage());
+    return message.lines().findFirst().orElse(message);
   }
 }

@@ -57,10 +57,20 @@ final class ClientThreads implements AutoCloseable {
     }
   }
 
-  /** The result of a task, or its failure as it was thrown. */
+  /**
+   * The result of a task, or its failure as it was thrown. An interrupt is kept for later: the task
+   * uses memory that its waiter will release.
+   */
   static <T> T await(Future<T> future) {
+    boolean isInterrupted = false;
     try {
-      return future.get();
+      while (true) {
+        try {
+          return future.get();
+        } catch (InterruptedException error) {
+          isInterrupted = true;
+        }
+      }
     } catch (ExecutionException error) {
       if (error.getCause() instanceof RuntimeException cause) {
         throw cause;
@@ -69,9 +79,10 @@ final class ClientThreads implements AutoCloseable {
         throw cause;
       }
       throw new IllegalStateException(error.getCause());
-    } catch (InterruptedException error) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted while waiting for the client's threads", error);
+    } finally {
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.SparkException;
@@ -16,6 +17,8 @@ import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EvaluateBlocks;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import scala.collection.Iterator;
 import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction1;
@@ -29,12 +32,15 @@ import scala.runtime.BoxedUnit;
  * tasks end.
  */
 final class EncryptedEvaluator implements RemoteEvaluator {
+  private static final Logger LOG = LoggerFactory.getLogger(EncryptedEvaluator.class);
+
   private final JavaSparkContext spark;
   private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
   private final ClientThreads threads;
   private final Measurements measurements;
   private final ScoreProgress progress;
   private final AtomicLong nextBlock = new AtomicLong();
+  private volatile boolean isCancelled;
 
   /** Marks this run's jobs, so that a failed run takes its jobs with it. */
   private final String jobTag = "fhe-spark-" + UUID.randomUUID();
@@ -79,6 +85,9 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     spark.setJobDescription(modules + ": " + blocks.size() + " encrypted blocks");
     long start = System.nanoTime();
     try {
+      if (isCancelled) {
+        throw new CancellationException("the run was cancelled");
+      }
       spark
           .sc()
           .runJob(
@@ -144,9 +153,17 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   }
 
   @Override
-  public void close() {
+  public void cancel() {
+    isCancelled = true;
     spark.sc().cancelJobsWithTag(jobTag);
-    circuits.values().forEach(Broadcast::destroy);
+  }
+
+  @Override
+  public void close() {
+    // A context that was stopped has no broadcasts left.
+    if (!spark.sc().isStopped()) {
+      circuits.values().forEach(Broadcast::destroy);
+    }
   }
 
   /** Takes the only result of a partition. */
@@ -218,8 +235,14 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       }
     }
 
+    /** Waits for what has begun, whatever becomes of it: it reads keys and tensors. */
     synchronized void abandon() {
-      futures.forEach(future -> future.cancel(true));
+      try {
+        ClientThreads.awaitAll(futures);
+      } catch (RuntimeException error) {
+        // The failure of the job is what counts.
+        LOG.debug("a result of an abandoned job could not be decrypted", error);
+      }
     }
   }
 }

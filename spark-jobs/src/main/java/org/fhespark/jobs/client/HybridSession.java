@@ -17,7 +17,6 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteModuleSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.onnx.TensorSpec;
@@ -70,7 +69,9 @@ public final class HybridSession implements AutoCloseable {
   /**
    * Scores a dataset: its columns, and one array column per output of the model.
    *
-   * <p>The result is held on the driver; for large tables use {@link #score}.
+   * <p>The result is held on the driver; for large tables use {@link #score}. On a cluster of
+   * untrusted executors only {@code show}, {@code collectAsList} and the like are safe on it: a
+   * join, a write or any other job would send records and results to the executors in clear.
    *
    * @param records a column per input of the model, named as the input
    * @throws InvalidInputException if a column is missing, mistyped, null, not finite or of the
@@ -143,10 +144,17 @@ public final class HybridSession implements AutoCloseable {
     long start = System.nanoTime();
     Measurements measurements = new Measurements();
     InputBinding binding = InputBinding.bind(schema, model.specs().inputs(), table);
-    List<RemoteLayer> layers = new ArrayList<>();
     progress.started(count);
     long[] records = {0};
-    try (Schedule schedule = schedule(layers, measurements, progress)) {
+    try (Resources resources = new Resources()) {
+      List<RemoteLayer> layers = remoteLayers(resources);
+      Schedule schedule =
+          new Schedule(
+              segments(resources),
+              layers,
+              resources.add(evaluator(measurements, progress)),
+              threads,
+              measurements);
       WaveReader waves =
           new WaveReader(
               new RecordBatches(rows, binding, batchRecords(layers)),
@@ -226,28 +234,32 @@ public final class HybridSession implements AutoCloseable {
         Math.max(1, Math.min(spark.sparkContext().defaultParallelism(), WAVE_BYTES / bytes));
   }
 
-  private Schedule schedule(
-      List<RemoteLayer> layers, Measurements measurements, ScoreProgress progress) {
-    ClientSpecs specs = model.specs();
-    for (RemoteModuleSpec remote : specs.remote()) {
+  private List<RemoteLayer> remoteLayers(Resources resources) {
+    List<RemoteLayer> layers = new ArrayList<>();
+    for (RemoteModuleSpec remote : model.specs().remote()) {
       ModuleClient client =
           key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
+      resources.add(client);
       layers.add(
           new RemoteLayer(
               remote.module(), remote.stage(), remote.input(), remote.output(), client));
     }
+    return layers;
+  }
+
+  private Map<Integer, OnnxSegment> segments(Resources resources) {
     Map<Integer, OnnxSegment> segments = new HashMap<>();
-    for (SegmentSpec segment : specs.segments()) {
-      segments.put(
-          segment.stage(),
+    for (SegmentSpec segment : model.specs().segments()) {
+      OnnxSegment opened =
           new OnnxSegment(
               segment.file(),
               model.client().segmentModel(segment),
               segment.inputs(),
-              segment.outputs()));
+              segment.outputs());
+      segments.put(segment.stage(), resources.add(opened));
     }
-    return new Schedule(segments, layers, evaluator(measurements, progress), threads, measurements);
+    return segments;
   }
 
   private RemoteEvaluator evaluator(Measurements measurements, ScoreProgress progress) {

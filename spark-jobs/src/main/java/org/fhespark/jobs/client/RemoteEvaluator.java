@@ -12,6 +12,9 @@ interface RemoteEvaluator extends AutoCloseable {
    */
   void evaluate(List<RemoteLayer> layers, List<Batch> wave);
 
+  /** Makes evaluations that are under way end soon, with an error. */
+  default void cancel() {}
+
   @Override
   default void close() {}
 }

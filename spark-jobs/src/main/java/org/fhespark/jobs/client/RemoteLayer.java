@@ -21,6 +21,15 @@ record RemoteLayer(String module, int stage, String input, String output, Module
    */
   private static final int BLOCK_BYTES = 24 << 20;
 
+  /** Results are held to about this size, which the mask rows may exceed by themselves. */
+  private static final long RESULT_BYTES = 128L << 20;
+
+  /** Beyond this a result fits no Java array and no default of spark.driver.maxResultSize. */
+  private static final long LARGEST_RESULT_BYTES = 768L << 20;
+
+  /** Rows of a ciphertext panel. */
+  private static final int PANEL_ROWS = 64;
+
   /** The tensor it reads. */
   Tensor inputOf(Batch batch) {
     Tensor tensor = batch.tensors().get(input);
@@ -48,12 +57,27 @@ record RemoteLayer(String module, int stage, String input, String output, Module
     return tensor;
   }
 
-  /** Most rows of one block. */
+  /**
+   * Most rows of one block.
+   *
+   * @throws InvalidInputException if the result of a single panel of rows is too large to send
+   */
   int blockRows() {
     PackedParameters parameters = client.spec().parameters();
-    int perRow = client.spec().inputs() * parameters.limbs();
-    int rows = Math.max(64, BLOCK_BYTES / perRow / 64 * 64);
-    return Math.min(parameters.maxRecords(), rows);
+    if (bytesDown(PANEL_ROWS) > LARGEST_RESULT_BYTES) {
+      throw new InvalidInputException(
+          "module "
+              + module
+              + ": the encrypted result of one record takes "
+              + bytesDown(1)
+              + " bytes, more than a task can return; keep this module in clear");
+    }
+    int upward = BLOCK_BYTES / (client.spec().inputs() * parameters.limbs());
+    long downward =
+        RESULT_BYTES / ((long) client.spec().outputs() * parameters.outputLimbs())
+            - parameters.lweDimension();
+    long rows = Math.min(upward, downward) / PANEL_ROWS * PANEL_ROWS;
+    return (int) Math.min(parameters.maxRecords(), Math.max(PANEL_ROWS, rows));
   }
 
   /** Bytes of an encrypted input of so many rows. */

@@ -10,7 +10,7 @@ import java.util.TreeMap;
  * The order in which a model's parts run: the clear segment of stage s, the remote layers of stage
  * s, the segment of stage s + 1, and so on.
  */
-final class Schedule implements AutoCloseable {
+final class Schedule {
   private final SortedMap<Integer, OnnxSegment> segments;
   private final SortedMap<Integer, List<RemoteLayer>> layers = new TreeMap<>();
   private final RemoteEvaluator evaluator;
@@ -58,10 +58,8 @@ final class Schedule implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
-    evaluator.close();
-    segments.values().forEach(OnnxSegment::close);
-    layers.values().forEach(stage -> stage.forEach(layer -> layer.client().close()));
+  /** Makes waves that still run end soon. */
+  void cancel() {
+    evaluator.cancel();
   }
 }

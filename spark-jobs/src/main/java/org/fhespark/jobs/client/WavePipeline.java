@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
@@ -52,11 +53,27 @@ final class WavePipeline {
         finished.accept(ClientThreads.await(inFlight.remove()));
       }
     } finally {
-      // After a failure the other wave still runs; its Spark job is interrupted with its thread.
-      runners.shutdownNow();
-      for (Future<List<Batch>> rest : inFlight) {
-        rest.cancel(true);
+      if (!inFlight.isEmpty()) {
+        schedule.cancel();
       }
+      // What the waves use is closed next, so none may still be running.
+      runners.shutdown();
+      awaitQuietly(runners);
+    }
+  }
+
+  private static void awaitQuietly(ExecutorService runners) {
+    boolean isInterrupted = false;
+    boolean hasEnded = false;
+    while (!hasEnded) {
+      try {
+        hasEnded = runners.awaitTermination(1, TimeUnit.MINUTES);
+      } catch (InterruptedException error) {
+        isInterrupted = true;
+      }
+    }
+    if (isInterrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 }

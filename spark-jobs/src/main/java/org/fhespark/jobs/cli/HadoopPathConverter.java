@@ -1,0 +1,22 @@
+package org.fhespark.jobs.cli;
+
+import org.apache.hadoop.fs.Path;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
+
+/** Reads a path on any Hadoop file system. */
+final class HadoopPathConverter implements ITypeConverter<Path> {
+  @Override
+  public Path convert(String text) {
+    try {
+      Path path = new Path(text);
+      if (path.toUri().getScheme() == null || !path.toUri().getPath().isEmpty()) {
+        return path;
+      }
+    } catch (IllegalArgumentException error) {
+      // Reported below, like a scheme without a path.
+    }
+    throw new TypeConversionException(
+        "'" + text + "' is not a path; write a local path or a URI such as hdfs://host/path");
+  }
+}

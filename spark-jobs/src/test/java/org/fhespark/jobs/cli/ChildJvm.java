@@ -1,0 +1,50 @@
+package org.fhespark.jobs.cli;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.fhespark.jobs.client.Digits;
+
+/** Runs a class of the test class path in a JVM of its own, with the options of bin/fhe-spark. */
+public final class ChildJvm {
+  private final List<String> options = new ArrayList<>();
+  private final Map<String, String> environment = new TreeMap<>();
+  private String fileSizeLimit = "unlimited";
+
+  public ChildJvm option(String option) {
+    options.add(option);
+    return this;
+  }
+
+  public ChildJvm environment(String name, String value) {
+    environment.put(name, value);
+    return this;
+  }
+
+  /** `ulimit -f`, in units of 1 KiB. */
+  ChildJvm fileSizeLimit(int kibibytes) {
+    fileSizeLimit = Integer.toString(kibibytes);
+    return this;
+  }
+
+  /** Runs the class's main and waits for its end. */
+  public CommandRun run(Class<?> main, List<String> arguments)
+      throws IOException, InterruptedException {
+    Path conf = Digits.checkout().resolve("conf");
+    List<String> command =
+        new ArrayList<>(
+            List.of("bash", "-c", "ulimit -f " + fileSizeLimit + "; exec \"$@\"", "bash"));
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add("@" + conf.resolve("jvm-options"));
+    command.addAll(List.of("-Xmx1g", "-XX:-UsePerfData"));
+    command.add("-Dlog4j2.configurationFile=" + conf.resolve("log4j2.properties"));
+    command.addAll(options);
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+    command.addAll(arguments);
+    environment.put("SPARK_LOCAL_IP", "127.0.0.1");
+    return ChildProcess.run(command, environment);
+  }
+}

@@ -1,0 +1,113 @@
+package org.fhespark.jobs.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.fhespark.jobs.client.Digits;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Wrong usage, and commands that need no Spark. */
+class UsageTest {
+  @Test
+  void anUnknownCommandIsNamed() {
+    CommandRun.of("scroe").assertRefused("scroe");
+  }
+
+  @Test
+  void noCommandShowsTheUsage() {
+    CommandRun run = CommandRun.of();
+    assertEquals(2, run.status());
+    assertTrue(run.err().contains("score"), run.err());
+  }
+
+  @Test
+  void helpIsNoError() {
+    for (String command : new String[] {"modules", "compile", "keygen", "score"}) {
+      CommandRun run = CommandRun.of(command, "--help");
+      run.assertDone();
+      assertTrue(run.out().contains("Usage: fhe-spark " + command), run.out());
+    }
+  }
+
+  @Test
+  void anUnknownOptionIsNamed() {
+    CommandRun.of("modules", "--modle", "m.onnx", "--model", "m.onnx").assertRefused("--modle");
+  }
+
+  @Test
+  void aMissingRequiredOptionIsNamed() {
+    CommandRun.of("keygen", "--out", "keys").assertRefused("--client");
+    CommandRun.of("modules").assertRefused("--model");
+    CommandRun.of("score", "--client", "c", "--server", "s", "--output", "o")
+        .assertRefused("--input");
+    CommandRun.of("compile", "--model", "m", "--calibration", "c", "--out", "o")
+        .assertRefused("--remote");
+  }
+
+  @Test
+  void anOptionWithoutItsValueIsNamed() {
+    CommandRun.of("modules", "--model").assertRefused("--model");
+  }
+
+  @Test
+  void anUnknownModeListsTheModes() {
+    CommandRun.of(
+            "score",
+            "--client",
+            "c",
+            "--server",
+            "s",
+            "--input",
+            "i",
+            "--output",
+            "o",
+            "--mode",
+            "simulat")
+        .assertRefused("--mode", "simulat", "EXECUTE");
+  }
+
+  @Test
+  void modulesListsKeysKindsAndWhyNot() {
+    CommandRun run = CommandRun.of("modules", "--model", Digits.file("digits.onnx").toString());
+    run.assertDone();
+    assertTrue(run.out().contains("seq.0"), run.out());
+    assertTrue(run.out().contains("weight [128, 64]"), run.out());
+    assertTrue(run.out().contains("no: its operators are Relu"), run.out());
+  }
+
+  @Test
+  void aModelThatIsMissingIsNamed() {
+    CommandRun.of("modules", "--model", "/no/such/model.onnx").assertRefused("/no/such/model.onnx");
+  }
+
+  @Test
+  void aModelThatIsNoOnnxFileIsNamed() throws Exception {
+    Path file = Digits.newFolder("model").resolve("text.onnx");
+    Files.writeString(file, "These are not the bytes you are looking for.\n".repeat(20));
+    CommandRun.of("modules", "--model", file.toString()).assertRefused("text.onnx", "ONNX");
+    Files.write(file, new byte[0]);
+    CommandRun.of("modules", "--model", file.toString()).assertRefused("text.onnx", "ONNX");
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {0.01, 0.2, 0.5, 0.9, 0.999})
+  void aTruncatedModelIsNamed(double share) throws Exception {
+    byte[] whole = Files.readAllBytes(Digits.file("digits.onnx"));
+    Path file = Digits.newFolder("model").resolve("half.onnx");
+    Files.write(file, Arrays.copyOf(whole, (int) (share * whole.length)));
+    CommandRun.of("modules", "--model", file.toString()).assertRefused("half.onnx");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "::", "a:b", "nosuchscheme://x/y", "hdfs://", "http://[bad"})
+  void aPathThatCannotBeOneIsNamed(String path) {
+    CommandRun.of("modules", "--model", path).assertRefused(path);
+    CommandRun.of("keygen", "--client", path, "--out", Digits.newFolder("keys").toString())
+        .assertRefused(path);
+  }
+}

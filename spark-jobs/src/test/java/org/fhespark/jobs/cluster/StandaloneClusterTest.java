@@ -1,0 +1,225 @@
+package org.fhespark.jobs.cluster;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.compiler.CompileOptions;
+import org.fhespark.jobs.cli.ChildProcess;
+import org.fhespark.jobs.cli.CommandRun;
+import org.fhespark.jobs.client.Digits;
+import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.HybridSession;
+import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.ScoreProgress;
+import org.fhespark.nativelib.ClientKey;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The packaged jar, handed to a standalone cluster of PyPI's Spark by spark-submit. */
+@Tag("slow")
+class StandaloneClusterTest {
+  private static final String HOME_VARIABLE = "FHE_SPARK_TEST_SPARK_HOME";
+  private static final Pattern TASK_EXECUTOR =
+      Pattern.compile("\"Event\":\"SparkListenerTaskEnd\".*\"Executor ID\":\"(\\w+)\"");
+
+  private static Path sparkHome;
+  private static Path jar;
+  private static Path folder;
+  private static Path compiled;
+  private static String master;
+  private static Path nan;
+  private static List<Row> embedded;
+
+  @BeforeAll
+  static void startTheCluster() throws Exception {
+    String home = System.getenv(HOME_VARIABLE);
+    assertTrue(
+        home != null && Files.exists(Path.of(home, "bin/spark-submit")),
+        HOME_VARIABLE
+            + " must name a Spark distribution, such as the folder of the pyspark package; `make"
+            + " test-all` sets it");
+    sparkHome = Path.of(home).toAbsolutePath();
+    jar = Digits.checkout().resolve("spark-jobs/target/fhe-spark.jar");
+    assertTrue(Files.exists(jar), jar + " is not built: run `make build`");
+    folder = Digits.newFolder("standalone");
+
+    SparkSession spark = Digits.session();
+    compiled =
+        Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).expectedBatch(64).build());
+    HybridModel model = Digits.load(compiled);
+    try (ClientKey key = model.newKey();
+        HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
+      key.save(folder.resolve("keys/client.key"));
+      session.score(
+          Digits.hadoop(Digits.file("digits.parquet")),
+          Digits.hadoop(folder.resolve("embedded")),
+          false,
+          ScoreProgress.SILENT);
+    }
+    embedded = Digits.read(spark, folder.resolve("embedded"));
+    float[] pixels = new float[64];
+    pixels[9] = Float.NaN;
+    nan =
+        Digits.write(
+            spark, "nan", Digits.schema(), List.of(RowFactory.create(1L, pixels, 1L, "test")));
+    spark.stop();
+
+    CommandRun started =
+        cluster("start", "--spark-home", sparkHome.toString(), "--workers", "2", "--memory", "1g");
+    assertEquals(0, started.status(), started.err());
+    master = started.out().strip();
+  }
+
+  @AfterAll
+  static void stopTheCluster() throws Exception {
+    if (folder != null) {
+      cluster("stop");
+    }
+  }
+
+  private static CommandRun cluster(String action, String... more) throws Exception {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Digits.checkout().resolve("bin/spark-cluster").toString(),
+                action,
+                "--dir",
+                folder.resolve("cluster").toString()));
+    command.addAll(List.of(more));
+    return ChildProcess.run(command, Map.of());
+  }
+
+  private static CommandRun submit(Path input, Path output, Path events) throws Exception {
+    Files.createDirectories(events);
+    List<String> command =
+        List.of(
+            sparkHome.resolve("bin/spark-submit").toString(),
+            "--master",
+            master,
+            "--executor-memory",
+            "512m",
+            "--conf",
+            "spark.ui.enabled=false",
+            "--conf",
+            "spark.cores.max=2",
+            // Both workers, before the first block is sent.
+            "--conf",
+            "spark.scheduler.minRegisteredResourcesRatio=1.0",
+            "--conf",
+            "spark.eventLog.enabled=true",
+            "--conf",
+            "spark.eventLog.compress=false",
+            "--conf",
+            "spark.eventLog.dir=file:" + events,
+            "--class",
+            "org.fhespark.jobs.cli.FheSpark",
+            jar.toString(),
+            "score",
+            "--client",
+            compiled + "/client",
+            "--server",
+            compiled + "/server",
+            "--keys",
+            folder + "/keys",
+            "--input",
+            input.toString(),
+            "--output",
+            output.toString());
+    return ChildProcess.run(
+        command, Map.of("SPARK_HOME", sparkHome.toString(), "SPARK_LOCAL_IP", "127.0.0.1"));
+  }
+
+  /** A Parquet file up to its footer, where the order of encodings differs from JVM to JVM. */
+  private static byte[] pagesOf(Path file) throws IOException {
+    byte[] bytes = Files.readAllBytes(file);
+    int footer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt(bytes.length - 8);
+    assertTrue(footer > 0 && footer < bytes.length / 10, "length of the footer: " + footer);
+    return Arrays.copyOf(bytes, bytes.length - 8 - footer);
+  }
+
+  private static List<Path> files(Path in) throws IOException {
+    try (Stream<Path> files = Files.walk(in)) {
+      return files.filter(Files::isRegularFile).sorted().toList();
+    }
+  }
+
+  @Test
+  void twoWorkersWriteTheTableThatTheEmbeddedSessionWrites() throws Exception {
+    Path output = folder.resolve("clustered");
+    Path events = folder.resolve("events");
+    CommandRun run = submit(Digits.file("digits.parquet"), output, events);
+    assertEquals(0, run.status(), run.err());
+    assertTrue(run.out().contains("execute: 1797 records"), run.out());
+
+    SparkSession spark = Digits.session();
+    List<Row> clustered = Digits.read(spark, output);
+    spark.stop();
+    assertEquals(embedded, clustered);
+    Path expected = folder.resolve("embedded/part-00000.snappy.parquet");
+    Path actual = output.resolve("part-00000.snappy.parquet");
+    assertEquals(Files.size(expected), Files.size(actual));
+    assertArrayEquals(pagesOf(expected), pagesOf(actual));
+
+    Set<String> executors = new TreeSet<>();
+    for (Path log : files(events)) {
+      for (String line : Files.readAllLines(log)) {
+        Matcher task = TASK_EXECUTOR.matcher(line);
+        if (task.find()) {
+          executors.add(task.group(1));
+        }
+      }
+    }
+    assertEquals(Set.of("0", "1"), executors, "executors that ran tasks");
+
+    assertNoKeyBytes(files(folder.resolve("cluster")));
+    assertNoKeyBytes(files(events));
+  }
+
+  /** The driver's key is in no file that the workers or the event log left. */
+  private static void assertNoKeyBytes(List<Path> files) throws IOException {
+    byte[] key = Files.readAllBytes(folder.resolve("keys/client.key"));
+    assertFalse(files.isEmpty());
+    for (Path file : files) {
+      String text = Files.readString(file, StandardCharsets.ISO_8859_1);
+      for (int start = 72; start + 16 < key.length; start += 64) {
+        byte[] piece = Arrays.copyOfRange(key, start, start + 12);
+        assertFalse(text.contains(new String(piece, StandardCharsets.ISO_8859_1)), file.toString());
+      }
+    }
+  }
+
+  @Test
+  void badInputEndsTheSubmittedJobWithStatusTwo() throws Exception {
+    Path output = folder.resolve("failed");
+    CommandRun run = submit(nan, output, folder.resolve("events-failed"));
+    assertEquals(2, run.status(), run.err());
+    assertEquals(
+        1,
+        run.err().lines().filter(line -> line.startsWith("fhe-spark score: ")).count(),
+        run.err());
+    assertTrue(run.err().contains("pixels"), run.err());
+    assertFalse(Files.exists(output));
+  }
+}
