@@ -15,6 +15,7 @@ import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.ScoreReport;
 import org.fhespark.jobs.client.SparkSettings;
 import org.fhespark.jobs.client.Step;
@@ -46,15 +47,16 @@ public final class DigitsDemo {
             .setMaster("local[2]")
             .setAppName("digits")
             .set("spark.ui.enabled", "false");
+    Path data = new Path(new File(arguments[0]).getAbsolutePath());
+    Path work = new Path(new File(arguments[1]).getAbsolutePath());
     SparkSession spark = SparkSession.builder().config(conf).getOrCreate();
+    boolean isExact;
     try {
-      Path data = new Path(new File(arguments[0]).getAbsolutePath());
-      Path work = new Path(new File(arguments[1]).getAbsolutePath());
-      boolean isExact = new DigitsDemo(spark, data, work).run();
-      System.exit(isExact ? 0 : 1);
+      isExact = new DigitsDemo(spark, data, work).run();
     } finally {
       spark.stop();
     }
+    System.exit(isExact ? 0 : 1);
   }
 
   private boolean run() throws IOException {
@@ -115,11 +117,11 @@ public final class DigitsDemo {
   }
 
   private ScoreReport score(HybridSession session, Mode mode) {
-    return session.score(
-        new Path(data, "digits.parquet"),
-        output(mode),
-        true,
-        new TerminalProgress(mode.lowerCase(), System.err));
+    ScoreProgress progress =
+        System.console() == null
+            ? ScoreProgress.SILENT
+            : new TerminalProgress(mode.lowerCase(), System.err);
+    return session.score(new Path(data, "digits.parquet"), output(mode), true, progress);
   }
 
   private Path output(Mode mode) {

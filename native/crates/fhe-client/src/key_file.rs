@@ -32,7 +32,14 @@ impl ClientKey {
             })
         };
         if let Some(directory) = file.parent() {
-            fs::create_dir_all(directory).map_err(failed)?;
+            // A file where a directory should be also "exists", but is no key.
+            fs::create_dir_all(directory).map_err(|error| {
+                Error::invalid(format!(
+                    "client key {} cannot be written: {}: {error}",
+                    file.display(),
+                    directory.display()
+                ))
+            })?;
         }
         if file.exists() {
             return Err(failed(ErrorKind::AlreadyExists.into()));

@@ -105,12 +105,32 @@ impl<'a> MaskTransforms<'a> {
 /// Reads 64 entries of planar limbs `[limbs][64]`.
 #[inline(always)]
 pub(crate) fn read_entries(planes: &[u8], out: &mut [u64; PANEL_ROWS]) {
-    out.fill(0);
-    for (limb, plane) in planes.as_chunks::<PANEL_ROWS>().0.iter().enumerate() {
-        for (entry, &byte) in out.iter_mut().zip(plane) {
-            *entry |= u64::from(byte) << (8 * limb);
+    // A known number of limbs lets the entries stay in registers.
+    match planes.as_chunks::<PANEL_ROWS>().0 {
+        [a, b] => *out = join([a, b]),
+        [a, b, c] => *out = join([a, b, c]),
+        [a, b, c, d] => *out = join([a, b, c, d]),
+        [a, b, c, d, e] => *out = join([a, b, c, d, e]),
+        planes => {
+            out.fill(0);
+            for (limb, plane) in planes.iter().enumerate() {
+                for (entry, &byte) in out.iter_mut().zip(plane) {
+                    *entry |= u64::from(byte) << (8 * limb);
+                }
+            }
         }
     }
+}
+
+#[inline(always)]
+fn join<const LIMBS: usize>(planes: [&[u8; PANEL_ROWS]; LIMBS]) -> [u64; PANEL_ROWS] {
+    let mut entries = [0; PANEL_ROWS];
+    for (row, entry) in entries.iter_mut().enumerate() {
+        for (limb, plane) in planes.iter().enumerate() {
+            *entry |= u64::from(plane[row]) << (8 * limb);
+        }
+    }
+    entries
 }
 
 /// Reads `width` entries of planar limbs `[limbs][width]` of a narrow panel.

@@ -54,9 +54,10 @@ record EncryptionGroup(List<RemoteModule> modules, Set<String> inputs) {
       Map<String, QuantizedWeights> weights,
       Map<String, ActivationStatistics> statistics,
       CompileOptions options) {
-    long maxL1 = 0;
-    long maxL2Squared = 0;
-    int maxAbs = 0;
+    // The client counts the norms of a layer of zeros as 1.
+    long maxL1 = 1;
+    long maxL2Squared = 1;
+    int maxAbs = 1;
     long dOut = 0;
     for (RemoteModule module : modules) {
       WeightNorms norms = weights.get(module.key()).norms();
@@ -85,6 +86,10 @@ record EncryptionGroup(List<RemoteModule> modules, Set<String> inputs) {
                                     ParameterSearch.FITTING_RECORDS))
                     .max()
                     .orElseThrow(),
+            inputs.stream()
+                .mapToLong(input -> statistics.get(input).nonZeroRecords())
+                .min()
+                .orElseThrow(),
             options.activationBits(),
             options.log2PError(),
             options.expectedBatch()));

@@ -1,6 +1,5 @@
 package org.fhespark.compiler;
 
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -85,11 +84,10 @@ public final class ModelCompiler {
    * @param out a folder that does not exist, is empty, or holds a compiled model, which is replaced
    * @return what report.json says
    * @throws InvalidInputException if the model, a module, the data, an option or the folder will
-   *     not do
+   *     not do; the folder is then as it was
    */
   public CompileReport compile(
-      Path onnx, Iterable<CalibrationBatch> calibration, CompileOptions options, Path out)
-      throws IOException {
+      Path onnx, Iterable<CalibrationBatch> calibration, CompileOptions options, Path out) {
     CompiledFolder folder = CompiledFolder.at(out, configuration);
     OnnxModel model = OnnxModel.load(onnx, configuration);
     ModuleTree tree = ModuleTree.of(model);
@@ -270,7 +268,7 @@ public final class ModelCompiler {
                   module.choice.cost().total(),
                   module.choice.coversWorstCase(),
                   module.choice.policy(),
-                  leakage(module),
+                  leakage(module, calls.get(0).bias() != null),
                   module.choice.why(),
                   module.choice.alternatives()));
         });
@@ -286,11 +284,17 @@ public final class ModelCompiler {
         modules);
   }
 
-  private static String leakage(Compiled module) {
-    return "a client that scores with this module can work out its quantised weights: it knows the"
-        + " masks and receives mask times weights, so one block gives them away, and "
-        + (module.dIn() + 1L)
-        + " exact results would anyway; what helps is a remote part with a non-linearity, fewer bits"
-        + " out, or a query budget";
+  private static String leakage(Compiled module, boolean hasBias) {
+    return "a client that scores with this module can work out its weights: it knows the masks and"
+        + " receives masks times weights, so a block of even one record gives it "
+        + module.choice.parameters().lweDimension()
+        + " equations for the "
+        + module.dIn()
+        + " weights of each output, and neither fewer output bits nor a query budget hides them;"
+        + " only a remote part with a non-linearity hides its weights, and this one has none, so"
+        + " keep out of the client's reach what must stay secret; client.json itself publishes the"
+        + " scale of each output's weights (with the integers, that is the float weights), three"
+        + " norms of the integers"
+        + (hasBias ? " and the bias" : "");
   }
 }

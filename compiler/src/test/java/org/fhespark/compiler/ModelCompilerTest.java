@@ -8,8 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.google.protobuf.ByteString;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -280,9 +282,77 @@ class ModelCompilerTest {
     assertTrue(reported.bytesUpPerValue() > reported.parameters().limbs());
     assertTrue(reported.bytesUpPerValue() < reported.parameters().limbs() + 0.01);
     assertTrue(reported.bytesDownPerValue() >= reported.parameters().outputLimbs());
-    assertTrue(reported.leakage().contains("7 exact results"), reported.leakage());
+    assertTrue(
+        reported
+            .leakage()
+            .contains(
+                reported.lweDimension() + " equations for the " + reported.dIn() + " weights"),
+        reported.leakage());
+    assertTrue(reported.leakage().contains("client.json itself publishes"), reported.leakage());
     assertTrue(reported.policy().contains("p = "), reported.policy());
     assertEquals(2, report.stages());
+  }
+
+  @Test
+  void whatTheClientReadsOfTheWeightsIsInTheReport() throws IOException {
+    CompileReport without = compile("no_bias", remote("first").build());
+    assertFalse(without.modules().get(0).leakage().contains("bias"));
+    CompileReport with = compile("rank3", remote("query").build());
+    assertTrue(with.modules().get(0).leakage().contains("and the bias"));
+  }
+
+  @Test
+  void aModuleWhoseWeightsAreAllZeroCarriesItsActivations() throws IOException {
+    ModelProto.Builder model = RecordedModel.load("layered").model().proto().toBuilder();
+    for (TensorProto.Builder tensor : model.getGraphBuilder().getInitializerBuilderList()) {
+      if (tensor.getName().equals("conv1.weight")) {
+        tensor.setRawData(ByteString.copyFrom(new byte[tensor.getRawData().size()]));
+      }
+    }
+    Path file = Files.write(folder.resolve("zero.onnx"), model.build().toByteArray());
+    for (CompileOptions options :
+        List.of(remote("conv1").build(), remote("conv1").activationBits(16).build())) {
+      CompileReport report =
+          new ModelCompiler(CONFIGURATION)
+              .compile(
+                  hadoop(file),
+                  List.of(RecordedModel.load("layered").calibrationBatch()),
+                  options,
+                  hadoop(folder.resolve("out")));
+      RemoteModuleSpec spec = client().specs().remote().get(0);
+      assertEquals(0, spec.norms().maxAbs());
+      assertTrue(
+          spec.parameters().messageBits() >= spec.quantization().activationBits(), spec.toString());
+      assertTrue(report.modules().get(0).coversWorstCase());
+      server().requireCircuitsOf(client());
+    }
+  }
+
+  private String refusalOfFolder(Path out) {
+    String message =
+        assertThrows(
+                InvalidInputException.class,
+                () ->
+                    new ModelCompiler(CONFIGURATION)
+                        .compile(
+                            RecordedModel.path("rank3"),
+                            List.of(RecordedModel.load("rank3").calibrationBatch()),
+                            remote("query").build(),
+                            hadoop(out)))
+            .getMessage();
+    assertEquals(1, message.lines().count(), message);
+    assertTrue(message.contains(out.toString()), message);
+    return message;
+  }
+
+  @Test
+  void aFolderThatCannotBeMadeIsOneLine() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "mine");
+    assertTrue(refusalOfFolder(file).contains("is a file"));
+    assertTrue(refusalOfFolder(file.resolve("out")).contains("is a file"));
+    assertTrue(refusalOfFolder(file.resolve("deep/out")).contains("is a file"));
+    assertTrue(refusalOfFolder(Path.of("/proc/out")).contains("cannot be written"));
+    assertEquals("mine", Files.readString(file));
   }
 
   @Test

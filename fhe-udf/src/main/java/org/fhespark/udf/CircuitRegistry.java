@@ -10,7 +10,7 @@ import org.fhespark.nativelib.PackedCircuit;
 
 /**
  * The prepared circuits of this JVM by digest: prepared when a task first needs one, shared by all
- * tasks, released when no task has used one for a while.
+ * tasks, released when no task has used one for a while and another comes by.
  */
 public final class CircuitRegistry {
   /** How long an unused circuit stays prepared; the waves of one job are closer together. */

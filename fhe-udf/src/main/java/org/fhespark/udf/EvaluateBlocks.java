@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
@@ -63,6 +64,9 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
 
     @Override
     public byte[] next() {
+      if (!hasNext()) {
+        throw new NoSuchElementException("all blocks are evaluated");
+      }
       if (!ready.hasNext()) {
         ready = evaluateBatch().iterator();
       }

@@ -12,7 +12,7 @@ import org.fhespark.compiler.storage.Sha256;
 
 /** What the data owner gets of a compiled model: specs and clear segments, no remote weight. */
 public final class ClientArtifact {
-  private static final String SPECS = "client.json";
+  static final String SPECS = "client.json";
 
   private final Path folder;
   private final String id;

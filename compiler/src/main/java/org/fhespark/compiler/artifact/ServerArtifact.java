@@ -12,6 +12,7 @@ import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.PackedCircuit;
 
 /** What the untrusted server gets of a compiled model: a circuit for each remote module. */
 public final class ServerArtifact {
@@ -110,7 +111,8 @@ public final class ServerArtifact {
   }
 
   /**
-   * Checks that this server has the circuits that a client was compiled with.
+   * Checks that this server has the circuits that a client was compiled with, and that they are
+   * what the client's specs say of them.
    *
    * @throws InvalidInputException if one is missing or differs
    */
@@ -127,6 +129,23 @@ public final class ServerArtifact {
                 + "', this is "
                 + shortened(circuit.digest())
                 + "; use client and server of one compilation");
+      }
+      requireDescribed(remote, client);
+    }
+  }
+
+  private void requireDescribed(RemoteModuleSpec remote, ClientArtifact client) {
+    try (PackedCircuit circuit = PackedCircuit.open(circuits.get(remote.module()))) {
+      if (!circuit.parameters().equals(remote.parameters())
+          || circuit.inputs() != remote.dIn()
+          || circuit.outputs() != remote.dOut()) {
+        throw new InvalidInputException(
+            new Path(client.folder(), ClientArtifact.SPECS)
+                + ": client.json does not describe this circuit: module '"
+                + remote.module()
+                + "' has other parameters or another shape in "
+                + folder.path(entry(remote.module()).file())
+                + "; compile the model again");
       }
     }
   }

@@ -277,7 +277,8 @@ public final class ModuleTree {
     List<String> near =
         modules.keySet().stream()
             .sorted(
-                Comparator.comparing((String other) -> isPartOf(key, other) ? 0 : 1)
+                Comparator.comparing((String other) -> modules.get(other).canGoRemote() ? 0 : 1)
+                    .thenComparing(other -> isPartOf(key, other) ? 0 : 1)
                     .thenComparing(other -> distance.apply(key, other)))
             .limit(NEAR_MATCHES)
             .toList();

@@ -16,10 +16,12 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.compiler.storage.Sha256;
+import org.fhespark.compiler.storage.UnusablePath;
 
 /** An ONNX model in memory, with its external data read in. */
 public final class OnnxModel {
@@ -46,10 +48,18 @@ public final class OnnxModel {
   /**
    * Reads a model and the external data beside it.
    *
-   * @throws InvalidInputException if the file is missing, is no ONNX model, is truncated, has an
-   *     operator set before 13, defines functions, or lacks external data
+   * @throws InvalidInputException if the file is missing or cannot be read, is no ONNX model, is
+   *     truncated, has an operator set before 13, defines functions, or lacks external data
    */
-  public static OnnxModel load(Path path, Configuration configuration) throws IOException {
+  public static OnnxModel load(Path path, Configuration configuration) {
+    try {
+      return read(path, configuration);
+    } catch (IOException | FSError e) {
+      throw UnusablePath.reading(path, e);
+    }
+  }
+
+  private static OnnxModel read(Path path, Configuration configuration) throws IOException {
     FileStore files = FileStore.of(path, configuration);
     byte[] bytes = files.read(path);
     String file = path.getName();

@@ -8,26 +8,24 @@ import org.fhespark.nativelib.WeightNorms;
  * How surely the accumulators of a circuit decrypt right.
  *
  * @param log2PerValue log2 of a bound on the probability that one accumulator is wrong
- * @param marginBits log2 of how much larger the noise could be before that probability reached what
- *     was asked for: log2(t / (c·σ)), where t = 2^-(p+1) is half the distance between messages, σ
- *     the standard deviation of the output and c·σ the deviation that 2·exp(-c²/2) = p_error allows
+ * @param marginBits log2 of how much larger the standard deviation of the noise could be before
+ *     that probability reached what was asked for: log2(c / c'), where 2·exp(-c²/2) is the
+ *     probability there is and 2·exp(-c'²/2) the one asked for; 0 if they are equal
  */
 public record FailureProbability(double log2PerValue, double marginBits) {
 
   /** Of a circuit with given weights. */
   public static FailureProbability of(
       PackedParameters parameters, WeightNorms norms, double log2PError) {
-    double deviation =
-        NoiseModel.outputStandardDeviation(
+    double log2PerValue =
+        NoiseModel.log2FailureProbability(
             parameters.lweDimension(),
             parameters.limbs(),
             parameters.outputLimbs(),
-            columnNorm(norms));
-    double halfDistance = Math.pow(2, -(parameters.messageBits() + 1));
-    double allowed = deviations(log2PError) * deviation;
-    return new FailureProbability(
-        NoiseModel.log2FailureProbability(deviation, parameters.messageBits()),
-        Math.log(halfDistance / allowed) / Math.log(2));
+            columnNorm(norms),
+            parameters.messageBits());
+    double margin = Math.log(deviations(log2PerValue) / deviations(log2PError)) / Math.log(2);
+    return new FailureProbability(log2PerValue, margin);
   }
 
   /**

@@ -10,9 +10,11 @@ import org.fhespark.nativelib.WeightNorms;
  * @param modules their keys, for messages
  * @param dIn features
  * @param dOut outputs, summed over the circuits
- * @param norms norms of the integer weights, the largest of the circuits
+ * @param norms norms of the integer weights, the largest of the circuits, each at least 1: so the
+ *     client counts them, to keep the activations of a layer of zeros in range too
  * @param accumulatorBound for a number of activation bits, a bound on the accumulators of all but a
  *     few calibrated records (see {@link ParameterSearch})
+ * @param nonZeroRecords calibrated records that this bound rests on
  * @param activationBits 4 to 16, or empty for as many as fit the limbs that 8 need
  * @param log2PError log2 of the probability, per value, of a wrong accumulator that is tolerated
  * @param records T, expected in a block
@@ -23,6 +25,7 @@ public record ParameterRequest(
     long dOut,
     WeightNorms norms,
     IntToDoubleFunction accumulatorBound,
+    long nonZeroRecords,
     OptionalInt activationBits,
     double log2PError,
     int records) {}

@@ -12,8 +12,8 @@ import org.fhespark.nativelib.PackedParameters;
  * Finds the cheapest secure parameters of a packed circuit.
  *
  * <p>p need not cover the worst case: the client coarsens the scale of a record whose accumulators
- * could leave p bits, so nothing wraps. Parameters carry a bits of activation if all but one in a
- * thousand calibrated records need no coarsening.
+ * could leave p bits, so nothing wraps. Parameters carry a bits of activation if all but about one
+ * in a thousand calibrated records need no coarsening.
  */
 public final class ParameterSearch {
   public static final int FEWEST_ACTIVATION_BITS = 4;
@@ -131,9 +131,10 @@ public final class ParameterSearch {
   }
 
   private boolean decryptsRight(SecureModulus modulus, int outputLimbs, int messageBits) {
-    double deviation =
-        NoiseModel.outputStandardDeviation(modulus.dimension, modulus.limbs, outputLimbs, maxL2);
-    return NoiseModel.log2FailureProbability(deviation, messageBits) <= request.log2PError();
+    double log2Failure =
+        NoiseModel.log2FailureProbability(
+            modulus.dimension, modulus.limbs, outputLimbs, maxL2, messageBits);
+    return log2Failure <= request.log2PError();
   }
 
   /** The activation bits that parameters carry once p is as large as their noise allows. */
@@ -189,22 +190,31 @@ public final class ParameterSearch {
         chosen,
         activationBits,
         covers,
-        policy(messageBits, worstCase, activationBits),
+        policy(messageBits, worstCase, activationBits, request.nonZeroRecords()),
         cost,
         why,
         alternatives);
   }
 
-  private static String policy(int messageBits, int worstCase, int activationBits) {
-    return messageBits >= worstCase
-        ? "p = " + messageBits + " covers the worst case: no record is coarsened"
-        : "p = "
-            + messageBits
-            + " covers at least 99.9 % of the calibrated records at "
-            + activationBits
-            + " bits, not the worst case ("
-            + worstCase
-            + "): the client coarsens the scale of a record that could exceed it, and none wraps";
+  private static String policy(
+      int messageBits, int worstCase, int activationBits, long nonZeroRecords) {
+    if (messageBits >= worstCase) {
+      return "p = " + messageBits + " covers the worst case: no record is coarsened";
+    }
+    String covered =
+        nonZeroRecords == 0
+            ? " rests on no calibrated record, since none is other than zero; at "
+            : " covers about 99.9 % of the calibrated records at ";
+    return "p = "
+        + messageBits
+        + covered
+        + activationBits
+        + " bits"
+        + (nonZeroRecords == 0 ? " it does not cover" : ", not")
+        + " the worst case ("
+        + worstCase
+        + "): the client coarsens the scale of a record that could exceed it, and none wraps"
+        + (nonZeroRecords == 0 ? "; calibrate with records that occur" : "");
   }
 
   private static PackedParameters withMessageBits(PackedParameters parameters, int messageBits) {

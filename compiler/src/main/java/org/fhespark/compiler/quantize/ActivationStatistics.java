@@ -86,6 +86,11 @@ public final class ActivationStatistics {
     return records;
   }
 
+  /** Records seen that are not all zero. */
+  public long nonZeroRecords() {
+    return nonZeroRecords;
+  }
+
   /** Largest magnitude seen. */
   public float maxAbs() {
     return maxAbs;
@@ -101,16 +106,18 @@ public final class ActivationStatistics {
 
   /**
    * A quantile over records of the bound on their accumulators, the least of the three that {@link
-   * WeightNorms} gives. Rounding is taken into account as noise of variance 1/12 a feature.
+   * WeightNorms} gives. Rounding is taken into account as noise of variance 1/12 a feature. Records
+   * that are all zero do not count; without any other it is the least bound that a record can have.
    *
+   * @param norms each at least 1
    * @param quantile in (0, 1]
    */
   public double accumulatorBound(
       WeightNorms norms, int activationBits, QuantizationMode mode, double quantile) {
-    if (sampled == 0) {
-      return 0;
-    }
     double largest = largestInteger(activationBits);
+    if (sampled == 0) {
+      return largest;
+    }
     double maxL2 = Math.sqrt(norms.maxL2Squared());
     double[] bounds = new double[sampled];
     for (int r = 0; r < sampled; r++) {

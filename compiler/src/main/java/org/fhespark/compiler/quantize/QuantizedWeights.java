@@ -17,7 +17,8 @@ public record QuantizedWeights(byte[] values, float[] scales, int bits, WeightNo
 
   /**
    * Rounds weights to integers. A channel of zeros (or of values whose scale would underflow)
-   * becomes zeros of scale 1.
+   * becomes zeros of scale 1; any other holds the largest integer, which is odd: a circuit whose
+   * results are rounded needs an odd weight in each.
    *
    * @param module the module's key, for messages
    * @param weights {@code [dOut][dIn]}, row-major

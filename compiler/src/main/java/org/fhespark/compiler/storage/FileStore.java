@@ -25,7 +25,8 @@ public final class FileStore {
   /**
    * The file system that holds {@code path}.
    *
-   * @throws InvalidInputException if the configuration knows no file system for the path's scheme
+   * @throws InvalidInputException if the configuration knows no file system for the path's scheme,
+   *     or there is no such host
    */
   public static FileStore of(Path path, Configuration configuration) throws IOException {
     FileSystem fileSystem;
@@ -34,6 +35,9 @@ public final class FileStore {
     } catch (UnsupportedFileSystemException e) {
       throw new InvalidInputException(
           path + ": no file system is configured for this scheme; check the path", e);
+    } catch (IllegalArgumentException e) {
+      // Hadoop's answer to a host that does not exist.
+      throw UnusablePath.reading(path, e);
     }
     return new FileStore(
         fileSystem instanceof LocalFileSystem local ? local.getRawFileSystem() : fileSystem);
@@ -97,8 +101,8 @@ public final class FileStore {
   /** Renames a file or folder to a path where nothing is. */
   public void rename(Path from, Path to) throws IOException {
     Path parent = to.getParent();
-    if (parent != null) {
-      fileSystem.mkdirs(parent);
+    if (parent != null && !fileSystem.mkdirs(parent)) {
+      throw new IOException(parent + ": cannot be made");
     }
     if (!fileSystem.rename(from, to)) {
       throw new IOException(from + ": cannot be renamed to " + to);

@@ -221,6 +221,56 @@ class ArtifactTest {
   }
 
   @Test
+  void specsThatDoNotDescribeTheCircuitAreRefused() throws IOException {
+    int bits = client().specs().remote().get(0).parameters().messageBits();
+    int dOut = client().specs().remote().get(0).dOut();
+    for (String[] change :
+        new String[][] {
+          {"\"messageBits\" : " + bits, "\"messageBits\" : " + (bits - 1)},
+          {"\"dOut\" : " + dOut, "\"dOut\" : " + (dOut + 100)}
+        }) {
+      rewrite("client", "client.json", change[0], change[1]);
+      ClientArtifact altered = client();
+      String message = refusalOf(() -> server().requireCircuitsOf(altered));
+      assertTrue(message.contains("client.json does not describe this circuit"), message);
+      rewrite("client", "client.json", change[1], change[0]);
+    }
+    server().requireCircuitsOf(client());
+  }
+
+  @Test
+  void aReplacementThatFailsKeepsWhatWasThere() throws IOException {
+    String before = client().id();
+    CompiledFolder target = CompiledFolder.at(hadoop(out), CONFIGURATION);
+    // Nothing is written, so nothing can be renamed into place.
+    String message = refusalOf(() -> target.replace((files, folder) -> {}));
+    assertTrue(message.contains("out: cannot be written"), message);
+    assertEquals(before, client().id());
+    try (Stream<Path> listed = Files.list(folder)) {
+      assertEquals(List.of(out), listed.toList());
+    }
+  }
+
+  @Test
+  void aReplacementThatCannotBeWrittenKeepsWhatWasThere() throws IOException {
+    String before = client().id();
+    CompiledFolder target = CompiledFolder.at(hadoop(out), CONFIGURATION);
+    String message =
+        refusalOf(
+            () ->
+                target.replace(
+                    (files, folder) -> {
+                      files.write(new org.apache.hadoop.fs.Path(folder, "file"), new byte[1]);
+                      files.write(new org.apache.hadoop.fs.Path(folder, "file/x"), new byte[1]);
+                    }));
+    assertTrue(message.contains("out: cannot be written"), message);
+    assertEquals(before, client().id());
+    try (Stream<Path> listed = Files.list(folder)) {
+      assertEquals(List.of(out), listed.toList());
+    }
+  }
+
+  @Test
   void keysOfAnyKindBecomeFileNames() throws IOException {
     FileStore files = FileStore.of(hadoop(folder), CONFIGURATION);
     Path target = folder.resolve("odd");

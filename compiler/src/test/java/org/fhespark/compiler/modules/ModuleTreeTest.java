@@ -184,7 +184,7 @@ class ModuleTreeTest {
   @Test
   void anUnknownKeyListsNearMatches() {
     assertEquals(
-        "nested_sequential.onnx: no module 'seq.4'; did you mean seq.0, seq.1, seq.2?"
+        "nested_sequential.onnx: no module 'seq.4'; did you mean seq.0, seq.3, seq.2.0?"
             + " `fhe-spark modules` lists all of them",
         errorOf("nested_sequential", "seq.4"));
     assertTrue(errorOf("transformer", "query").contains("encoder.layer.0.attention.self.query"));

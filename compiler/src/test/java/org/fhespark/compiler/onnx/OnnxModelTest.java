@@ -63,6 +63,16 @@ class OnnxModelTest {
   }
 
   @Test
+  void aFileThatCannotBeReadIsNamed() {
+    // Its first page is mapped nowhere, so that reading it is an input/output error for anyone.
+    String message =
+        assertThrows(InvalidInputException.class, () -> load(Path.of("/proc/self/mem")))
+            .getMessage();
+    assertTrue(message.startsWith("/proc/self/mem: cannot be read: "), message);
+    assertEquals(1, message.lines().count(), message);
+  }
+
+  @Test
   void aFolderIsNoModel() {
     String message = assertThrows(InvalidInputException.class, () -> load(folder)).getMessage();
     assertTrue(message.contains("is a folder"), message);

@@ -46,6 +46,7 @@ class ParameterSearchTest {
             Math.min(
                 ((1 << (bits - 1)) - 1) * (double) norms.maxL1(),
                 ((1 << (bits - 1)) - 1) / 3.0 * Math.sqrt(dIn) * Math.sqrt(norms.maxL2Squared())),
+        1000,
         activationBits,
         log2PError,
         records);
@@ -53,14 +54,14 @@ class ParameterSearchTest {
 
   private static void assertHolds(ParameterRequest request, ParameterChoice choice) {
     PackedParameters p = choice.parameters();
-    double deviation =
-        NoiseModel.outputStandardDeviation(
+    double log2Failure =
+        NoiseModel.log2FailureProbability(
             p.lweDimension(),
             p.limbs(),
             p.outputLimbs(),
-            Math.sqrt(request.norms().maxL2Squared()));
-    assertTrue(
-        NoiseModel.log2FailureProbability(deviation, p.messageBits()) <= request.log2PError());
+            Math.sqrt(request.norms().maxL2Squared()),
+            p.messageBits());
+    assertTrue(log2Failure <= request.log2PError());
     assertTrue(
         request.accumulatorBound().applyAsDouble(choice.activationBits())
             <= Math.pow(2, p.messageBits() - 1) - 1);
@@ -75,6 +76,7 @@ class ParameterSearchTest {
             <= Math.pow(2, p.messageBits() - 1) - 1;
     assertEquals(covers, choice.coversWorstCase());
     assertEquals(!covers, choice.policy().contains("coarsens"));
+    assertEquals(!covers, choice.policy().contains("about 99.9 % of the calibrated records"));
     choice.alternatives().forEach(other -> assertTrue(other.costRatio() >= 1));
   }
 
@@ -171,16 +173,44 @@ class ParameterSearchTest {
   }
 
   @Example
-  void weightsOfZeroNeedNoBits() {
+  void noMarginMeansTheFailureProbabilityAskedFor() {
+    PackedParameters parameters = new PackedParameters(3, 512, 5, 4, 21, 8);
+    WeightNorms norms = new WeightNorms(40_000, 1_500_000, 127);
+    double log2 = FailureProbability.of(parameters, norms, P_ERROR).log2PerValue();
+    assertEquals(0, FailureProbability.of(parameters, norms, log2).marginBits());
+    // Four times the exponent c²/2 is twice the deviations c.
+    assertEquals(
+        1, FailureProbability.of(parameters, norms, 1 + (log2 - 1) / 4).marginBits(), 1e-12);
+    assertTrue(FailureProbability.of(parameters, norms, log2 - 1).marginBits() < 0);
+  }
+
+  @Example
+  void aFailureProbabilityCountsTheBiasOfRounding() {
+    PackedParameters kept = new PackedParameters(3, 512, 5, 4, 21, 8);
+    PackedParameters rounded = new PackedParameters(3, 512, 5, 3, 21, 8);
+    WeightNorms norms = new WeightNorms(40_000, 1_500_000, 127);
+    assertTrue(
+        FailureProbability.of(rounded, norms, P_ERROR).marginBits()
+            < FailureProbability.of(kept, norms, P_ERROR).marginBits());
+  }
+
+  @Example
+  void calibrationWithoutARecordThatIsNotZeroIsSaid() {
     ParameterRequest request =
         new ParameterRequest(
-            "'m'", 4, 4, new WeightNorms(0, 0, 0), bits -> 0, OptionalInt.empty(), P_ERROR, 64);
+            "'m'",
+            768,
+            4,
+            new WeightNorms(60_000, 5_000_000, 127),
+            bits -> (1 << (bits - 1)) - 1,
+            0,
+            OptionalInt.of(8),
+            P_ERROR,
+            64);
     ParameterChoice choice = ParameterSearch.search(request);
-    assertEquals(16, choice.activationBits());
-    assertTrue(choice.coversWorstCase());
-    FailureProbability failure =
-        FailureProbability.of(choice.parameters(), request.norms(), P_ERROR);
-    assertTrue(Double.isFinite(failure.marginBits()) && Double.isFinite(failure.log2PerValue()));
+    assertFalse(choice.coversWorstCase());
+    assertTrue(choice.policy().contains("no calibrated record"), choice.policy());
+    assertFalse(choice.policy().contains("99.9"), choice.policy());
   }
 
   @Example
@@ -192,6 +222,7 @@ class ParameterSearchTest {
             10,
             new WeightNorms(8_255_000, 1_048_385_000L, 127),
             bits -> Math.pow(2, 22 + bits),
+            1000,
             OptionalInt.of(16),
             P_ERROR,
             4096);

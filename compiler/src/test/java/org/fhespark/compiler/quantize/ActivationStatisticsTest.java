@@ -109,12 +109,14 @@ class ActivationStatisticsTest {
   }
 
   @Example
-  void zeroRecordsCountButBoundNothing() {
+  void zeroRecordsCountButOnlyTheActivationsThemselvesAreBound() {
     ActivationStatistics statistics = of(2, 0, 0, 0, 0);
     assertEquals(2, statistics.records());
+    assertEquals(0, statistics.nonZeroRecords());
+    assertEquals(1, of(2, 0, 0, 0, 3).nonZeroRecords());
     assertEquals(
-        0,
-        statistics.accumulatorBound(new WeightNorms(1, 1, 1), 8, QuantizationMode.DYNAMIC, 0.999));
+        127,
+        statistics.accumulatorBound(new WeightNorms(9, 9, 3), 8, QuantizationMode.DYNAMIC, 0.999));
   }
 
   @Example

@@ -40,7 +40,15 @@ public final class FheSpark {
       commandLine.usage(System.err);
       return ExitCode.USAGE;
     }
-    return commandLine.execute(arguments);
+    try {
+      return commandLine.execute(arguments);
+    } catch (OutOfMemoryError error) {
+      System.err.println(
+          "fhe-spark: the driver ran out of memory ("
+              + error.getMessage()
+              + "): raise FHE_SPARK_DRIVER_MEMORY, or --driver-memory of spark-submit");
+      return ExitCode.SOFTWARE;
+    }
   }
 
   private static int explainUsage(ParameterException error, String[] arguments) {

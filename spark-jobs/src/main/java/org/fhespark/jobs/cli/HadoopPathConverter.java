@@ -1,5 +1,6 @@
 package org.fhespark.jobs.cli;
 
+import java.net.URI;
 import org.apache.hadoop.fs.Path;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
@@ -10,7 +11,9 @@ final class HadoopPathConverter implements ITypeConverter<Path> {
   public Path convert(String text) {
     try {
       Path path = new Path(text);
-      if (path.toUri().getScheme() == null || !path.toUri().getPath().isEmpty()) {
+      URI uri = path.toUri();
+      boolean isEmpty = uri.getScheme() != null && uri.getAuthority() == null && path.isRoot();
+      if (!isEmpty && !uri.getPath().isEmpty()) {
         return path;
       }
     } catch (IllegalArgumentException error) {

@@ -3,6 +3,7 @@ package org.fhespark.jobs.cli;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.spark.SparkConf;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.SparkSettings;
@@ -26,8 +27,8 @@ final class SparkOptions {
   SparkSession open(String command) {
     SparkConf conf = new SparkConf();
     conf.setIfMissing("spark.app.name", "fhe-spark " + command);
-    SparkSettings.addTo(conf);
     settings.forEach(conf::set);
+    SparkSettings.addTo(conf);
     if (master != null) {
       conf.setMaster(master);
     }
@@ -35,6 +36,10 @@ final class SparkOptions {
       // Embedded: nobody looks at the web interface of a process that ends with the command.
       conf.setMaster("local[*]");
       conf.setIfMissing("spark.ui.enabled", "false");
+    }
+    if (!conf.get("spark.master").startsWith("local") && !conf.contains("spark.jars")) {
+      // Started without spark-submit, which would have shipped this jar to the executors.
+      conf.setJars(JavaSparkContext.jarOfClass(FheSpark.class));
     }
     try {
       return SparkSession.builder().config(conf).getOrCreate();

@@ -44,16 +44,19 @@ final class ClientThreads implements AutoCloseable {
    * Waits for all; the first failure is thrown once the others have ended, so that nothing runs on.
    */
   static void awaitAll(List<? extends Future<?>> futures) {
-    RuntimeException failure = null;
+    Throwable failure = null;
     for (Future<?> future : futures) {
       try {
         await(future);
-      } catch (RuntimeException error) {
+      } catch (RuntimeException | Error error) {
         failure = failure == null ? error : failure;
       }
     }
-    if (failure != null) {
-      throw failure;
+    if (failure instanceof Error error) {
+      throw error;
+    }
+    if (failure instanceof RuntimeException error) {
+      throw error;
     }
   }
 

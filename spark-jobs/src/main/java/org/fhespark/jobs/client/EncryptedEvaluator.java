@@ -34,12 +34,16 @@ import scala.runtime.BoxedUnit;
 final class EncryptedEvaluator implements RemoteEvaluator {
   private static final Logger LOG = LoggerFactory.getLogger(EncryptedEvaluator.class);
 
+  /** Bytes of blocks and results that one job may hold on the driver. */
+  static final long WAVE_BYTES = 256L << 20;
+
   private final JavaSparkContext spark;
   private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
   private final ClientThreads threads;
   private final Measurements measurements;
   private final ScoreProgress progress;
   private final AtomicLong nextBlock = new AtomicLong();
+  private final long jobBytes;
   private volatile boolean isCancelled;
 
   /** Marks this run's jobs, so that a failed run takes its jobs with it. */
@@ -55,6 +59,9 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     this.threads = threads;
     this.measurements = measurements;
     this.progress = progress;
+    long largestResult = spark.getConf().getSizeAsBytes("spark.driver.maxResultSize", "1g");
+    // 0 stands for no limit; the margin is for what Spark sends along.
+    this.jobBytes = largestResult == 0 ? WAVE_BYTES : Math.min(WAVE_BYTES, largestResult / 4 * 3);
     for (Circuit circuit : circuits) {
       this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
     }
@@ -62,15 +69,36 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   /** A part of a tensor that travels as one block. */
   private record Slice(
-      RemoteLayer layer, Batch batch, Tensor output, int firstRow, int rows, long number) {}
+      RemoteLayer layer, Batch batch, Tensor output, int firstRow, int rows, long number) {
+    /** What it occupies on the driver, on the way up and down. */
+    long bytes() {
+      return layer.bytesUp(rows) + layer.bytesDown(rows);
+    }
+  }
 
   /** A slice, encrypted, with what decryption will need. */
   private record EncryptedSlice(Slice slice, float[] scales, byte[] block) {}
 
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
-    List<EncryptedSlice> encrypted = encrypt(slices(layers, wave));
     String modules = String.join(", ", layers.stream().map(RemoteLayer::module).toList());
+    List<Slice> job = new ArrayList<>();
+    long bytes = 0;
+    for (Slice slice : slices(layers, wave)) {
+      if (!job.isEmpty() && bytes + slice.bytes() > jobBytes) {
+        evaluate(modules, job);
+        job.clear();
+        bytes = 0;
+      }
+      job.add(slice);
+      bytes += slice.bytes();
+    }
+    evaluate(modules, job);
+  }
+
+  /** Encrypts slices, evaluates them in one Spark job and decrypts the results. */
+  private void evaluate(String modules, List<Slice> slices) {
+    List<EncryptedSlice> encrypted = encrypt(slices);
     progress.blocksSent(modules, encrypted.size());
     List<byte[]> blocks = encrypted.stream().map(EncryptedSlice::block).toList();
     for (EncryptedSlice one : encrypted) {
@@ -162,7 +190,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   public void close() {
     // A context that was stopped has no broadcasts left.
     if (!spark.sc().isStopped()) {
-      circuits.values().forEach(Broadcast::destroy);
+      // Blocking: a session that is stopped right after would log the removal's failure.
+      circuits.values().forEach(circuit -> circuit.destroy(true));
     }
   }
 
@@ -192,6 +221,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     @Override
     public synchronized BoxedUnit apply(Object partition, byte[] result) {
       int index = (Integer) partition;
+      // Once a partition, whatever is retried or speculated; a second time would only cost.
       if (seen.add(index)) {
         futures.add(
             threads.submit(

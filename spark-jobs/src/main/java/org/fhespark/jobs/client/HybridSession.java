@@ -39,9 +39,6 @@ import org.fhespark.udf.Circuit;
  * <p>Not for use by several threads; one run at a time.
  */
 public final class HybridSession implements AutoCloseable {
-  /** Bytes of blocks and results that one wave may hold on the driver. */
-  private static final long WAVE_BYTES = 256L << 20;
-
   private final SparkSession spark;
   private final HybridModel model;
   private final Mode mode;
@@ -61,6 +58,12 @@ public final class HybridSession implements AutoCloseable {
     if (mode == Mode.EXECUTE && key.isEmpty()) {
       throw new InvalidInputException(
           "mode execute needs the client's key: give one (--keys KEYS; keygen makes it)");
+    }
+    String deployMode = spark.sparkContext().getConf().get("spark.submit.deployMode", "client");
+    if (deployMode.equals("cluster")) {
+      throw new InvalidInputException(
+          "deploy mode cluster would run the client, with its key and records, on the cluster: use"
+              + " --deploy-mode client");
     }
     model.server();
     return new HybridSession(spark, model, mode, key);
@@ -159,7 +162,7 @@ public final class HybridSession implements AutoCloseable {
           new WaveReader(
               new RecordBatches(rows, binding, batchRecords(layers)),
               binding.specs(),
-              waveBatches(layers),
+              () -> waveBatches(layers),
               measurements);
       new WavePipeline(schedule)
           .run(
@@ -222,16 +225,19 @@ public final class HybridSession implements AutoCloseable {
     return layers.stream().mapToInt(RemoteLayer::blockRows).min().orElse(4096);
   }
 
-  /** Batches of a wave: one a task slot, fewer where their blocks are large. */
+  /**
+   * Batches of a wave: one a task slot, fewer where a stage's blocks are large. Asked for each
+   * wave, since executors come and go.
+   */
   private int waveBatches(List<RemoteLayer> layers) {
     int records = batchRecords(layers);
-    long bytes =
-        layers.stream()
-            .mapToLong(layer -> layer.bytesUp(records) + layer.bytesDown(records))
-            .max()
-            .orElse(1);
-    return (int)
-        Math.max(1, Math.min(spark.sparkContext().defaultParallelism(), WAVE_BYTES / bytes));
+    Map<Integer, Long> stageBytes = new HashMap<>();
+    for (RemoteLayer layer : layers) {
+      stageBytes.merge(layer.stage(), layer.bytesUp(records) + layer.bytesDown(records), Long::sum);
+    }
+    long bytes = stageBytes.values().stream().mapToLong(Long::longValue).max().orElse(1);
+    long fitting = EncryptedEvaluator.WAVE_BYTES / bytes;
+    return (int) Math.max(1, Math.min(spark.sparkContext().defaultParallelism(), fitting));
   }
 
   private List<RemoteLayer> remoteLayers(Resources resources) {

@@ -6,7 +6,10 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** A progress bar: records done, rate, remaining time; the stage and its blocks behind it. */
+/**
+ * A progress bar: records done, rate, remaining time; behind it the modules sent last and the
+ * blocks, of all modules, that came back.
+ */
 public final class TerminalProgress implements ScoreProgress {
   private static final int UPDATE_MILLIS = 250;
   private static final int WIDTH = 110;
@@ -44,11 +47,7 @@ public final class TerminalProgress implements ScoreProgress {
 
   @Override
   public synchronized void blocksSent(String modules, int blocks) {
-    if (!modules.equals(this.modules)) {
-      this.modules = modules;
-      sent = 0;
-      done = 0;
-    }
+    this.modules = modules;
     sent += blocks;
     show();
   }

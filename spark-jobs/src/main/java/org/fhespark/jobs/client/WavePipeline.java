@@ -4,6 +4,8 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -28,6 +30,7 @@ final class WavePipeline {
    * Runs all waves; {@code finished} gets each, in order, on the calling thread.
    *
    * @param waves read on the calling thread, each only when there is room for it
+   * @throws CancellationException if the calling thread is interrupted; the waves have ended then
    */
   void run(Iterator<List<Batch>> waves, Consumer<List<Batch>> finished) {
     ExecutorService runners =
@@ -50,30 +53,39 @@ final class WavePipeline {
                     return wave;
                   }));
         }
+        awaitInterruptibly(inFlight.peek());
         finished.accept(ClientThreads.await(inFlight.remove()));
       }
     } finally {
-      if (!inFlight.isEmpty()) {
-        schedule.cancel();
-      }
       // What the waves use is closed next, so none may still be running.
       runners.shutdown();
-      awaitQuietly(runners);
+      boolean isInterrupted = false;
+      boolean hasEnded = inFlight.isEmpty();
+      while (!hasEnded) {
+        // Again and again: a wave may submit its job just after the others were cancelled.
+        schedule.cancel();
+        try {
+          hasEnded = runners.awaitTermination(1, TimeUnit.SECONDS);
+        } catch (InterruptedException error) {
+          isInterrupted = true;
+        }
+      }
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 
-  private static void awaitQuietly(ExecutorService runners) {
-    boolean isInterrupted = false;
-    boolean hasEnded = false;
-    while (!hasEnded) {
-      try {
-        hasEnded = runners.awaitTermination(1, TimeUnit.MINUTES);
-      } catch (InterruptedException error) {
-        isInterrupted = true;
-      }
-    }
-    if (isInterrupted) {
+  /** Waits for a wave to end, well or not. */
+  private static void awaitInterruptibly(Future<?> wave) {
+    try {
+      wave.get();
+    } catch (ExecutionException error) {
+      // Thrown to the caller when its result is taken.
+      return;
+    } catch (InterruptedException error) {
       Thread.currentThread().interrupt();
+      throw new CancellationException("the run was interrupted");
     }
   }
 }

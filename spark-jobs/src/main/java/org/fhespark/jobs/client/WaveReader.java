@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntSupplier;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.tables.RecordBatch;
@@ -14,16 +15,19 @@ import org.fhespark.jobs.tables.RecordBatches;
 final class WaveReader implements Iterator<List<Batch>> {
   private final RecordBatches batches;
   private final List<TensorSpec> inputs;
-  private final int waveBatches;
+  private final IntSupplier waveBatches;
   private final Measurements measurements;
   private long nextRecord;
 
   /**
    * @param inputs the model's inputs, as the batches hold them
-   * @param waveBatches most batches of a wave
+   * @param waveBatches most batches of the next wave
    */
   WaveReader(
-      RecordBatches batches, List<TensorSpec> inputs, int waveBatches, Measurements measurements) {
+      RecordBatches batches,
+      List<TensorSpec> inputs,
+      IntSupplier waveBatches,
+      Measurements measurements) {
     this.batches = batches;
     this.inputs = inputs;
     this.waveBatches = waveBatches;
@@ -38,10 +42,11 @@ final class WaveReader implements Iterator<List<Batch>> {
   @Override
   public List<Batch> next() {
     try (var unused = measurements.time(Step.READ)) {
+      int most = waveBatches.getAsInt();
       List<Batch> wave = new ArrayList<>();
       do {
         wave.add(nextBatch());
-      } while (wave.size() < waveBatches && hasNext());
+      } while (wave.size() < most && hasNext());
       return wave;
     }
   }

@@ -2,10 +2,13 @@ package org.fhespark.jobs.tables;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -15,6 +18,7 @@ import org.apache.hadoop.mapreduce.TaskAttemptID;
 import org.apache.hadoop.mapreduce.task.TaskAttemptContextImpl;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.execution.datasources.FileFormat;
 import org.apache.spark.sql.execution.datasources.OutputWriter;
 import org.apache.spark.sql.execution.datasources.OutputWriterFactory;
@@ -32,8 +36,8 @@ import org.fhespark.InvalidInputException;
  * class drives the writers of Spark's own Parquet, CSV and JSON formats on the calling thread.
  *
  * <p>Part files go to a temporary directory beside the output; {@link #commit()} renames it, so the
- * output is complete or absent. CSV has no arrays: arrays of numbers are written to it as JSON
- * text. Not safe for use by several threads.
+ * output is complete or absent, and so are the directories above it. CSV has no arrays: arrays of
+ * numbers are written to it as JSON text. Not safe for use by several threads.
  */
 public final class TableWriter implements AutoCloseable {
   /** Rows of a part file where the caller names no number. */
@@ -42,6 +46,7 @@ public final class TableWriter implements AutoCloseable {
   private final FileSystem fs;
   private final Path out;
   private final Path temporary;
+  private final List<Path> madeAbove;
   private final boolean overwrite;
   private final long rowsPerFile;
   private final StructType fileSchema;
@@ -85,8 +90,14 @@ public final class TableWriter implements AutoCloseable {
     this.factory = fileFormat.prepareWrite(session, job, ScalaMaps.of(options(format)), fileSchema);
     this.context = new TaskAttemptContextImpl(job.getConfiguration(), new TaskAttemptID());
     this.temporary = beside(".tmp-");
-    if (!fs.mkdirs(temporary)) {
-      throw new IOException("directory " + temporary + " could not be made");
+    this.madeAbove = missingAbove();
+    try {
+      if (!fs.mkdirs(temporary)) {
+        throw new IOException("directory " + temporary + " could not be made");
+      }
+    } catch (IOException e) {
+      deleteMadeAbove();
+      throw e;
     }
   }
 
@@ -120,7 +131,7 @@ public final class TableWriter implements AutoCloseable {
     }
     try {
       return new TableWriter(session, out, schema, format, overwrite, rowsPerFile);
-    } catch (IOException e) {
+    } catch (IOException | FSError e) {
       throw new InvalidInputException(
           "output "
               + out
@@ -134,17 +145,21 @@ public final class TableWriter implements AutoCloseable {
   /**
    * Appends a row: as many values as the schema has columns, in its order.
    *
-   * @throws UncheckedIOException if the file system refuses
+   * @throws InvalidInputException if the file system refuses, as a full one does
    */
   public void write(Row row) {
     requireOpen();
-    if (part != null && rowsInPart == rowsPerFile) {
-      endPart();
-    }
-    if (part == null) {
-      beginPart();
-    }
-    part.write(encoder.encode(arrayText == null ? row : arrayText.row(row)));
+    InternalRow encoded = encoder.encode(arrayText == null ? row : arrayText.row(row));
+    writing(
+        () -> {
+          if (part != null && rowsInPart == rowsPerFile) {
+            endPart();
+          }
+          if (part == null) {
+            beginPart();
+          }
+          part.write(encoded);
+        });
     rowsInPart++;
     rows++;
   }
@@ -158,26 +173,29 @@ public final class TableWriter implements AutoCloseable {
    * Ends the table and renames it to its place, with {@code _SUCCESS}; a table without rows gets
    * one empty part file, which holds its schema.
    *
-   * @throws InvalidInputException if the output has been taken since the writer was made
-   * @throws UncheckedIOException if the file system refuses; {@link #close()} then cleans up
+   * @throws InvalidInputException if the output has been taken since the writer was made, or the
+   *     file system refuses; {@link #close()} then cleans up
    */
   public void commit() {
     requireOpen();
-    if (part == null && parts == 0) {
-      beginPart();
-    }
-    endPart();
-    try {
-      fs.create(new Path(temporary, "_SUCCESS"), true).close();
-      requireFree();
-      replace();
-    } catch (IOException e) {
-      throw new UncheckedIOException("output " + out + " could not be completed", e);
-    }
+    writing(
+        () -> {
+          if (part == null && parts == 0) {
+            beginPart();
+          }
+          endPart();
+          fs.create(new Path(temporary, "_SUCCESS"), true).close();
+          requireFree();
+          replace();
+        });
     ended = true;
   }
 
-  /** Without a {@link #commit()} before, deletes what was written; the output is as it was. */
+  /**
+   * Without a {@link #commit()} before, deletes what was written; the output is as it was.
+   *
+   * @throws UncheckedIOException if something of it cannot be deleted
+   */
   @Override
   public void close() {
     if (ended) {
@@ -185,18 +203,74 @@ public final class TableWriter implements AutoCloseable {
     }
     ended = true;
     try {
-      if (part != null) {
-        part.close();
-      }
+      writing(this::endPart);
     } catch (RuntimeException e) {
       // The part is deleted next, whole or not.
     } finally {
-      part = null;
       try {
         fs.delete(temporary, true);
+        deleteMadeAbove();
       } catch (IOException e) {
         throw new UncheckedIOException("temporary directory " + temporary + " is left over", e);
       }
+    }
+  }
+
+  /** Spark's writers, in Scala, throw IOException without declaring it. */
+  @FunctionalInterface
+  private interface Writing {
+    void run() throws IOException;
+  }
+
+  private void writing(Writing action) {
+    try {
+      action.run();
+    } catch (InvalidInputException e) {
+      throw e;
+    } catch (IOException | FSError e) {
+      throw cannotWrite(e);
+    } catch (RuntimeException e) {
+      // The CSV writer and Parquet's wrap what the file system says.
+      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+        if (cause instanceof IOException || cause instanceof FSError) {
+          throw cannotWrite(e);
+        }
+      }
+      throw e;
+    }
+  }
+
+  private InvalidInputException cannotWrite(Throwable refusal) {
+    return new InvalidInputException(
+        "output "
+            + out
+            + " cannot be written: "
+            + CauseLine.of(refusal)
+            + "; free some space or choose another",
+        refusal);
+  }
+
+  /** Directories above the output that do not exist yet, the lowest first. */
+  private List<Path> missingAbove() throws IOException {
+    List<Path> missing = new ArrayList<>();
+    for (Path above = out.getParent();
+        above != null && !fs.exists(above);
+        above = above.getParent()) {
+      missing.add(above);
+    }
+    return missing;
+  }
+
+  private void deleteMadeAbove() throws IOException {
+    for (Path above : madeAbove) {
+      if (!fs.exists(above)) {
+        continue;
+      }
+      if (fs.listStatus(above).length > 0) {
+        // Someone else has put something there meanwhile.
+        return;
+      }
+      fs.delete(above, false);
     }
   }
 
@@ -253,7 +327,7 @@ public final class TableWriter implements AutoCloseable {
     FileStatus[] inside = fs.listStatus(out);
     if (inside.length > 0 && !overwrite) {
       throw new InvalidInputException(
-          "output " + out + " exists and is not empty: choose another path or pass overwrite");
+          "output " + out + " exists and is not empty: choose another path or pass --overwrite");
     }
     for (FileStatus status : inside) {
       String name = status.getPath().getName();

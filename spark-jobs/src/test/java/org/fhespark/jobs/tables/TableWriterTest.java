@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.hadoop.fs.FileUtil;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -93,7 +94,8 @@ class TableWriterTest {
         assertThrows(
             InvalidInputException.class, () -> write("out", TableFormat.JSON, false, 1, 1));
     assertTrue(
-        e.getMessage().contains("exists and is not empty: choose another path or pass overwrite"));
+        e.getMessage()
+            .contains("exists and is not empty: choose another path or pass --overwrite"));
     try (TableWriter writer =
         TableWriter.create(session, path("out"), SCHEMA, TableFormat.JSON, true)) {
       writer.write(row(1));
@@ -125,6 +127,46 @@ class TableWriterTest {
             InvalidInputException.class, () -> write("home", TableFormat.PARQUET, true, 1, 1));
     assertTrue(e.getMessage().contains("'letter.txt'"), e::getMessage);
     assertEquals(List.of("letter.txt"), visible("home"));
+  }
+
+  @Test
+  void directoriesAboveTheOutputStayOnlyIfItDoes() throws IOException {
+    try (TableWriter writer =
+        TableWriter.create(session, path("a/b/out"), SCHEMA, TableFormat.JSON, false)) {
+      writer.write(row(1));
+    }
+    assertEquals(List.of(), visible("."));
+    try (TableWriter writer =
+        TableWriter.create(session, path("a/b/out"), SCHEMA, TableFormat.JSON, false)) {
+      writer.write(row(1));
+      Files.writeString(folder.resolve("a/note"), "mine");
+    }
+    assertEquals(List.of("note"), visible("a"));
+    write("a/b/out", TableFormat.JSON, false, 1, 1);
+    assertEquals(List.of("_SUCCESS", "part-00000.json"), visible("a/b/out"));
+  }
+
+  @Test
+  void aFileSystemThatRefusesAPartIsOneLine() throws IOException {
+    for (TableFormat format : TableFormat.values()) {
+      try (TableWriter writer =
+          TableWriter.create(session, path("out"), SCHEMA, format, false, 1)) {
+        writer.write(row(1));
+        // A file where the writer's directory was: the next part cannot be made.
+        try (var temporary = Files.list(folder)) {
+          for (java.nio.file.Path directory : temporary.toList()) {
+            FileUtil.fullyDelete(directory.toFile());
+            Files.writeString(directory, "");
+          }
+        }
+        InvalidInputException e =
+            assertThrows(InvalidInputException.class, () -> writer.write(row(2)));
+        assertTrue(e.getMessage().contains("out cannot be written: "), e::getMessage);
+        assertTrue(e.getMessage().contains("; free some space"), e::getMessage);
+        assertEquals(1, e.getMessage().lines().count());
+      }
+      assertEquals(List.of(), visible("."));
+    }
   }
 
   @Test
