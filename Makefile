@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo test test-rust test-java test-all lint format clean
+.PHONY: build native demo bench test test-rust test-java test-all lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -16,6 +16,11 @@ native:
 ## demo: compiles the digits model, makes keys, scores every image in three modes and compares
 demo: build
 	examples/digits/demo
+
+## bench: encrypted against clear layers, as ratios within one run; takes some minutes
+bench: native
+	$(MVN) -q -Pbench package -DskipTests
+	bench/layers
 
 ## test: all tests but the slow ones
 test: test-rust test-java
@@ -37,14 +42,14 @@ test-all: test-rust build
 lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
-	$(MVN) -q spotless:check
-	for script in bin/* .ci/run examples/digits/demo; do bash -n $$script; done
+	$(MVN) -q -Pbench spotless:check
+	for script in bin/* bench/layers .ci/run examples/digits/demo; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples
 
 ## format: formats everything that lint checks
 format:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all
-	$(MVN) -q spotless:apply
+	$(MVN) -q -Pbench spotless:apply
 
 clean:
 	$(MVN) -q clean

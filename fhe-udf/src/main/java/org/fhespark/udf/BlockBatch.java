@@ -12,7 +12,7 @@ import org.apache.spark.sql.util.ArrowUtils;
 import org.fhespark.nativelib.PackedCircuit;
 
 /** One crossing of JNI: a batch of encrypted blocks through the Arrow C Data Interface. */
-final class BlockBatch {
+public final class BlockBatch {
   /** Bytes of blocks that go in one call; one block may be larger. */
   static final long MAX_BYTES = 64L << 20;
 
@@ -23,7 +23,7 @@ final class BlockBatch {
    *
    * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block
    */
-  static List<byte[]> evaluate(PackedCircuit circuit, List<byte[]> blocks) {
+  public static List<byte[]> evaluate(PackedCircuit circuit, List<byte[]> blocks) {
     try (BufferAllocator allocator =
         ArrowUtils.rootAllocator().newChildAllocator("fhe-spark blocks", 0, Long.MAX_VALUE)) {
       try (ArrowArray inputArray = ArrowArray.allocateNew(allocator);

@@ -1,0 +1,128 @@
+package org.fhespark.bench;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.ModuleSpec;
+import org.fhespark.nativelib.NoiseModel;
+import org.fhespark.nativelib.PackedCircuit;
+import org.fhespark.nativelib.PackedParameters;
+import org.fhespark.nativelib.Quantization;
+import org.fhespark.nativelib.WeightNorms;
+import org.fhespark.udf.BlockBatch;
+
+/** A layer of random weights under FHE, both sides in one process, on one thread. */
+final class EncryptedLayer implements AutoCloseable {
+  private static final double LOG2_P_ERROR = -40;
+
+  private final ClientKey key;
+  private final PackedCircuit circuit;
+  private final ModuleClient client;
+  private final ByteBuffer records;
+  private final float[] scales;
+  private final ByteBuffer outputs;
+  private byte[] block;
+  private byte[] result;
+
+  /**
+   * @param records floats {@code [T][d_in]}
+   * @param weightBits 2 to 8
+   * @param modulus k, N, limbs and output limbs
+   */
+  EncryptedLayer(
+      ByteBuffer records, int count, int inputs, int outputs, int weightBits, Modulus modulus) {
+    int largest = (1 << (weightBits - 1)) - 1;
+    byte[] weights = new byte[inputs * outputs];
+    Random random = new Random(1);
+    for (int i = 0; i < weights.length; i++) {
+      // The largest weight of a column is odd, as the compiler makes it.
+      weights[i] = (byte) (i % inputs == 0 ? largest : random.nextInt(2 * largest + 1) - largest);
+    }
+    WeightNorms norms = WeightNorms.of(weights, inputs, outputs);
+    PackedParameters parameters = parameters(modulus, norms, count);
+    byte[] file = PackedCircuit.encode(parameters, "bench", inputs, outputs, weights);
+    float[] weightScales = new float[outputs];
+    Arrays.fill(weightScales, 0.01f);
+    ModuleSpec spec =
+        new ModuleSpec(
+            CircuitDigest.of(file),
+            parameters,
+            inputs,
+            outputs,
+            norms,
+            new Quantization(8, 0f),
+            weightScales,
+            new float[0]);
+    this.records = records;
+    this.scales = new float[count];
+    this.outputs = ByteBuffer.allocateDirect(4 * count * outputs).order(ByteOrder.nativeOrder());
+    this.key = ClientKey.generate(new byte[32], List.of(parameters.secretKeyShape()));
+    this.circuit = PackedCircuit.open(file);
+    this.client = ModuleClient.withKey(spec, key);
+    encrypt();
+    evaluate();
+    decrypt();
+    requireExact();
+  }
+
+  /** k, N, limbs of a ciphertext entry and of a result's. */
+  record Modulus(int glweDimension, int polynomialSize, int limbs, int outputLimbs) {}
+
+  private static PackedParameters parameters(Modulus m, WeightNorms norms, int count) {
+    int bodies = (count + m.polynomialSize - 1) / m.polynomialSize;
+    int messageBits = 8 * m.outputLimbs;
+    while (NoiseModel.log2FailureProbability(
+            m.glweDimension * m.polynomialSize,
+            m.limbs,
+            m.outputLimbs,
+            Math.sqrt(norms.maxL2Squared()),
+            messageBits)
+        > LOG2_P_ERROR) {
+      messageBits--;
+    }
+    return new PackedParameters(
+        m.glweDimension, m.polynomialSize, m.limbs, m.outputLimbs, messageBits, bodies);
+  }
+
+  private void requireExact() {
+    long[] expected = circuit.accumulate(client.quantize(records, new float[scales.length]));
+    if (!Arrays.equals(expected, client.decryptAccumulators(result))) {
+      throw new IllegalStateException("the encrypted layer differs from the clear one");
+    }
+  }
+
+  /** Float records to a block. */
+  void encrypt() {
+    block = client.encrypt(records, scales, 0);
+  }
+
+  /** The server's part: wire bytes in, wire bytes out, through Arrow and JNI. */
+  void evaluate() {
+    result = BlockBatch.evaluate(circuit, List.of(block)).get(0);
+  }
+
+  /** A block of results to float outputs. */
+  void decrypt() {
+    client.decrypt(result, 0, scales, outputs);
+  }
+
+  int bytesUp() {
+    return block.length;
+  }
+
+  int bytesDown() {
+    return result.length;
+  }
+
+  @Override
+  public void close() {
+    client.close();
+    circuit.close();
+    key.close();
+  }
+}

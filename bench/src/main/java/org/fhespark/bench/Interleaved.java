@@ -1,0 +1,57 @@
+package org.fhespark.bench;
+
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Times several pieces of work in turns, A B C A B C …, so that a machine whose speed drifts treats
+ * all alike; reports the median of each.
+ */
+final class Interleaved {
+  private final Map<String, Runnable> works = new LinkedHashMap<>();
+  private final double secondsEach;
+
+  /**
+   * @param secondsEach about how long each piece of work is run
+   */
+  Interleaved(double secondsEach) {
+    this.secondsEach = secondsEach;
+  }
+
+  Interleaved add(String name, Runnable work) {
+    works.put(name, work);
+    return this;
+  }
+
+  /** Median seconds of one run of each. */
+  Map<String, Double> medians() {
+    double longest = 0;
+    for (Runnable work : works.values()) {
+      // Twice: the first run loads classes, allocates and warms caches.
+      seconds(work);
+      longest = Math.max(longest, seconds(work));
+    }
+    int rounds = (int) Math.max(5, Math.min(50, secondsEach / longest));
+    Map<String, double[]> times = new LinkedHashMap<>();
+    works.keySet().forEach(name -> times.put(name, new double[rounds]));
+    for (int round = 0; round < rounds; round++) {
+      for (Map.Entry<String, Runnable> work : works.entrySet()) {
+        times.get(work.getKey())[round] = seconds(work.getValue());
+      }
+    }
+    Map<String, Double> medians = new LinkedHashMap<>();
+    times.forEach(
+        (name, samples) -> {
+          Arrays.sort(samples);
+          medians.put(name, samples[rounds / 2]);
+        });
+    return medians;
+  }
+
+  private static double seconds(Runnable work) {
+    long start = System.nanoTime();
+    work.run();
+    return (System.nanoTime() - start) / 1e9;
+  }
+}
