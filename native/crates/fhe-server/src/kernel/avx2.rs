@@ -130,17 +130,24 @@ unsafe fn tile<const OUTPUTS: usize>(
                 }
             }
         }
-        for (output, (sums, carries)) in sums.into_iter().zip(&mut carries).enumerate() {
-            let mut bytes = [_mm256_setzero_si256(); 4];
-            for ((sum, carry), byte) in sums.into_iter().zip(carries).zip(&mut bytes) {
-                *carry = _mm256_add_epi32(sum, _mm256_srai_epi32::<8>(*carry));
-                *byte = _mm256_and_si256(*carry, low_byte);
-            }
+        for output in 0..OUTPUTS {
+            let (sums, carries) = (&sums[output], &mut carries[output]);
+            // Written out: compilers leave loops over so few vectors rolled, and spill all of them.
+            carries[0] = _mm256_add_epi32(sums[0], _mm256_srai_epi32::<8>(carries[0]));
+            carries[1] = _mm256_add_epi32(sums[1], _mm256_srai_epi32::<8>(carries[1]));
+            carries[2] = _mm256_add_epi32(sums[2], _mm256_srai_epi32::<8>(carries[2]));
+            carries[3] = _mm256_add_epi32(sums[3], _mm256_srai_epi32::<8>(carries[3]));
             if limb >= dropped {
                 // Packing leaves, in each lane, 8 rows of the first half, then 8 of the second.
                 let line = _mm256_packus_epi16(
-                    _mm256_packus_epi32(bytes[0], bytes[1]),
-                    _mm256_packus_epi32(bytes[2], bytes[3]),
+                    _mm256_packus_epi32(
+                        _mm256_and_si256(carries[0], low_byte),
+                        _mm256_and_si256(carries[1], low_byte),
+                    ),
+                    _mm256_packus_epi32(
+                        _mm256_and_si256(carries[2], low_byte),
+                        _mm256_and_si256(carries[3], low_byte),
+                    ),
                 );
                 let line = _mm256_permute4x64_epi64::<0b11_01_10_00>(line);
                 let place = (output * output_limbs + limb - dropped) * PANEL_ROWS + first_row;

@@ -97,9 +97,9 @@ unsafe fn tile<const OUTPUTS: usize>(
                 weight = weight.add(4);
             }
         }
-        for (output, (sums, carries)) in sums.into_iter().zip(&mut carries).enumerate() {
+        for output in 0..OUTPUTS {
             // SAFETY: the caller's promise.
-            let line = unsafe { recombine(sums, carries) };
+            let line = unsafe { recombine(&sums[output], &mut carries[output]) };
             if limb >= dropped {
                 let place = (output * output_limbs + limb - dropped) * PANEL_ROWS;
                 let out = &mut outputs[place..place + PANEL_ROWS];

@@ -66,16 +66,22 @@ pub unsafe fn pack_limb(
 /// The CPU must have AVX-512 F and BW.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub unsafe fn recombine(sums: [__m512i; 4], carries: &mut [__m512i; 4]) -> __m512i {
+pub unsafe fn recombine(sums: &[__m512i; 4], carries: &mut [__m512i; 4]) -> __m512i {
+    // Written out: compilers leave loops over so few vectors rolled, and spill all of them.
+    let total0 = _mm512_add_epi32(sums[0], _mm512_srai_epi32::<8>(carries[0]));
+    let total1 = _mm512_add_epi32(sums[1], _mm512_srai_epi32::<8>(carries[1]));
+    let total2 = _mm512_add_epi32(sums[2], _mm512_srai_epi32::<8>(carries[2]));
+    let total3 = _mm512_add_epi32(sums[3], _mm512_srai_epi32::<8>(carries[3]));
+    *carries = [total0, total1, total2, total3];
     let low_byte = _mm512_set1_epi32(0xff);
-    let mut bytes = [_mm512_setzero_si512(); 4];
-    for ((sum, carry), byte) in sums.into_iter().zip(carries).zip(&mut bytes) {
-        let total = _mm512_add_epi32(sum, _mm512_srai_epi32::<8>(*carry));
-        *carry = total;
-        *byte = _mm512_and_si512(total, low_byte);
-    }
     _mm512_packus_epi16(
-        _mm512_packus_epi32(bytes[0], bytes[1]),
-        _mm512_packus_epi32(bytes[2], bytes[3]),
+        _mm512_packus_epi32(
+            _mm512_and_si512(total0, low_byte),
+            _mm512_and_si512(total1, low_byte),
+        ),
+        _mm512_packus_epi32(
+            _mm512_and_si512(total2, low_byte),
+            _mm512_and_si512(total3, low_byte),
+        ),
     )
 }
