@@ -32,13 +32,25 @@ impl ModuleClient {
         Ok(accumulators)
     }
 
-    /// Decrypts a block of results and dequantises it to floats `[T][d_out]`, given the records' scales
-    /// `[T]`.
+    /// Decrypts block `block_number` of results and dequantises it to floats `[T][d_out]`, given the
+    /// records' scales `[T]`.
     ///
     /// # Errors
-    /// As [`ModuleClient::decrypt`], and if `scales` or `out` do not fit the block.
-    pub fn decrypt_to_floats(&self, block: &[u8], scales: &[f32], out: &mut [f32]) -> Result<()> {
+    /// As [`ModuleClient::decrypt`], and if it is another block, or `scales` or `out` do not fit it.
+    pub fn decrypt_to_floats(
+        &self,
+        block: &[u8],
+        block_number: u64,
+        scales: &[f32],
+        out: &mut [f32],
+    ) -> Result<()> {
         let (header, payload) = self.accept_results(block)?;
+        if header.block_number != block_number {
+            return Err(Error::invalid(format!(
+                "encrypted block {} came back where block {block_number} was expected",
+                header.block_number
+            )));
+        }
         let outputs = self.spec.outputs;
         if header.records != scales.len() || out.len() != scales.len() * outputs {
             return Err(Error::invalid(format!(

@@ -111,14 +111,7 @@ pub(crate) fn read_entries(planes: &[u8], out: &mut [u64; PANEL_ROWS]) {
         [a, b, c] => *out = join([a, b, c]),
         [a, b, c, d] => *out = join([a, b, c, d]),
         [a, b, c, d, e] => *out = join([a, b, c, d, e]),
-        planes => {
-            out.fill(0);
-            for (limb, plane) in planes.iter().enumerate() {
-                for (entry, &byte) in out.iter_mut().zip(plane) {
-                    *entry |= u64::from(byte) << (8 * limb);
-                }
-            }
-        }
+        _ => read_narrow_entries(planes, PANEL_ROWS, out),
     }
 }
 

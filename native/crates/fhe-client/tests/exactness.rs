@@ -104,7 +104,7 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
         let mut floats = vec![f32::NAN; expected.len()];
         layer
             .client
-            .decrypt_to_floats(&result, &scales, &mut floats)
+            .decrypt_to_floats(&result, number as u64, &scales, &mut floats)
             .unwrap();
         let mut clear = vec![f32::NAN; expected.len()];
         let dequantizer = &layer.client.spec().dequantizer;

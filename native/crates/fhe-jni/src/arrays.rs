@@ -7,7 +7,7 @@ use jni::objects::{
     JByteArray, JByteBuffer, JFloatArray, JIntArray, JLongArray, JPrimitiveArray, JString,
     TypeArray,
 };
-use jni::sys::{jbyteArray, jint};
+use jni::sys::{jbyteArray, jint, jintArray, jlongArray};
 
 /// A JNI failure; the JVM's own exception is usually pending then.
 pub fn jni_error(error: jni::errors::Error) -> Error {
@@ -78,18 +78,40 @@ pub fn string(env: &mut JNIEnv, string: &JString) -> Result<String> {
     Ok(env.get_string(string).map_err(jni_error)?.into())
 }
 
+/// The length of a new Java array.
+fn new_length(elements: usize) -> Result<jint> {
+    jint::try_from(elements).map_err(|_| {
+        Error::invalid(format!(
+            "{elements} elements do not fit a Java array: use smaller blocks"
+        ))
+    })
+}
+
 /// A new `byte[]`.
 pub fn new_bytes(env: &JNIEnv, bytes: &[u8]) -> Result<jbyteArray> {
-    if jint::try_from(bytes.len()).is_err() {
-        return Err(Error::invalid(format!(
-            "{} bytes do not fit a Java array: use smaller blocks",
-            bytes.len()
-        )));
-    }
-    Ok(env
-        .byte_array_from_slice(bytes)
-        .map_err(jni_error)?
-        .into_raw())
+    new_length(bytes.len())?;
+    let array = env.byte_array_from_slice(bytes).map_err(jni_error)?;
+    Ok(array.into_raw())
+}
+
+/// A new `int[]`.
+pub fn new_ints(env: &JNIEnv, values: &[i32]) -> Result<jintArray> {
+    let array = env
+        .new_int_array(new_length(values.len())?)
+        .map_err(jni_error)?;
+    env.set_int_array_region(&array, 0, values)
+        .map_err(jni_error)?;
+    Ok(array.into_raw())
+}
+
+/// A new `long[]`.
+pub fn new_longs(env: &JNIEnv, values: &[i64]) -> Result<jlongArray> {
+    let array = env
+        .new_long_array(new_length(values.len())?)
+        .map_err(jni_error)?;
+    env.set_long_array_region(&array, 0, values)
+        .map_err(jni_error)?;
+    Ok(array.into_raw())
 }
 
 /// The address of `count` floats in a direct buffer.

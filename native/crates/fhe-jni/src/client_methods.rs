@@ -11,11 +11,10 @@ use jni::JNIEnv;
 use jni::objects::{JByteArray, JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray, JString};
 use jni::sys::{jbyteArray, jfloat, jint, jintArray, jlong, jlongArray};
 
-use crate::arrays::{self, jni_error};
+use crate::arrays;
 use crate::call::call;
 use crate::handles::{KEYS, MODULES};
-use crate::library_methods::{Pointer, pointer};
-use crate::server_methods::new_longs;
+use crate::library_methods::pointer;
 
 /// `shapes` is k, N, limbs, K for each set.
 #[unsafe(no_mangle)]
@@ -188,12 +187,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_quantize<'local>(
             .into_iter()
             .map(i32::from)
             .collect();
-        let length = i32::try_from(integers.len())
-            .map_err(|_| Error::invalid("too many activations for a Java array"))?;
-        let array = env.new_int_array(length).map_err(jni_error)?;
-        env.set_int_array_region(&array, 0, &integers)
-            .map_err(jni_error)?;
-        Ok(Pointer(array.into_raw()))
+        pointer(arrays::new_ints(env, &integers))
     })
     .0
 }
@@ -233,17 +227,10 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
     call(env, |env| {
         let module = MODULES.get(module)?;
         let block = arrays::bytes(env, &block)?;
-        let (header, _) = fhe_core::block::BlockHeader::parse(&block)?;
-        if header.block_number != block_number as u64 {
-            return Err(Error::invalid(format!(
-                "encrypted block {} came back where block {block_number} was expected",
-                header.block_number
-            )));
-        }
         let scales = arrays::floats(env, &scales)?;
         let values = scales.len() * module.spec().outputs;
         let out = arrays::float_buffer_mut(env, &outputs, values)?;
-        module.decrypt_to_floats(&block, &scales, out)
+        module.decrypt_to_floats(&block, block_number as u64, &scales, out)
     });
 }
 
@@ -258,7 +245,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptAccumulators<'lo
     call(env, |env| {
         let module = MODULES.get(module)?;
         let block = arrays::bytes(env, &block)?;
-        new_longs(env, &module.decrypt(&block)?)
+        pointer(arrays::new_longs(env, &module.decrypt(&block)?))
     })
     .0
 }

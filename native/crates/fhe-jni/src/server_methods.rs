@@ -1,16 +1,16 @@
 //! Native methods of the untrusted side.
 
-use fhe_core::{Error, Result};
+use fhe_core::Error;
 use fhe_server::PreparedCircuit;
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JClass, JIntArray};
 use jni::sys::{jintArray, jlong, jlongArray};
 
-use crate::arrays::{self, jni_error};
+use crate::arrays;
 use crate::blocks;
 use crate::call::call;
 use crate::handles::CIRCUITS;
-use crate::library_methods::Pointer;
+use crate::library_methods::pointer;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_openCircuit<'local>(
@@ -58,10 +58,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
             circuit.outputs,
         ]
         .map(|field| field as i32);
-        let array = env.new_int_array(fields.len() as i32).map_err(jni_error)?;
-        env.set_int_array_region(&array, 0, &fields)
-            .map_err(jni_error)?;
-        Ok(Pointer(array.into_raw()))
+        pointer(arrays::new_ints(env, &fields))
     })
     .0
 }
@@ -84,7 +81,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_accumulate<'local>(
                 circuit.circuit().inputs
             )));
         }
-        new_longs(env, &circuit.accumulate(&activations))
+        pointer(arrays::new_longs(env, &circuit.accumulate(&activations)))
     })
     .0
 }
@@ -116,13 +113,4 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate(
         // SAFETY: the Java wrapper passes empty structures that it allocated for this call.
         unsafe { blocks::export(results, output_array as *mut _, output_schema as *mut _) }
     });
-}
-
-pub(crate) fn new_longs(env: &JNIEnv, values: &[i64]) -> Result<Pointer<jni::sys::_jobject>> {
-    let length = i32::try_from(values.len())
-        .map_err(|_| Error::invalid("too many values for a Java array: use smaller blocks"))?;
-    let array = env.new_long_array(length).map_err(jni_error)?;
-    env.set_long_array_region(&array, 0, values)
-        .map_err(jni_error)?;
-    Ok(Pointer(array.into_raw()))
 }
