@@ -131,14 +131,15 @@ impl ModuleClient {
     ) -> Result<()> {
         let (_, set) = self.keys()?;
         let parameters = &self.spec.parameters;
-        let phase_bits = 8 * header.limbs;
+        let layout = header.layout();
+        let (mask_payload, body_payload) = payload.split_at(layout.mask.bytes());
         Arch::new().dispatch(DecryptOutputs {
             header,
-            payload,
-            mask_rows: parameters.lwe_dimension(),
-            phase_bits: phase_bits as u32,
-            mask: MaskTransforms::new(parameters, phase_bits, set),
-            staging: Staging::new(header.layout()),
+            mask_payload,
+            body_payload,
+            mask: MaskTransforms::new(parameters, 8 * layout.mask.limbs, set),
+            staged_mask: Staging::new(layout.mask),
+            staged_bodies: Staging::new(layout.bodies),
             sink,
         });
         Ok(())
@@ -204,24 +205,12 @@ impl PhaseSink for Floats<'_> {
 /// The loop over outputs, compiled for the machine at hand.
 struct DecryptOutputs<'a, S> {
     header: &'a BlockHeader,
-    payload: &'a [u8],
-    mask_rows: usize,
-    phase_bits: u32,
+    mask_payload: &'a [u8],
+    body_payload: &'a [u8],
     mask: MaskTransforms<'a>,
-    staging: Staging,
+    staged_mask: Staging,
+    staged_bodies: Staging,
     sink: S,
-}
-
-impl<S> DecryptOutputs<'_, S> {
-    /// Reads the entries of a panel of a staged output.
-    #[inline(always)]
-    fn read(&self, panel: usize, staged: usize, entries: &mut [u64; PANEL_ROWS]) {
-        let planes = self.staging.planes(panel, staged);
-        match self.header.layout().panel_width(panel) {
-            PANEL_ROWS => read_entries(planes, entries),
-            width => read_narrow_entries(planes, width, entries),
-        }
-    }
 }
 
 impl<S: PhaseSink> NullaryFnOnce for DecryptOutputs<'_, S> {
@@ -230,18 +219,21 @@ impl<S: PhaseSink> NullaryFnOnce for DecryptOutputs<'_, S> {
     #[inline(always)]
     fn call(mut self) {
         let records = self.header.records;
-        let mask_panels = self.mask_rows / PANEL_ROWS;
+        let layout = self.header.layout();
         let size = self.header.polynomial_size;
-        let shift = 64 - self.phase_bits;
+        // Both are scaled to q = 2^64.
+        let product_shift = 64 - 8 * layout.mask.limbs as u32;
+        let body_shift = 64 - 8 * layout.bodies.limbs as u32;
         let mut entries = [0u64; PANEL_ROWS];
         let mut product = Zeroizing::new(vec![0u64; size]);
         for output in 0..self.header.features {
             let staged = output % STAGED_FEATURES;
             if staged == 0 {
-                self.staging.load(self.payload, output);
+                self.staged_mask.load(self.mask_payload, output);
+                self.staged_bodies.load(self.body_payload, output);
             }
-            for panel in 0..mask_panels {
-                self.read(panel, staged, &mut entries);
+            for panel in 0..layout.mask.panels() {
+                read_entries(self.staged_mask.planes(panel, staged), &mut entries);
                 self.mask.set_entries(panel, &entries);
             }
             self.mask.transform();
@@ -249,10 +241,15 @@ impl<S: PhaseSink> NullaryFnOnce for DecryptOutputs<'_, S> {
                 self.mask.multiply_by_secret(first / size, &mut product);
                 let tiles = product.as_chunks::<PANEL_ROWS>().0;
                 for (first, tile) in (first..records).step_by(PANEL_ROWS).zip(tiles) {
-                    // Bodies follow the mask, whole panels both.
-                    self.read(mask_panels + first / PANEL_ROWS, staged, &mut entries);
+                    let panel = first / PANEL_ROWS;
+                    let planes = self.staged_bodies.planes(panel, staged);
+                    match layout.bodies.panel_width(panel) {
+                        PANEL_ROWS => read_entries(planes, &mut entries),
+                        width => read_narrow_entries(planes, width, &mut entries),
+                    }
                     for (entry, product) in entries.iter_mut().zip(tile) {
-                        *entry = entry.wrapping_sub(*product) << shift;
+                        let body = *entry << body_shift;
+                        *entry = body.wrapping_sub(*product << product_shift);
                     }
                     let count = (records - first).min(PANEL_ROWS);
                     self.sink.take(output, first, &entries[..count]);

@@ -3,6 +3,7 @@
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::mask::MaskStream;
 use fhe_core::panel::PANEL_ROWS;
+use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 use pulp::{Arch, NullaryFnOnce};
 use zeroize::Zeroizing;
@@ -63,6 +64,28 @@ impl ModuleClient {
     }
 }
 
+/// Rounds body entries to the limbs that travel.
+#[derive(Clone, Copy)]
+struct BodyRounding {
+    half_unit: u64,
+    dropped_bits: u32,
+}
+
+impl BodyRounding {
+    fn of(parameters: &PackedParameters) -> Self {
+        let dropped_bits = 8 * (parameters.limbs - parameters.body_limbs) as u32;
+        BodyRounding {
+            half_unit: (1 << dropped_bits) >> 1,
+            dropped_bits,
+        }
+    }
+
+    #[inline(always)]
+    fn round(self, entry: u64) -> u64 {
+        entry.wrapping_add(self.half_unit) >> self.dropped_bits
+    }
+}
+
 /// The loop over features, compiled for the machine at hand; tells whether a value was out of range.
 struct EncryptFeatures<'a> {
     client: &'a ModuleClient,
@@ -80,7 +103,8 @@ impl NullaryFnOnce for EncryptFeatures<'_> {
     fn call(mut self) -> bool {
         let parameters = &self.client.spec.parameters;
         let records = self.activations.records();
-        let layout = self.header.layout();
+        let layout = self.header.layout().bodies;
+        let rounding = BodyRounding::of(parameters);
         let delta_log2 = parameters.log2_modulus() - parameters.message_bits;
         let limit = 1i64 << (parameters.message_bits - 1);
         let mut out_of_range = false;
@@ -115,7 +139,8 @@ impl NullaryFnOnce for EncryptFeatures<'_> {
                     {
                         let message = i64::from(message);
                         out_of_range |= message < -limit || message >= limit;
-                        *entry = entry.wrapping_add(((message << delta_log2) + noise) as u64);
+                        let body = entry.wrapping_add(((message << delta_log2) + noise) as u64);
+                        *entry = rounding.round(body);
                     }
                     let planes = staging.planes_mut(panel, feature % STAGED_FEATURES);
                     write_entries(tile, layout.panel_width(panel), planes);

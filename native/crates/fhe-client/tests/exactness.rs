@@ -20,13 +20,25 @@ const SHAPES: [(usize, usize, usize); 10] = [
     (9, 256, 7),
 ];
 
-fn parameters(shape: usize, output_limbs: usize, bodies: usize) -> PackedParameters {
+/// Bytes of an entry that somebody keeps, where the modulus has as many.
+#[derive(Clone, Copy)]
+struct Kept {
+    body: usize,
+    output: usize,
+    output_body: usize,
+}
+
+fn parameters(shape: usize, kept: Kept, bodies: usize) -> PackedParameters {
     let (glwe_dimension, polynomial_size, limbs) = SHAPES[shape];
+    let body_limbs = kept.body.min(limbs);
+    let output_limbs = kept.output.min(limbs);
     PackedParameters {
         glwe_dimension,
         polynomial_size,
         limbs,
-        output_limbs: output_limbs.min(limbs),
+        body_limbs,
+        output_limbs,
+        output_body_limbs: kept.output_body.min(body_limbs).min(output_limbs),
         message_bits: 2,
         bodies,
     }
@@ -34,7 +46,7 @@ fn parameters(shape: usize, output_limbs: usize, bodies: usize) -> PackedParamet
 
 struct Case {
     shape: usize,
-    output_limbs: usize,
+    kept: Kept,
     inputs: usize,
     outputs: usize,
     records: usize,
@@ -63,7 +75,7 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
         // As the compiler's quantisation does: the largest weight of a column is 2^(b-1) - 1, which is odd.
         row[0] = max_weight as i8;
     }
-    let mut parameters = parameters(case.shape, case.output_limbs, 2);
+    let mut parameters = parameters(case.shape, case.kept, 2);
     parameters.message_bits = message_bits(&parameters, &weights, case.inputs);
     let layer = layer(
         parameters,
@@ -120,7 +132,7 @@ proptest! {
     #[test]
     fn decryption_equals_the_clear_layer_over_random_shapes(
         shape in 0..SHAPES.len(),
-        output_limbs in 3usize..=7,
+        (body, output, output_body) in (3usize..=7, 3usize..=7, 2usize..=7),
         (inputs, outputs) in prop_oneof![
             (1usize..=80, 1usize..=512),
             (80usize..=600, 1usize..=64),
@@ -133,14 +145,21 @@ proptest! {
         seed in any::<u64>(),
     ) {
         assert_exact(&Case {
-            shape, output_limbs, inputs, outputs, records, weight_bits, activation_bits, adversarial, seed,
+            shape, kept: Kept { body, output, output_body }, inputs, outputs, records, weight_bits, activation_bits, adversarial, seed,
         })?;
     }
 }
 
 #[test]
 fn columns_of_zeros_are_exact_whatever_is_dropped() {
-    for (shape, output_limbs) in [(4, 3), (7, 4), (2, 3), (9, 5)] {
+    for (shape, body, output, output_body) in
+        [(4, 5, 3, 3), (7, 4, 4, 3), (2, 4, 3, 2), (9, 6, 5, 4)]
+    {
+        let kept = Kept {
+            body,
+            output,
+            output_body,
+        };
         let (inputs, outputs, records) = (64, 3, 2048);
         let mut data = TestData::new(9);
         let mut weights: Vec<i8> = (0..inputs * outputs)
@@ -149,7 +168,7 @@ fn columns_of_zeros_are_exact_whatever_is_dropped() {
         weights[..inputs].fill(0);
         weights[inputs] = 7;
         weights[2 * inputs] = -7;
-        let mut parameters = parameters(shape, output_limbs, 4);
+        let mut parameters = parameters(shape, kept, 4);
         parameters.message_bits = message_bits(&parameters, &weights, inputs);
         let layer = layer(parameters, inputs, outputs, weights, 8);
         let records: Vec<f32> = (0..records.min(parameters.max_records()) * inputs)
@@ -169,7 +188,15 @@ fn columns_of_zeros_are_exact_whatever_is_dropped() {
 
 #[test]
 fn a_layer_of_zeros_is_exact() {
-    let mut parameters = parameters(2, 3, 1);
+    let mut parameters = parameters(
+        2,
+        Kept {
+            body: 3,
+            output: 3,
+            output_body: 2,
+        },
+        1,
+    );
     parameters.message_bits = 2;
     let layer = layer(parameters, 3, 2, vec![0; 6], 16);
     let (activations, _) = layer.client.quantize(&[1e9, -3.0, 0.5]).unwrap();
@@ -191,7 +218,11 @@ fn the_corners_of_the_shapes_are_exact() {
         for adversarial in [false, true] {
             assert_exact(&Case {
                 shape,
-                output_limbs: 4,
+                kept: Kept {
+                    body: 5,
+                    output: 4,
+                    output_body: 3,
+                },
                 inputs,
                 outputs,
                 records,

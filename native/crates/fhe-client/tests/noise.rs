@@ -2,18 +2,25 @@
 
 mod common;
 
-use common::{Layer, TestData, layer, max_column_norm, message_bits};
+use common::{Layer, TestData, column_norms, layer, message_bits};
 use fhe_client::Activations;
 use fhe_core::block::{BlockHeader, HEADER_BYTES};
-use fhe_core::noise::{OutputNoise, fresh_standard_deviation};
+use fhe_core::noise::{ColumnNorms, OutputNoise, fresh_standard_deviation};
 use fhe_core::parameters::PackedParameters;
 
-fn parameters(output_limbs: usize) -> PackedParameters {
+/// With so many limbs of bodies on the way up, of mask entries and of bodies on the way down.
+fn parameters(
+    body_limbs: usize,
+    output_limbs: usize,
+    output_body_limbs: usize,
+) -> PackedParameters {
     PackedParameters {
         glwe_dimension: 3,
         polynomial_size: 512,
         limbs: 5,
+        body_limbs,
         output_limbs,
+        output_body_limbs,
         message_bits: 16,
         bodies: 4,
     }
@@ -53,7 +60,7 @@ fn fresh_noise_has_the_published_deviation() {
     for i in 0..inputs {
         identity[i * inputs + i] = 1;
     }
-    let layer = layer(parameters(5), inputs, inputs, identity, 5);
+    let layer = layer(parameters(5, 5, 5), inputs, inputs, identity, 5);
     let noise = noise_of(&layer, 2048, inputs);
     let predicted = fresh_standard_deviation(1536, 5).unwrap();
     let ratio = standard_deviation(&noise) / predicted;
@@ -80,15 +87,14 @@ fn output_noise_has_the_predicted_deviation() {
             }
         })
         .collect();
-    let norm = max_column_norm(&weights, inputs);
-    let mut full = parameters(5);
+    let mut full = parameters(5, 5, 5);
     full.message_bits = message_bits(&full, &weights, inputs);
     let noise = noise_of(
         &layer(full, inputs, outputs, weights.clone(), 5),
         2048,
         inputs,
     );
-    let predicted = OutputNoise::of(1536, 5, 5, norm)
+    let predicted = OutputNoise::of(&full, column_norms(&weights, inputs))
         .unwrap()
         .standard_deviation;
     let ratio = standard_deviation(&noise) / predicted;
@@ -105,15 +111,17 @@ fn rounded_results_are_centred_and_stay_below_their_prediction() {
     let weights: Vec<i8> = (0..inputs * outputs)
         .map(|_| if data.next() >> 40 & 1 == 1 { 1 } else { -1 })
         .collect();
-    let mut truncated = parameters(3);
+    let mut truncated = parameters(5, 3, 3);
     truncated.message_bits = message_bits(&truncated, &weights, inputs);
     let noise = noise_of(
         &layer(truncated, inputs, outputs, weights, 5),
         records,
         inputs,
     );
+    let norms = ColumnNorms { l1: 16.0, l2: 4.0 };
+    let predicted = OutputNoise::of(&truncated, norms).unwrap();
     let mean_square = noise.iter().map(|e| e * e).sum::<f64>() / noise.len() as f64;
-    let ratio = mean_square.sqrt() / OutputNoise::of(1536, 5, 3, 4.0).unwrap().standard_deviation;
+    let ratio = mean_square.sqrt() / predicted.standard_deviation;
     // The prediction takes a secret of Hamming weight n/2 + 4.5·√n; the ratio at n/2 is 0.90.
     assert!(
         (0.86..0.97).contains(&ratio),
@@ -126,8 +134,31 @@ fn rounded_results_are_centred_and_stay_below_their_prediction() {
 }
 
 #[test]
+fn rounded_bodies_have_the_predicted_noise_on_both_ways() {
+    // Bodies travel up in four limbs and down in three; both roundings are of the order of the rest.
+    let (inputs, outputs, records) = (64, 64, 2048);
+    let mut data = TestData::new(13);
+    let weights: Vec<i8> = (0..inputs * outputs)
+        .map(|_| if data.next() >> 40 & 1 == 1 { 3 } else { -3 })
+        .collect();
+    let mut rounded = parameters(4, 5, 3);
+    rounded.message_bits = message_bits(&rounded, &weights, inputs);
+    let predicted = OutputNoise::of(&rounded, column_norms(&weights, inputs)).unwrap();
+    let noise = noise_of(
+        &layer(rounded, inputs, outputs, weights, 5),
+        records,
+        inputs,
+    );
+    let ratio = standard_deviation(&noise) / predicted.standard_deviation;
+    assert!((ratio - 1.0).abs() < 0.02, "measured / predicted = {ratio}");
+    let mean = noise.iter().sum::<f64>() / noise.len() as f64;
+    let error = standard_deviation(&noise) / (noise.len() as f64).sqrt();
+    assert!(mean.abs() < predicted.bias + 5.5 * error, "mean {mean}");
+}
+
+#[test]
 fn two_encryptions_never_share_a_mask_or_a_body() {
-    let layer = layer(parameters(4), 3, 2, vec![1; 6], 5);
+    let layer = layer(parameters(5, 4, 4), 3, 2, vec![1; 6], 5);
     let mut seeds = std::collections::HashSet::new();
     let mut bodies = std::collections::HashSet::new();
     let activations = Activations::from_records(&[1, 2, 3, 4, 5, 6], 3);

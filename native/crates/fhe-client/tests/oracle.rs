@@ -98,7 +98,9 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
             glwe_dimension: k,
             polynomial_size: n,
             limbs,
+            body_limbs: limbs,
             output_limbs: limbs,
+            output_body_limbs: limbs,
             message_bits: 2,
             bodies: records.div_ceil(n),
         };
@@ -148,7 +150,7 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
             mask.extend((0..k * n).map(|row| entry(&bytes, &layout, row, 0)));
         }
         write(file("mask.i64"), mask, u64::to_le_bytes);
-        let layout = header.layout();
+        let layout = header.layout().bodies;
         let body = (0..inputs)
             .flat_map(|f| (0..records).map(move |r| (r, f)))
             .map(|(r, f)| entry(payload, &layout, r, f));
@@ -158,17 +160,16 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
         write(file("w.i8"), weights, i8::to_le_bytes);
         let (header, payload) = BlockHeader::parse(&result).unwrap();
         let layout = header.layout();
-        let rows = |range: std::ops::Range<usize>| {
-            (0..outputs)
-                .flat_map(move |j| range.clone().map(move |r| (r, j)))
-                .map(|(r, j)| entry(payload, &layout, r, j))
-        };
-        write(file("out_mask.i64"), rows(0..k * n), u64::to_le_bytes);
-        write(
-            file("out_body.i64"),
-            rows(k * n..k * n + records),
-            u64::to_le_bytes,
-        );
+        let (mask, bodies) = payload.split_at(layout.mask.bytes());
+        for (name, part, layout) in [
+            ("out_mask.i64", mask, layout.mask),
+            ("out_body.i64", bodies, layout.bodies),
+        ] {
+            let entries = (0..outputs)
+                .flat_map(|j| (0..layout.rows).map(move |r| (r, j)))
+                .map(|(r, j)| entry(part, &layout, r, j));
+            write(file(name), entries, u64::to_le_bytes);
+        }
         let verdict = run_oracle("check_blocks.py", &directory, &[]);
         assert!(verdict.starts_with("ok\n"), "{verdict}");
         assert!(verdict.contains("\"evaluated\": true"), "{verdict}");
@@ -250,7 +251,9 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
             glwe_dimension: k,
             polynomial_size: n,
             limbs,
+            body_limbs: limbs,
             output_limbs: limbs,
+            output_body_limbs: limbs,
             message_bits,
             bodies,
         };
@@ -291,10 +294,13 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
         );
         let layout = header.layout();
         let mut block = vec![0u8; HEADER_BYTES + layout.bytes()];
-        for row in 0..k * n + records {
-            for output in 0..outputs {
-                let value = rows_out(row, output);
-                set_entry(&mut block[HEADER_BYTES..], &layout, row, output, value);
+        let (mask, bodies) = block[HEADER_BYTES..].split_at_mut(layout.mask.bytes());
+        for (part, layout, first) in [(mask, layout.mask, 0), (bodies, layout.bodies, k * n)] {
+            for row in 0..layout.rows {
+                for output in 0..outputs {
+                    let value = rows_out(first + row, output);
+                    set_entry(part, &layout, row, output, value);
+                }
             }
         }
         header.seal(&mut block);

@@ -13,10 +13,10 @@
 //! | 56 | 16 | mask seed; zero in results |
 //! | 72 | 4 | GLWE dimension k |
 //! | 76 | 4 | polynomial size N |
-//! | 80 | 4 | bytes of an entry |
+//! | 80 | 4 | bytes of a mask entry |
 //! | 84 | 4 | records T |
 //! | 88 | 4 | features |
-//! | 92 | 4 | zero |
+//! | 92 | 4 | bytes of a body entry |
 //! | 96 | 8 | block number, given by the client and returned |
 //! | 104 | 8 | payload bytes |
 //! | 112 | 4 | zero |
@@ -24,7 +24,8 @@
 //! | 120 | 4 | zero |
 //! | 124 | 4 | CRC-32C of the header's first 124 bytes |
 //!
-//! Activations carry T body rows (the mask is its seed); results carry k·N mask rows, then T body rows.
+//! Activations carry T body rows (the mask is its seed); results carry k·N mask rows, then T body rows, each
+//! with its own panels and bytes of an entry.
 
 use crate::mask::MaskSeed;
 use crate::panel::PanelLayout;
@@ -36,7 +37,7 @@ use crate::{Error, Result};
 pub const HEADER_BYTES: usize = 128;
 
 const MAGIC: &[u8; 4] = b"FHEB";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// SHA-256 of a circuit file.
 pub type CircuitDigest = [u8; 32];
@@ -62,6 +63,22 @@ impl BlockKind {
     }
 }
 
+/// Where mask and bodies lie in a payload: one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockLayout {
+    /// Mask rows; none on the way up.
+    pub mask: PanelLayout,
+    /// Body rows, one a record.
+    pub bodies: PanelLayout,
+}
+
+impl BlockLayout {
+    /// Payload length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.mask.bytes() + self.bodies.bytes()
+    }
+}
+
 /// Everything a block says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHeader {
@@ -77,8 +94,10 @@ pub struct BlockHeader {
     pub glwe_dimension: usize,
     /// N.
     pub polynomial_size: usize,
-    /// Bytes of an entry.
+    /// Bytes of a mask entry.
     pub limbs: usize,
+    /// Bytes of a body's entry.
+    pub body_limbs: usize,
     /// T, the records it holds.
     pub records: usize,
     /// Columns: d_in of activations, d_out of results.
@@ -98,6 +117,10 @@ impl BlockHeader {
         records: usize,
         block_number: u64,
     ) -> Self {
+        let (limbs, body_limbs) = match kind {
+            BlockKind::Activations => (parameters.limbs, parameters.body_limbs),
+            BlockKind::Results => (parameters.output_limbs, parameters.output_body_limbs),
+        };
         BlockHeader {
             kind,
             circuit,
@@ -105,10 +128,8 @@ impl BlockHeader {
             mask_seed: [0; 16],
             glwe_dimension: parameters.glwe_dimension,
             polynomial_size: parameters.polynomial_size,
-            limbs: match kind {
-                BlockKind::Activations => parameters.limbs,
-                BlockKind::Results => parameters.output_limbs,
-            },
+            limbs,
+            body_limbs,
             records,
             features,
             block_number,
@@ -116,15 +137,22 @@ impl BlockHeader {
     }
 
     /// Layout of the payload.
-    pub fn layout(&self) -> PanelLayout {
+    pub fn layout(&self) -> BlockLayout {
         let mask_rows = match self.kind {
             BlockKind::Activations => 0,
             BlockKind::Results => self.glwe_dimension * self.polynomial_size,
         };
-        PanelLayout {
-            rows: mask_rows + self.records,
-            features: self.features,
-            limbs: self.limbs,
+        BlockLayout {
+            mask: PanelLayout {
+                rows: mask_rows,
+                features: self.features,
+                limbs: self.limbs,
+            },
+            bodies: PanelLayout {
+                rows: self.records,
+                features: self.features,
+                limbs: self.body_limbs,
+            },
         }
     }
 
@@ -151,7 +179,7 @@ impl BlockHeader {
         let limbs = reader.count()?;
         let records = reader.count()?;
         let features = reader.count()?;
-        zeros_hold &= reader.u32()? == 0;
+        let body_limbs = reader.count()?;
         let block_number = reader.u64()?;
         let payload_bytes = reader.u64()?;
         zeros_hold &= reader.u32()? == 0;
@@ -185,19 +213,20 @@ impl BlockHeader {
             glwe_dimension,
             polynomial_size,
             limbs,
+            body_limbs,
             records,
             features,
             block_number,
         };
         let payload = &bytes[HEADER_BYTES..];
-        // The fields are 32 bits wide and there are three, so this cannot overflow u128.
-        let mask_rows = match kind {
-            BlockKind::Activations => 0,
-            BlockKind::Results => glwe_dimension as u128 * polynomial_size as u128,
+        // The fields are 32 bits wide: a product of three fits u128, one of four may not.
+        let mask_bytes = match kind {
+            BlockKind::Activations => Some(0),
+            BlockKind::Results => (glwe_dimension as u128 * polynomial_size as u128)
+                .checked_mul(features as u128 * limbs as u128),
         };
-        let expected = (mask_rows + records as u128)
-            .checked_mul(features as u128)
-            .and_then(|entries| entries.checked_mul(limbs as u128));
+        let body_bytes = records as u128 * features as u128 * body_limbs as u128;
+        let expected = mask_bytes.and_then(|bytes| bytes.checked_add(body_bytes));
         if expected != Some(payload.len() as u128) || payload_bytes != payload.len() as u64 {
             return Err(Error::invalid(format!(
                 "encrypted block is truncated or too long: {} payload bytes, its header says {payload_bytes}",
@@ -233,8 +262,9 @@ impl BlockHeader {
             self.limbs,
             self.records,
             self.features,
+            self.body_limbs,
         ];
-        for (slot, count) in head[72..92].chunks_exact_mut(4).zip(counts) {
+        for (slot, count) in head[72..96].chunks_exact_mut(4).zip(counts) {
             slot.copy_from_slice(&(count as u32).to_le_bytes());
         }
         head[96..104].copy_from_slice(&self.block_number.to_le_bytes());
@@ -282,6 +312,7 @@ impl BlockHeader {
                 expected.polynomial_size,
             ),
             ("limbs", self.limbs, expected.limbs),
+            ("body limbs", self.body_limbs, expected.body_limbs),
             ("features", self.features, expected.features),
         ] {
             if found != wanted {

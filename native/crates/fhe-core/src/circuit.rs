@@ -1,8 +1,8 @@
 //! The file format of packed circuits.
 //!
-//! Magic `FHEC`, version u16, kind u16 (1: packed linear), then u32 fields k, N, limbs, output limbs,
-//! message bits, bodies, d_in, d_out and the length of the module key; the key in UTF-8; the weights,
-//! s8 `[d_out][d_in]`; a CRC-32C of all that. Its SHA-256 is the circuit's digest.
+//! Magic `FHEC`, version u16, kind u16 (1: packed linear), then u32 fields k, N, limbs, body limbs, output
+//! limbs, output body limbs, message bits, bodies, d_in, d_out and the length of the module key; the key in
+//! UTF-8; the weights, s8 `[d_out][d_in]`; a CRC-32C of all that. Its SHA-256 is the circuit's digest.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ use crate::wire::Reader;
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 4] = b"FHEC";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const PACKED_LINEAR: u16 = 1;
 const MAX_MODULE_KEY_BYTES: usize = 4096;
 
@@ -62,10 +62,9 @@ impl PackedCircuit {
                 self.inputs
             )));
         }
-        let is_rounded = self.parameters.output_limbs < self.parameters.limbs;
         let is_even = |row: &[i8]| row.iter().all(|w| w % 2 == 0) && row.iter().any(|&w| w != 0);
         if let Some(output) = self.weights.chunks_exact(self.inputs).position(is_even)
-            && is_rounded
+            && self.parameters.rounds()
         {
             return Err(Error::invalid(format!(
                 "circuit of module {:?}: all weights of output {output} are even, which biases the rounding of its result; divide them and double their scale",
@@ -92,7 +91,9 @@ impl PackedCircuit {
             p.glwe_dimension,
             p.polynomial_size,
             p.limbs,
+            p.body_limbs,
             p.output_limbs,
+            p.output_body_limbs,
             p.message_bits,
             p.bodies,
             self.inputs,
@@ -125,7 +126,9 @@ impl PackedCircuit {
             glwe_dimension: reader.count()?,
             polynomial_size: reader.count()?,
             limbs: reader.count()?,
+            body_limbs: reader.count()?,
             output_limbs: reader.count()?,
+            output_body_limbs: reader.count()?,
             message_bits: reader.count()?,
             bodies: reader.count()?,
         };
@@ -136,7 +139,7 @@ impl PackedCircuit {
         let weights = reader.take(inputs.saturating_mul(outputs))?;
         let checksum = reader.u32()?;
         let body = &bytes[..bytes.len() - 4];
-        if 44 + key_bytes + weights.len() + 4 != bytes.len() {
+        if 52 + key_bytes + weights.len() + 4 != bytes.len() {
             return Err(Error::invalid(format!(
                 "circuit is too long: {} bytes",
                 bytes.len()
@@ -176,7 +179,9 @@ mod tests {
                 glwe_dimension: 3,
                 polynomial_size: 512,
                 limbs: 5,
+                body_limbs: 5,
                 output_limbs: 4,
+                output_body_limbs: 3,
                 message_bits: 20,
                 bodies: 8,
             },
@@ -223,7 +228,7 @@ mod tests {
         fn random_bytes_are_an_error_and_never_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = PackedCircuit::decode(&bytes);
             if bytes.len() > 8 {
-                bytes[..8].copy_from_slice(b"FHEC\x01\x00\x01\x00");
+                bytes[..8].copy_from_slice(b"FHEC\x02\x00\x01\x00");
             }
             prop_assert!(PackedCircuit::decode(&bytes).is_err());
         }

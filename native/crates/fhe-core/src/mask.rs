@@ -71,7 +71,9 @@ mod tests {
             glwe_dimension: 3,
             polynomial_size: 512,
             limbs: 5,
+            body_limbs: 5,
             output_limbs: 4,
+            output_body_limbs: 3,
             message_bits: 20,
             bodies: 1,
         }

@@ -7,7 +7,7 @@
 use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
 use tfhe::core_crypto::prelude::LweDimension;
 
-use crate::parameters::{MAX_LIMBS, MIN_LIMBS};
+use crate::parameters::{MAX_LIMBS, MIN_LIMBS, PackedParameters};
 use crate::{Error, Result};
 
 /// tfhe-rs's curve adds 2^4.44/q² to the variance as a floor; TUniform(2^4) is the smallest that is
@@ -65,44 +65,72 @@ pub fn fresh_standard_deviation(lwe_dimension: usize, limbs: usize) -> Result<f6
 pub struct OutputNoise {
     /// Standard deviation, also a sub-Gaussian parameter.
     pub standard_deviation: f64,
-    /// A bound on the mean: entries rounded to the limbs kept are off by -2^-(d+1) units on average, d the
-    /// bits dropped, because ties go up.
+    /// A bound on the mean: a rounded entry is off by 2^-(d+1) units on average, d the bits dropped, because
+    /// ties go up.
     pub bias: f64,
 }
 
+/// Largest norms of the weights of one output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ColumnNorms {
+    /// max_j ‖W_j‖₁.
+    pub l1: f64,
+    /// max_j ‖W_j‖₂.
+    pub l2: f64,
+}
+
+/// What rounding to some limbs adds to one entry, relative to q.
+struct Rounding {
+    variance: f64,
+    bias: f64,
+}
+
+impl Rounding {
+    /// From `limbs` to `kept`, of entries whose dropped bits are uniform.
+    fn of(limbs: usize, kept: usize) -> Self {
+        if kept == limbs {
+            return Rounding {
+                variance: 0.0,
+                bias: 0.0,
+            };
+        }
+        let unit = (-8.0 * kept as f64).exp2();
+        let dropped_bits = 8.0 * (limbs - kept) as f64;
+        Rounding {
+            variance: unit * unit / 12.0,
+            bias: unit * (-dropped_bits - 1.0).exp2(),
+        }
+    }
+}
+
 impl OutputNoise {
-    /// Fresh noise through a column of weights, and the server's rounding to `output_limbs` bytes.
+    /// Fresh noise and the client's rounding of bodies through a column of weights, and the server's rounding
+    /// of the results.
     ///
-    /// Rounding adds an error that is uniform on a unit (of what is kept) to the body and to each mask
-    /// coefficient that meets a secret bit that is one; that the dropped limbs are uniform needs an odd
-    /// weight in the column, which circuits are checked for. A secret of n uniform bits has Hamming weight
-    /// above n/2 + 4.5·√n with probability below 2^-58 (Hoeffding).
-    pub fn of(
-        lwe_dimension: usize,
-        limbs: usize,
-        output_limbs: usize,
-        max_column_norm: f64,
-    ) -> Result<Self> {
-        if !(1..=limbs).contains(&output_limbs) || !max_column_norm.is_finite() {
+    /// The low bytes of a fresh body are uniform, because the mask's product is. Those of a result are
+    /// uniform if a weight of the column is odd, which circuits are checked for. The rounding of a result
+    /// adds its error to the body and to each mask coefficient that meets a secret bit that is one. A secret
+    /// of n uniform bits has Hamming weight above n/2 + 4.5·√n with probability below 2^-58 (Hoeffding).
+    pub fn of(parameters: &PackedParameters, norms: ColumnNorms) -> Result<Self> {
+        let parameters = parameters.validate()?;
+        if !norms.l1.is_finite() || !norms.l2.is_finite() {
             return Err(Error::invalid(format!(
-                "noise: {output_limbs} output limbs of {limbs}, column norm {max_column_norm}"
+                "noise: column norms {} and {}",
+                norms.l1, norms.l2
             )));
         }
-        let fresh = fresh_standard_deviation(lwe_dimension, limbs)? * max_column_norm;
-        if output_limbs == limbs {
-            return Ok(OutputNoise {
-                standard_deviation: fresh,
-                bias: 0.0,
-            });
-        }
-        let n = lwe_dimension as f64;
+        let n = parameters.lwe_dimension() as f64;
         let hamming_weight = (n / 2.0 + 4.5 * n.sqrt()).min(n);
-        let unit = (-8.0 * output_limbs as f64).exp2();
-        let dropped_bits = 8.0 * (limbs - output_limbs) as f64;
-        let rounding = unit * ((1.0 + hamming_weight) / 12.0).sqrt();
+        let fresh = fresh_standard_deviation(parameters.lwe_dimension(), parameters.limbs)?;
+        let body_up = Rounding::of(parameters.limbs, parameters.body_limbs);
+        let mask_down = Rounding::of(parameters.limbs, parameters.output_limbs);
+        let body_down = Rounding::of(parameters.body_limbs, parameters.output_body_limbs);
+        let variance = (fresh * fresh + body_up.variance) * norms.l2 * norms.l2
+            + hamming_weight * mask_down.variance
+            + body_down.variance;
         Ok(OutputNoise {
-            standard_deviation: fresh.hypot(rounding),
-            bias: unit * (1.0 + hamming_weight) * (-dropped_bits - 1.0).exp2(),
+            standard_deviation: variance.sqrt(),
+            bias: body_up.bias * norms.l1 + hamming_weight * mask_down.bias + body_down.bias,
         })
     }
 
@@ -140,9 +168,39 @@ mod tests {
         assert!(fresh_noise_bound_log2(1024, 8).is_err());
     }
 
+    fn parameters() -> PackedParameters {
+        PackedParameters {
+            glwe_dimension: 3,
+            polynomial_size: 512,
+            limbs: 5,
+            body_limbs: 5,
+            output_limbs: 4,
+            output_body_limbs: 3,
+            message_bits: 19,
+            bodies: 8,
+        }
+    }
+
+    const NORMS: ColumnNorms = ColumnNorms {
+        l1: 24_000.0,
+        l2: 1100.0,
+    };
+
     #[test]
     fn more_message_bits_fail_more_often() {
-        let noise = OutputNoise::of(1536, 5, 4, 1100.0).unwrap();
+        let noise = OutputNoise::of(&parameters(), NORMS).unwrap();
         assert!(noise.log2_failure_probability(19) < noise.log2_failure_probability(20));
+    }
+
+    #[test]
+    fn a_mask_rounded_as_far_as_its_bodies_costs_many_times_more_noise() {
+        let noise = |output_limbs| {
+            let parameters = PackedParameters {
+                output_limbs,
+                ..parameters()
+            };
+            OutputNoise::of(&parameters, NORMS).unwrap()
+        };
+        assert!(noise(3).standard_deviation > 10.0 * noise(4).standard_deviation);
     }
 }

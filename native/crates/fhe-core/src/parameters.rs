@@ -4,16 +4,23 @@ use crate::panel::PANEL_ROWS;
 use crate::{Error, Result};
 
 /// Parameters of a packed GLWE circuit; `q = 2^(8·limbs)`.
+///
+/// Mask and body entries travel with limbs of their own: an error of a mask entry meets the secret and
+/// grows with its weight, one of a body entry does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PackedParameters {
     /// k, the number of mask polynomials.
     pub glwe_dimension: usize,
     /// N, the number of records a body carries.
     pub polynomial_size: usize,
-    /// Bytes of a ciphertext entry.
+    /// Bytes of a mask entry.
     pub limbs: usize,
-    /// Bytes kept of an entry of the result, from the top.
+    /// Bytes kept of a body's entry on the way up, from the top; the client rounds.
+    pub body_limbs: usize,
+    /// Bytes kept of a mask entry of the result, from the top; the server rounds.
     pub output_limbs: usize,
+    /// Bytes kept of a body's entry of the result, from the top; the server rounds.
+    pub output_body_limbs: usize,
     /// p: an accumulator m in [-2^(p-1), 2^(p-1)) is encoded as m·q/2^p.
     pub message_bits: usize,
     /// K, the number of bodies that can share a mask.
@@ -49,8 +56,20 @@ impl PackedParameters {
             )));
         }
         within("limbs", self.limbs, MIN_LIMBS, MAX_LIMBS)?;
+        within("body limbs", self.body_limbs, 2, self.limbs)?;
         within("output limbs", self.output_limbs, 1, self.limbs)?;
-        within("message bits", self.message_bits, 2, 8 * self.output_limbs)?;
+        within(
+            "output body limbs",
+            self.output_body_limbs,
+            1,
+            self.body_limbs.min(self.output_limbs),
+        )?;
+        within(
+            "message bits",
+            self.message_bits,
+            2,
+            8 * self.output_body_limbs,
+        )?;
         within("bodies", self.bodies, 1, MAX_BODIES)?;
         Ok(self)
     }
@@ -58,6 +77,11 @@ impl PackedParameters {
     /// n = k·N, the rows of the mask and the LWE dimension of the security estimate.
     pub fn lwe_dimension(&self) -> usize {
         self.glwe_dimension * self.polynomial_size
+    }
+
+    /// Whether somebody drops low bytes of entries.
+    pub fn rounds(&self) -> bool {
+        self.output_limbs < self.limbs || self.output_body_limbs < self.limbs
     }
 
     /// log2 q.
@@ -78,9 +102,9 @@ impl PackedParameters {
 
 /// Largest polynomial size; up to it the client's transforms are exact even for the worst masks.
 pub const MAX_POLYNOMIAL_SIZE: usize = 2048;
-/// Fewest bytes of a ciphertext entry.
+/// Fewest bytes of a mask entry.
 pub const MIN_LIMBS: usize = 3;
-/// Most bytes of a ciphertext entry.
+/// Most bytes of a mask entry.
 pub const MAX_LIMBS: usize = 7;
 /// Most bodies under one mask.
 pub const MAX_BODIES: usize = 256;

@@ -157,11 +157,21 @@ pub fn count(value: jint, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| Error::invalid(format!("{what} is {value}")))
 }
 
-/// Packed parameters from k, N, limbs, output limbs, message bits, bodies.
+/// Packed parameters from k, N, limbs, body limbs, output limbs, output body limbs, message bits, bodies.
 pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
-    let &[k, n, limbs, output_limbs, message_bits, bodies] = fields else {
+    let &[
+        k,
+        n,
+        limbs,
+        body_limbs,
+        output_limbs,
+        output_body_limbs,
+        message_bits,
+        bodies,
+    ] = fields
+    else {
         return Err(Error::Internal(format!(
-            "{} packed parameters, 6 expected",
+            "{} packed parameters, 8 expected",
             fields.len()
         )));
     };
@@ -169,7 +179,9 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
         glwe_dimension: count(k, "GLWE dimension")?,
         polynomial_size: count(n, "polynomial size")?,
         limbs: count(limbs, "limbs")?,
+        body_limbs: count(body_limbs, "body limbs")?,
         output_limbs: count(output_limbs, "output limbs")?,
+        output_body_limbs: count(output_body_limbs, "output body limbs")?,
         message_bits: count(message_bits, "message bits")?,
         bodies: count(bodies, "bodies")?,
     }

@@ -2,7 +2,8 @@
 
 use fhe_core::Result;
 use fhe_core::circuit::PackedCircuit;
-use fhe_core::noise::{self, OutputNoise};
+use fhe_core::noise::{self, ColumnNorms, OutputNoise};
+use fhe_core::parameters::PackedParameters;
 use fhe_server::Kernel;
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JClass, JIntArray, JString};
@@ -13,7 +14,7 @@ use crate::call::call;
 use crate::handles::{CIRCUITS, KEYS, MODULES};
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 1;
+const ABI_VERSION: jint = 2;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
@@ -60,49 +61,38 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_freshStandardDeviation(
     })
 }
 
-/// log2 of the failure probability of an accumulator of `message_bits`.
+/// log2 of the failure probability of an accumulator, given the largest ‖W_j‖₁ and ‖W_j‖₂.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_log2FailureProbability(
-    env: JNIEnv,
-    _class: JClass,
-    lwe_dimension: jint,
-    limbs: jint,
-    output_limbs: jint,
-    max_column_norm: jdouble,
-    message_bits: jint,
+extern "system" fn Java_org_fhespark_nativelib_FheNative_log2FailureProbability<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    parameters: JIntArray<'local>,
+    max_l1: jdouble,
+    max_l2: jdouble,
 ) -> jdouble {
-    call(env, |_| {
-        let noise = output_noise(lwe_dimension, limbs, output_limbs, max_column_norm)?;
-        Ok(noise.log2_failure_probability(arrays::count(message_bits, "message bits")?))
+    call(env, |env| {
+        let parameters = arrays::parameters(&arrays::ints(env, &parameters)?)?;
+        let noise = output_noise(&parameters, max_l1, max_l2)?;
+        Ok(noise.log2_failure_probability(parameters.message_bits))
     })
 }
 
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_outputStandardDeviation(
-    env: JNIEnv,
-    _class: JClass,
-    lwe_dimension: jint,
-    limbs: jint,
-    output_limbs: jint,
-    max_column_norm: jdouble,
+extern "system" fn Java_org_fhespark_nativelib_FheNative_outputStandardDeviation<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    parameters: JIntArray<'local>,
+    max_l1: jdouble,
+    max_l2: jdouble,
 ) -> jdouble {
-    call(env, |_| {
-        Ok(output_noise(lwe_dimension, limbs, output_limbs, max_column_norm)?.standard_deviation)
+    call(env, |env| {
+        let parameters = arrays::parameters(&arrays::ints(env, &parameters)?)?;
+        Ok(output_noise(&parameters, max_l1, max_l2)?.standard_deviation)
     })
 }
 
-fn output_noise(
-    lwe_dimension: jint,
-    limbs: jint,
-    output_limbs: jint,
-    max_column_norm: jdouble,
-) -> Result<OutputNoise> {
-    OutputNoise::of(
-        arrays::count(lwe_dimension, "LWE dimension")?,
-        arrays::count(limbs, "limbs")?,
-        arrays::count(output_limbs, "output limbs")?,
-        max_column_norm,
-    )
+fn output_noise(parameters: &PackedParameters, l1: jdouble, l2: jdouble) -> Result<OutputNoise> {
+    OutputNoise::of(parameters, ColumnNorms { l1, l2 })
 }
 
 #[unsafe(no_mangle)]

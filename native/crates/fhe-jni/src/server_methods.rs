@@ -36,7 +36,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeCircuit(
     });
 }
 
-/// k, N, limbs, output limbs, message bits, bodies, d_in, d_out.
+/// k, N, limbs, body limbs, output limbs, output body limbs, message bits, bodies, d_in, d_out.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
     env: JNIEnv,
@@ -51,7 +51,9 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
             p.glwe_dimension,
             p.polynomial_size,
             p.limbs,
+            p.body_limbs,
             p.output_limbs,
+            p.output_body_limbs,
             p.message_bits,
             p.bodies,
             circuit.inputs,

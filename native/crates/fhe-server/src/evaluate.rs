@@ -86,49 +86,51 @@ impl PreparedCircuit {
         } = block;
         let circuit = &self.circuit;
         let parameters = &circuit.parameters;
-        let input_layout = header.layout();
+        let input_layout = header.layout().bodies;
         let output_layout = result.layout();
-        let output_payload = &mut output[HEADER_BYTES..];
+        let (output_mask, output_bodies) =
+            output[HEADER_BYTES..].split_at_mut(output_layout.mask.bytes());
 
-        let limbs = parameters.limbs;
+        let (limbs, body_limbs) = (parameters.limbs, parameters.body_limbs);
         let mut scratch = Scratch::default();
         let mut panel = vec![0u8; circuit.inputs * limbs * PANEL_ROWS];
-        let mut product = vec![0u8; circuit.outputs * parameters.output_limbs * PANEL_ROWS];
+        let mut product = vec![0u8; circuit.outputs * parameters.output_body_limbs * PANEL_ROWS];
 
-        let mask_panels = parameters.lwe_dimension() / PANEL_ROWS;
         let mut mask = MaskStream::new(&header.mask_seed, parameters);
-        for index in 0..mask_panels {
+        for index in 0..output_layout.mask.panels() {
             for (feature, slot) in panel.chunks_exact_mut(limbs * PANEL_ROWS).enumerate() {
                 mask.fill_panel(feature, index, slot);
             }
-            let range = output_layout.panel_range(index);
-            self.multiply(&panel, &mut output_payload[range], &mut scratch);
+            let output = &mut output_mask[output_layout.mask.panel_range(index)];
+            self.multiply(&panel, limbs, output, parameters.output_limbs, &mut scratch);
         }
+        let panel = &mut panel[..circuit.inputs * body_limbs * PANEL_ROWS];
         for index in 0..input_layout.panels() {
             let width = input_layout.panel_width(index);
             let input = &payload[input_layout.panel_range(index)];
-            let range = output_layout.panel_range(mask_panels + index);
+            let output = &mut output_bodies[output_layout.bodies.panel_range(index)];
+            let kept = parameters.output_body_limbs;
             if width == PANEL_ROWS {
-                self.multiply(input, &mut output_payload[range], &mut scratch);
+                self.multiply(input, body_limbs, output, kept, &mut scratch);
             } else {
-                widen(input, width, &mut panel);
-                self.multiply(&panel, &mut product, &mut scratch);
-                narrow(&product, width, &mut output_payload[range]);
+                widen(input, width, panel);
+                self.multiply(panel, body_limbs, &mut product, kept, &mut scratch);
+                narrow(&product, width, output);
             }
         }
         result.seal(output);
     }
 
-    fn multiply(&self, panel: &[u8], product: &mut [u8], scratch: &mut Scratch) {
-        let parameters = &self.circuit.parameters;
-        self.kernel.multiply_panel(
-            &self.weights,
-            panel,
-            parameters.limbs,
-            product,
-            parameters.output_limbs,
-            scratch,
-        );
+    fn multiply(
+        &self,
+        panel: &[u8],
+        limbs: usize,
+        product: &mut [u8],
+        output_limbs: usize,
+        scratch: &mut Scratch,
+    ) {
+        self.kernel
+            .multiply_panel(&self.weights, panel, limbs, product, output_limbs, scratch);
     }
 }
 

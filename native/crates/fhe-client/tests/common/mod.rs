@@ -7,7 +7,7 @@ use fhe_client::{
     ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
 };
 use fhe_core::circuit::PackedCircuit;
-use fhe_core::noise::OutputNoise;
+use fhe_core::noise::{ColumnNorms, OutputNoise};
 use fhe_core::parameters::PackedParameters;
 use fhe_server::PreparedCircuit;
 
@@ -38,28 +38,24 @@ pub struct Layer {
     pub key: ClientKey,
 }
 
-pub fn max_column_norm(weights: &[i8], inputs: usize) -> f64 {
-    weights
-        .chunks_exact(inputs)
-        .map(|row| {
-            row.iter()
-                .map(|&w| f64::from(w).powi(2))
-                .sum::<f64>()
-                .sqrt()
-        })
-        .fold(0.0, f64::max)
+pub fn column_norms(weights: &[i8], inputs: usize) -> ColumnNorms {
+    let largest =
+        |norm: &dyn Fn(&[i8]) -> f64| weights.chunks_exact(inputs).map(norm).fold(0.0, f64::max);
+    let magnitudes = |row: &[i8]| row.iter().map(|&w| f64::from(w).abs()).collect::<Vec<_>>();
+    ColumnNorms {
+        l1: largest(&|row| magnitudes(row).iter().sum()),
+        l2: largest(&|row| magnitudes(row).iter().map(|w| w * w).sum::<f64>().sqrt()),
+    }
 }
 
 /// The most message bits that 2^-40 allows for these weights.
 pub fn message_bits(parameters: &PackedParameters, weights: &[i8], inputs: usize) -> usize {
-    let noise = OutputNoise::of(
-        parameters.lwe_dimension(),
-        parameters.limbs,
-        parameters.output_limbs,
-        max_column_norm(weights, inputs),
-    )
-    .unwrap();
-    (2..=8 * parameters.output_limbs)
+    let any = PackedParameters {
+        message_bits: 2,
+        ..*parameters
+    };
+    let noise = OutputNoise::of(&any, column_norms(weights, inputs)).unwrap();
+    (2..=8 * parameters.output_body_limbs)
         .rev()
         .find(|&bits| noise.log2_failure_probability(bits) <= -40.0)
         .expect("a message bit")

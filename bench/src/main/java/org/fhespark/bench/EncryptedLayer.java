@@ -32,7 +32,7 @@ final class EncryptedLayer implements AutoCloseable {
   /**
    * @param records floats {@code [T][d_in]}
    * @param weightBits 2 to 8
-   * @param modulus k, N, limbs and output limbs
+   * @param modulus see {@link Modulus}
    */
   EncryptedLayer(
       ByteBuffer records, int count, int inputs, int outputs, int weightBits, Modulus modulus) {
@@ -70,23 +70,32 @@ final class EncryptedLayer implements AutoCloseable {
     requireExact();
   }
 
-  /** k, N, limbs of a ciphertext entry and of a result's. */
-  record Modulus(int glweDimension, int polynomialSize, int limbs, int outputLimbs) {}
+  /** k, N, and the limbs of mask and body entries on both ways. */
+  record Modulus(
+      int glweDimension,
+      int polynomialSize,
+      int limbs,
+      int bodyLimbs,
+      int outputLimbs,
+      int outputBodyLimbs) {}
 
   private static PackedParameters parameters(Modulus m, WeightNorms norms, int count) {
     int bodies = (count + m.polynomialSize - 1) / m.polynomialSize;
-    int messageBits = 8 * m.outputLimbs;
-    while (NoiseModel.log2FailureProbability(
-            m.glweDimension * m.polynomialSize,
+    int messageBits = 8 * m.outputBodyLimbs;
+    PackedParameters parameters =
+        new PackedParameters(
+            m.glweDimension,
+            m.polynomialSize,
             m.limbs,
+            m.bodyLimbs,
             m.outputLimbs,
-            Math.sqrt(norms.maxL2Squared()),
-            messageBits)
-        > LOG2_P_ERROR) {
-      messageBits--;
+            m.outputBodyLimbs,
+            messageBits,
+            bodies);
+    while (NoiseModel.log2FailureProbability(parameters, norms) > LOG2_P_ERROR) {
+      parameters = parameters.withMessageBits(--messageBits);
     }
-    return new PackedParameters(
-        m.glweDimension, m.polynomialSize, m.limbs, m.outputLimbs, messageBits, bodies);
+    return parameters;
   }
 
   private void requireExact() {

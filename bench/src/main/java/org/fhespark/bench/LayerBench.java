@@ -22,8 +22,8 @@ public final class LayerBench {
 
   /** 8-bit weights at q = 2^40, and 6-bit weights at q = 2^32. */
   private enum Setting {
-    WIDE(8, new EncryptedLayer.Modulus(3, 512, 5, 4)),
-    NARROW(6, new EncryptedLayer.Modulus(5, 256, 4, 3));
+    WIDE(8, new EncryptedLayer.Modulus(3, 512, 5, 5, 4, 3)),
+    NARROW(6, new EncryptedLayer.Modulus(5, 256, 4, 4, 4, 3));
 
     private final int weightBits;
     private final EncryptedLayer.Modulus modulus;

@@ -279,9 +279,9 @@ class ModelCompilerTest {
     assertEquals(8 * reported.parameters().limbs(), reported.log2Modulus());
     assertEquals(reported.noiseMarginBits(), module.get("noiseMarginBits").asDouble());
     assertTrue(reported.log2FailureProbability() <= -40);
-    assertTrue(reported.bytesUpPerValue() > reported.parameters().limbs());
-    assertTrue(reported.bytesUpPerValue() < reported.parameters().limbs() + 0.01);
-    assertTrue(reported.bytesDownPerValue() >= reported.parameters().outputLimbs());
+    assertTrue(reported.bytesUpPerValue() > reported.parameters().bodyLimbs());
+    assertTrue(reported.bytesUpPerValue() < reported.parameters().bodyLimbs() + 0.01);
+    assertTrue(reported.bytesDownPerValue() >= reported.parameters().outputBodyLimbs());
     assertTrue(
         reported
             .leakage()

@@ -17,7 +17,8 @@ import org.fhespark.nativelib.PackedParameters;
 import org.junit.jupiter.api.Test;
 
 class CircuitRegistryTest {
-  private static final PackedParameters PARAMETERS = new PackedParameters(20, 64, 4, 4, 17, 2);
+  private static final PackedParameters PARAMETERS =
+      new PackedParameters(20, 64, 4, 4, 4, 4, 17, 2);
 
   private final AtomicLong now = new AtomicLong();
   private final CircuitRegistry registry = new CircuitRegistry(now::get);

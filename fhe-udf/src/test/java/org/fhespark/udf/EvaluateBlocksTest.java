@@ -221,7 +221,7 @@ class EvaluateBlocksTest {
 
   @Test
   void moreRecordsThanTheCircuitTakesAreRefused() {
-    PackedParameters more = new PackedParameters(5, 256, 4, 4, 18, 3);
+    PackedParameters more = new PackedParameters(5, 256, 4, 4, 4, 4, 18, 3);
     try (Layer wide = Layer.random(more, 6, 3, 1)) {
       byte[] block = wide.encrypt(wide.records(600, 1), 0);
       System.arraycopy(layer.circuit().digest().bytes(), 0, block, CIRCUIT, 32);
@@ -283,7 +283,7 @@ class EvaluateBlocksTest {
   @Test
   void moreBytesThanOneCallTakesAreEvaluatedInSeveral() {
     // 512 features need the larger modulus for their noise.
-    PackedParameters wide = new PackedParameters(6, 256, 5, 4, 18, 32);
+    PackedParameters wide = new PackedParameters(6, 256, 5, 5, 4, 3, 18, 32);
     try (Layer big = Layer.random(wide, 512, 1, 3)) {
       List<byte[]> blocks = new ArrayList<>();
       List<long[]> expected = new ArrayList<>();

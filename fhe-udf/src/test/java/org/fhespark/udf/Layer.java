@@ -18,7 +18,7 @@ import org.fhespark.nativelib.WeightNorms;
 record Layer(Circuit circuit, ModuleSpec spec, ClientKey key, ModuleClient client)
     implements AutoCloseable {
   /** n = k·N = 1280, q = 2^32. */
-  static final PackedParameters PARAMETERS = new PackedParameters(5, 256, 4, 4, 18, 2);
+  static final PackedParameters PARAMETERS = new PackedParameters(5, 256, 4, 4, 4, 4, 18, 2);
 
   static Layer random(PackedParameters parameters, int inputs, int outputs, long seed) {
     byte[] weights = new byte[inputs * outputs];

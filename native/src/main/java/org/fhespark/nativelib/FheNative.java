@@ -23,11 +23,9 @@ final class FheNative {
 
   static native double freshStandardDeviation(int lweDimension, int limbs);
 
-  static native double outputStandardDeviation(
-      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm);
+  static native double outputStandardDeviation(int[] parameters, double maxL1, double maxL2);
 
-  static native double log2FailureProbability(
-      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm, int messageBits);
+  static native double log2FailureProbability(int[] parameters, double maxL1, double maxL2);
 
   static native byte[] encodeCircuit(
       int[] parameters, String moduleKey, int inputs, int outputs, byte[] weights);

@@ -16,16 +16,12 @@ public final class ModuleClient implements AutoCloseable {
   private ModuleClient(ModuleSpec spec, long key) {
     this.spec = spec;
     WeightNorms norms = spec.norms();
-    PackedParameters p = spec.parameters();
-    int[] parameters = {
-      p.glweDimension(), p.polynomialSize(), p.limbs(), p.outputLimbs(), p.messageBits(), p.bodies()
-    };
     NativeLibrary.load();
     long opened =
         FheNative.openModule(
             key,
             spec.circuit().bytes(),
-            parameters,
+            spec.parameters().fields(),
             spec.inputs(),
             spec.outputs(),
             new long[] {norms.maxL1(), norms.maxL2Squared(), norms.maxAbs()},

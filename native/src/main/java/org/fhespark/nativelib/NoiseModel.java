@@ -22,28 +22,33 @@ public final class NoiseModel {
   }
 
   /**
-   * Standard deviation of a decrypted accumulator before rounding: fresh noise through a column of
-   * weights, and what the truncation of the result to {@code outputLimbs} adds.
+   * Standard deviation of a decrypted accumulator before rounding: fresh noise and the rounding of
+   * bodies through a column of weights, and what the rounding of the result adds.
    *
-   * @param maxColumnNorm max over outputs j of ‖W_j‖₂
+   * @param norms of the weights; those that are all zero count as one weight of 1
    */
-  public static double outputStandardDeviation(
-      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm) {
+  public static double outputStandardDeviation(PackedParameters parameters, WeightNorms norms) {
     NativeLibrary.load();
-    return FheNative.outputStandardDeviation(lweDimension, limbs, outputLimbs, maxColumnNorm);
+    return FheNative.outputStandardDeviation(parameters.fields(), l1(norms), l2(norms));
   }
 
   /**
-   * log2 of a bound on the probability that one accumulator of {@code messageBits} decrypts wrong:
-   * all noise terms are uniform, hence sub-Gaussian, and 2·exp(-t²/2σ²) bounds their tail beyond t,
-   * the half distance of messages less the bias of rounding.
+   * log2 of a bound on the probability that one accumulator decrypts wrong: all noise terms are
+   * uniform, hence sub-Gaussian, and 2·exp(-t²/2σ²) bounds their tail beyond t, the half distance
+   * of messages less the bias of rounding.
    *
-   * @param maxColumnNorm max over outputs j of ‖W_j‖₂
+   * @param norms of the weights; those that are all zero count as one weight of 1
    */
-  public static double log2FailureProbability(
-      int lweDimension, int limbs, int outputLimbs, double maxColumnNorm, int messageBits) {
+  public static double log2FailureProbability(PackedParameters parameters, WeightNorms norms) {
     NativeLibrary.load();
-    return FheNative.log2FailureProbability(
-        lweDimension, limbs, outputLimbs, maxColumnNorm, messageBits);
+    return FheNative.log2FailureProbability(parameters.fields(), l1(norms), l2(norms));
+  }
+
+  private static double l1(WeightNorms norms) {
+    return Math.max(1, norms.maxL1());
+  }
+
+  private static double l2(WeightNorms norms) {
+    return Math.max(1, Math.sqrt(norms.maxL2Squared()));
   }
 }

@@ -15,9 +15,10 @@ public final class PackedCircuit implements AutoCloseable {
     this.handle = handle;
     this.digest = digest;
     this.parameters =
-        new PackedParameters(shape[0], shape[1], shape[2], shape[3], shape[4], shape[5]);
-    this.inputs = shape[6];
-    this.outputs = shape[7];
+        new PackedParameters(
+            shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6], shape[7]);
+    this.inputs = shape[8];
+    this.outputs = shape[9];
   }
 
   /**
@@ -32,16 +33,8 @@ public final class PackedCircuit implements AutoCloseable {
    */
   public static byte[] encode(
       PackedParameters parameters, String moduleKey, int inputs, int outputs, byte[] weights) {
-    int[] fields = {
-      parameters.glweDimension(),
-      parameters.polynomialSize(),
-      parameters.limbs(),
-      parameters.outputLimbs(),
-      parameters.messageBits(),
-      parameters.bodies()
-    };
     NativeLibrary.load();
-    return FheNative.encodeCircuit(fields, moduleKey, inputs, outputs, weights);
+    return FheNative.encodeCircuit(parameters.fields(), moduleKey, inputs, outputs, weights);
   }
 
   /**

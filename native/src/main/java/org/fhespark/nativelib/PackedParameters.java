@@ -5,10 +5,16 @@ import org.fhespark.InvalidInputException;
 /**
  * Parameters of a packed (common-mask) GLWE circuit.
  *
+ * <p>Mask and body entries travel with limbs of their own: an error of a mask entry meets the
+ * secret and grows with its weight, one of a body entry does not.
+ *
  * @param glweDimension k, the number of mask polynomials
  * @param polynomialSize N, the number of records one body carries; a power of two, at least 64
- * @param limbs bytes of a ciphertext entry; the ciphertext modulus is q = 2^(8·limbs)
- * @param outputLimbs bytes kept of an entry of the result, from the top; at most {@code limbs}
+ * @param limbs bytes of a mask entry; the ciphertext modulus is q = 2^(8·limbs)
+ * @param bodyLimbs bytes kept of a body's entry on the way up, from the top; the client rounds
+ * @param outputLimbs bytes kept of a mask entry of the result, from the top; the server rounds
+ * @param outputBodyLimbs bytes kept of a body's entry of the result, from the top; the server
+ *     rounds
  * @param messageBits p; an accumulator m in [-2^(p-1), 2^(p-1)) is encoded as m·q/2^p
  * @param bodies K, the number of bodies (and secret keys) that share a mask; a block holds at most
  *     K·N records
@@ -17,7 +23,9 @@ public record PackedParameters(
     int glweDimension,
     int polynomialSize,
     int limbs,
+    int bodyLimbs,
     int outputLimbs,
+    int outputBodyLimbs,
     int messageBits,
     int bodies) {
 
@@ -29,7 +37,12 @@ public record PackedParameters(
         polynomialSize);
     check(limbs >= 3 && limbs <= 7, "limbs", limbs);
     check(outputLimbs >= 1 && outputLimbs <= limbs, "outputLimbs", outputLimbs);
-    check(messageBits >= 2 && messageBits <= 8 * outputLimbs, "messageBits", messageBits);
+    check(bodyLimbs >= 2 && bodyLimbs <= limbs, "bodyLimbs", bodyLimbs);
+    check(
+        outputBodyLimbs >= 1 && outputBodyLimbs <= Math.min(bodyLimbs, outputLimbs),
+        "outputBodyLimbs",
+        outputBodyLimbs);
+    check(messageBits >= 2 && messageBits <= 8 * outputBodyLimbs, "messageBits", messageBits);
     check(bodies >= 1 && bodies <= 256, "bodies", bodies);
   }
 
@@ -52,6 +65,33 @@ public record PackedParameters(
   /** The most records one block can hold, K·N. */
   public int maxRecords() {
     return bodies * polynomialSize;
+  }
+
+  /** The same with another p. */
+  public PackedParameters withMessageBits(int bits) {
+    return new PackedParameters(
+        glweDimension,
+        polynomialSize,
+        limbs,
+        bodyLimbs,
+        outputLimbs,
+        outputBodyLimbs,
+        bits,
+        bodies);
+  }
+
+  /** As the native methods take them. */
+  int[] fields() {
+    return new int[] {
+      glweDimension,
+      polynomialSize,
+      limbs,
+      bodyLimbs,
+      outputLimbs,
+      outputBodyLimbs,
+      messageBits,
+      bodies
+    };
   }
 
   /** The secret keys this circuit is encrypted under. */

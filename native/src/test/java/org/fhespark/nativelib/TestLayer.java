@@ -7,7 +7,7 @@ import java.util.Random;
 
 /** A small layer with its key, both sides in one JVM. */
 record TestLayer(ModuleSpec spec, byte[] circuitFile, ClientKey key) implements AutoCloseable {
-  static final PackedParameters PARAMETERS = new PackedParameters(20, 64, 4, 4, 17, 2);
+  static final PackedParameters PARAMETERS = new PackedParameters(20, 64, 4, 4, 4, 3, 17, 2);
 
   static TestLayer random(int inputs, int outputs, long seed) {
     byte[] weights = new byte[inputs * outputs];

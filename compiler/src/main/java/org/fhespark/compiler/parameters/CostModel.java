@@ -42,9 +42,9 @@ public final class CostModel {
     double n = parameters.lweDimension();
     double size = parameters.polynomialSize();
     double bodies = Math.ceil(records / size);
-    double rows = n + records;
     double limbs = parameters.limbs();
-    double server = rows * limbs * dIn * dOut * MULTIPLY_ACCUMULATE + n * limbs * dIn * MASK_BYTE;
+    double entryBytes = n * limbs + (double) records * parameters.bodyLimbs();
+    double server = entryBytes * dIn * dOut * MULTIPLY_ACCUMULATE + n * limbs * dIn * MASK_BYTE;
     double transforms =
         (parameters.glweDimension() + bodies)
             * size
@@ -59,12 +59,13 @@ public final class CostModel {
 
   /** Bytes of an encrypted block, without its header. */
   public static double bytesUp(PackedParameters parameters, int records, long dIn) {
-    return (double) records * dIn * parameters.limbs();
+    return (double) records * dIn * parameters.bodyLimbs();
   }
 
   /** Bytes of a block of results, without its header. */
   public static double bytesDown(PackedParameters parameters, int records, long dOut) {
-    return (double) (parameters.lweDimension() + records) * dOut * parameters.outputLimbs();
+    double mask = (double) parameters.lweDimension() * parameters.outputLimbs();
+    return (mask + (double) records * parameters.outputBodyLimbs()) * dOut;
   }
 
   /**

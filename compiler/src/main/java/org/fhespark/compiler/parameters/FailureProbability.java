@@ -17,22 +17,9 @@ public record FailureProbability(double log2PerValue, double marginBits) {
   /** Of a circuit with given weights. */
   public static FailureProbability of(
       PackedParameters parameters, WeightNorms norms, double log2PError) {
-    double log2PerValue =
-        NoiseModel.log2FailureProbability(
-            parameters.lweDimension(),
-            parameters.limbs(),
-            parameters.outputLimbs(),
-            columnNorm(norms),
-            parameters.messageBits());
+    double log2PerValue = NoiseModel.log2FailureProbability(parameters, norms);
     double margin = Math.log(deviations(log2PerValue) / deviations(log2PError)) / Math.log(2);
     return new FailureProbability(log2PerValue, margin);
-  }
-
-  /**
-   * max over outputs of ‖W_j‖₂; 1 for weights that are all zero, whose results are without noise.
-   */
-  static double columnNorm(WeightNorms norms) {
-    return Math.max(1, Math.sqrt(norms.maxL2Squared()));
   }
 
   /** c with 2·exp(-c²/2) = 2^log2Probability. */

@@ -3,7 +3,6 @@ package org.fhespark.compiler.parameters;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.NoiseModel;
 import org.fhespark.nativelib.PackedParameters;
@@ -40,7 +39,6 @@ public final class ParameterSearch {
   private static final int ALTERNATIVES = 3;
 
   private final ParameterRequest request;
-  private final double maxL2;
   private final List<SecureModulus> secure = new ArrayList<>();
 
   /** A dimension n and modulus for which some noise is secure. */
@@ -50,7 +48,6 @@ public final class ParameterSearch {
 
   private ParameterSearch(ParameterRequest request) {
     this.request = request;
-    this.maxL2 = FailureProbability.columnNorm(request.norms());
     for (int n = 0; n <= LARGEST_DIMENSION; n += SMALLEST_POLYNOMIAL) {
       for (int limbs = FEWEST_LIMBS; n >= SMALLEST_DIMENSION && limbs <= MOST_LIMBS; limbs++) {
         if (isSecure(n, limbs)) {
@@ -98,22 +95,15 @@ public final class ParameterSearch {
     int messageBits = messageBits(request.accumulatorBound().applyAsDouble(activationBits));
     List<Candidate> carrying = new ArrayList<>();
     for (SecureModulus modulus : secure) {
-      Optional<Integer> outputLimbs = leastOutputLimbs(modulus, messageBits);
       for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
         int bodies = (request.records() + size - 1) / size;
-        if (outputLimbs.isPresent() && modulus.dimension % size == 0 && bodies <= MOST_BODIES) {
-          PackedParameters parameters =
-              new PackedParameters(
-                  modulus.dimension / size,
-                  size,
-                  modulus.limbs,
-                  outputLimbs.get(),
-                  messageBits,
-                  bodies);
-          carrying.add(
-              new Candidate(
-                  parameters,
-                  CostModel.of(parameters, request.records(), request.dIn(), request.dOut())));
+        if (modulus.dimension % size == 0 && bodies <= MOST_BODIES) {
+          for (PackedParameters parameters : roundings(modulus, size, messageBits, bodies)) {
+            carrying.add(
+                new Candidate(
+                    parameters,
+                    CostModel.of(parameters, request.records(), request.dIn(), request.dOut())));
+          }
         }
       }
     }
@@ -121,20 +111,40 @@ public final class ParameterSearch {
     return carrying;
   }
 
-  private Optional<Integer> leastOutputLimbs(SecureModulus modulus, int messageBits) {
-    for (int limbs = (messageBits + 7) / 8; limbs <= modulus.limbs; limbs++) {
-      if (messageBits <= MOST_MESSAGE_BITS && decryptsRight(modulus, limbs, messageBits)) {
-        return Optional.of(limbs);
+  /** Every way to keep bytes of entries with which the message survives. */
+  private List<PackedParameters> roundings(
+      SecureModulus modulus, int size, int messageBits, int bodies) {
+    List<PackedParameters> surviving = new ArrayList<>();
+    int fewest = Math.max(1, (messageBits + 7) / 8);
+    if (messageBits > MOST_MESSAGE_BITS) {
+      return surviving;
+    }
+    for (int bodyLimbs = Math.max(2, fewest); bodyLimbs <= modulus.limbs; bodyLimbs++) {
+      for (int outputLimbs = fewest; outputLimbs <= modulus.limbs; outputLimbs++) {
+        for (int outputBodyLimbs = fewest;
+            outputBodyLimbs <= Math.min(bodyLimbs, outputLimbs);
+            outputBodyLimbs++) {
+          PackedParameters parameters =
+              new PackedParameters(
+                  modulus.dimension / size,
+                  size,
+                  modulus.limbs,
+                  bodyLimbs,
+                  outputLimbs,
+                  outputBodyLimbs,
+                  messageBits,
+                  bodies);
+          if (decryptsRight(parameters)) {
+            surviving.add(parameters);
+          }
+        }
       }
     }
-    return Optional.empty();
+    return surviving;
   }
 
-  private boolean decryptsRight(SecureModulus modulus, int outputLimbs, int messageBits) {
-    double log2Failure =
-        NoiseModel.log2FailureProbability(
-            modulus.dimension, modulus.limbs, outputLimbs, maxL2, messageBits);
-    return log2Failure <= request.log2PError();
+  private boolean decryptsRight(PackedParameters parameters) {
+    return NoiseModel.log2FailureProbability(parameters, request.norms()) <= request.log2PError();
   }
 
   /** The activation bits that parameters carry once p is as large as their noise allows. */
@@ -149,10 +159,9 @@ public final class ParameterSearch {
   }
 
   private int mostMessageBits(PackedParameters parameters) {
-    SecureModulus modulus = new SecureModulus(parameters.lweDimension(), parameters.limbs());
     int bits = parameters.messageBits();
-    int most = Math.min(MOST_MESSAGE_BITS, 8 * parameters.outputLimbs());
-    while (bits < most && decryptsRight(modulus, parameters.outputLimbs(), bits + 1)) {
+    int most = Math.min(MOST_MESSAGE_BITS, 8 * parameters.outputBodyLimbs());
+    while (bits < most && decryptsRight(parameters.withMessageBits(bits + 1))) {
       bits++;
     }
     return bits;
@@ -166,7 +175,7 @@ public final class ParameterSearch {
         Math.max(
             messageBits(request.accumulatorBound().applyAsDouble(activationBits)),
             Math.min(worstCase, mostMessageBits(cheapest)));
-    PackedParameters chosen = withMessageBits(cheapest, messageBits);
+    PackedParameters chosen = cheapest.withMessageBits(messageBits);
     boolean covers = messageBits >= worstCase;
     CostModel.Cost cost = carrying.get(0).cost;
     List<ParameterChoice.Alternative> alternatives =
@@ -215,16 +224,6 @@ public final class ParameterSearch {
         + worstCase
         + "): the client coarsens the scale of a record that could exceed it, and none wraps"
         + (nonZeroRecords == 0 ? "; calibrate with records that occur" : "");
-  }
-
-  private static PackedParameters withMessageBits(PackedParameters parameters, int messageBits) {
-    return new PackedParameters(
-        parameters.glweDimension(),
-        parameters.polynomialSize(),
-        parameters.limbs(),
-        parameters.outputLimbs(),
-        messageBits,
-        parameters.bodies());
   }
 
   private int worstCaseBits(int activationBits) {

@@ -54,20 +54,14 @@ class ParameterSearchTest {
 
   private static void assertHolds(ParameterRequest request, ParameterChoice choice) {
     PackedParameters p = choice.parameters();
-    double log2Failure =
-        NoiseModel.log2FailureProbability(
-            p.lweDimension(),
-            p.limbs(),
-            p.outputLimbs(),
-            Math.sqrt(request.norms().maxL2Squared()),
-            p.messageBits());
+    double log2Failure = NoiseModel.log2FailureProbability(p, request.norms());
     assertTrue(log2Failure <= request.log2PError());
     assertTrue(
         request.accumulatorBound().applyAsDouble(choice.activationBits())
             <= Math.pow(2, p.messageBits() - 1) - 1);
     assertTrue(p.maxRecords() >= request.records());
     assertTrue(p.maxRecords() < request.records() + p.polynomialSize());
-    assertTrue(p.messageBits() <= 8 * p.outputLimbs() && p.messageBits() <= 52);
+    assertTrue(p.messageBits() <= 8 * p.outputBodyLimbs() && p.messageBits() <= 52);
     FailureProbability failure = FailureProbability.of(p, request.norms(), request.log2PError());
     assertTrue(failure.marginBits() >= 0, failure.toString());
     assertTrue(failure.log2PerValue() <= request.log2PError());
@@ -174,7 +168,7 @@ class ParameterSearchTest {
 
   @Example
   void noMarginMeansTheFailureProbabilityAskedFor() {
-    PackedParameters parameters = new PackedParameters(3, 512, 5, 4, 21, 8);
+    PackedParameters parameters = new PackedParameters(3, 512, 5, 5, 4, 4, 21, 8);
     WeightNorms norms = new WeightNorms(40_000, 1_500_000, 127);
     double log2 = FailureProbability.of(parameters, norms, P_ERROR).log2PerValue();
     assertEquals(0, FailureProbability.of(parameters, norms, log2).marginBits());
@@ -186,8 +180,8 @@ class ParameterSearchTest {
 
   @Example
   void aFailureProbabilityCountsTheBiasOfRounding() {
-    PackedParameters kept = new PackedParameters(3, 512, 5, 4, 21, 8);
-    PackedParameters rounded = new PackedParameters(3, 512, 5, 3, 21, 8);
+    PackedParameters kept = new PackedParameters(3, 512, 5, 5, 4, 4, 21, 8);
+    PackedParameters rounded = new PackedParameters(3, 512, 5, 5, 3, 3, 21, 8);
     WeightNorms norms = new WeightNorms(40_000, 1_500_000, 127);
     assertTrue(
         FailureProbability.of(rounded, norms, P_ERROR).marginBits()
@@ -239,8 +233,8 @@ class ParameterSearchTest {
 
   @Example
   void theCostModelFitsThePrototypesMeasurements() {
-    PackedParameters three = new PackedParameters(3, 512, 5, 4, 22, 8);
-    PackedParameters six = new PackedParameters(6, 256, 5, 4, 22, 16);
+    PackedParameters three = new PackedParameters(3, 512, 5, 5, 4, 4, 22, 8);
+    PackedParameters six = new PackedParameters(6, 256, 5, 5, 4, 4, 22, 16);
     double values = 2.0 * 4096 * 768;
     double perValue = CostModel.of(three, 4096, 768, 768).client() / values;
     assertEquals(2.05, perValue, 0.25);

@@ -72,23 +72,22 @@ record RemoteLayer(String module, int stage, String input, String output, Module
               + bytesDown(1)
               + " bytes, more than a task can return; keep this module in clear");
     }
-    int upward = BLOCK_BYTES / (client.spec().inputs() * parameters.limbs());
-    long downward =
-        RESULT_BYTES / ((long) client.spec().outputs() * parameters.outputLimbs())
-            - parameters.lweDimension();
+    long upward = BLOCK_BYTES / bytesUp(1);
+    long downward = (RESULT_BYTES - bytesDown(0)) / (bytesDown(1) - bytesDown(0));
     long rows = Math.min(upward, downward) / PANEL_ROWS * PANEL_ROWS;
     return (int) Math.min(parameters.maxRecords(), Math.max(PANEL_ROWS, rows));
   }
 
   /** Bytes of an encrypted input of so many rows. */
   long bytesUp(long rows) {
-    return rows * client.spec().inputs() * client.spec().parameters().limbs();
+    return rows * client.spec().inputs() * client.spec().parameters().bodyLimbs();
   }
 
   /** Bytes of an encrypted result of so many rows in one block. */
   long bytesDown(long rows) {
     PackedParameters parameters = client.spec().parameters();
-    return (parameters.lweDimension() + rows) * client.spec().outputs() * parameters.outputLimbs();
+    long mask = (long) parameters.lweDimension() * parameters.outputLimbs();
+    return (mask + rows * parameters.outputBodyLimbs()) * client.spec().outputs();
   }
 
   /** Names module and records of a quantisation error. */
