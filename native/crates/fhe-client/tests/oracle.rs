@@ -15,7 +15,7 @@ use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::mask::MaskStream;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
-use fhe_server::{Kernel, PaddedWeights, Scratch};
+use fhe_server::{Kernel, PreparedWeights, Scratch};
 
 fn run_oracle(script: &str, directory: &Path, options: &[String]) -> String {
     let python = std::env::var("FHE_SPARK_PYTHON").unwrap_or_else(|_| "python3".into());
@@ -219,7 +219,6 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
                 out_body[output * records + row - k * n]
             }
         };
-        let padded = PaddedWeights::new(&weights, inputs, outputs);
         let layout = |features: usize| PanelLayout {
             rows: PANEL_ROWS,
             features,
@@ -241,7 +240,13 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
             for kernel in Kernel::available() {
                 let mut product = vec![0u8; expected.len()];
                 let mut scratch = Scratch::default();
-                kernel.multiply_panel(&padded, &panel, limbs, &mut product, limbs, &mut scratch);
+                PreparedWeights::new(kernel, &weights, inputs, outputs).multiply_panel(
+                    &panel,
+                    limbs,
+                    &mut product,
+                    limbs,
+                    &mut scratch,
+                );
                 assert!(product == expected, "{kernel:?}, rows from {first}");
             }
         }

@@ -129,8 +129,8 @@ impl PreparedCircuit {
         output_limbs: usize,
         scratch: &mut Scratch,
     ) {
-        self.kernel
-            .multiply_panel(&self.weights, panel, limbs, product, output_limbs, scratch);
+        self.weights
+            .multiply_panel(panel, limbs, product, output_limbs, scratch);
     }
 }
 

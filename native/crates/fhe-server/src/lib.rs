@@ -5,5 +5,5 @@ mod kernel;
 mod prepared;
 
 pub use evaluate::AcceptedBlock;
-pub use kernel::{Kernel, PaddedWeights, Scratch};
+pub use kernel::{Kernel, PreparedWeights, Scratch};
 pub use prepared::PreparedCircuit;

@@ -4,14 +4,13 @@ use fhe_core::Result;
 use fhe_core::block::CircuitDigest;
 use fhe_core::circuit::PackedCircuit;
 
-use crate::kernel::{Kernel, PaddedWeights};
+use crate::kernel::{Kernel, PreparedWeights};
 
 /// A checked circuit with its kernel chosen; immutable, shared by all threads.
 pub struct PreparedCircuit {
     pub(crate) circuit: PackedCircuit,
     pub(crate) digest: CircuitDigest,
-    pub(crate) kernel: Kernel,
-    pub(crate) weights: PaddedWeights,
+    pub(crate) weights: PreparedWeights,
 }
 
 impl PreparedCircuit {
@@ -30,10 +29,14 @@ impl PreparedCircuit {
     pub fn with_kernel(bytes: &[u8], kernel: Kernel) -> Result<Self> {
         let circuit = PackedCircuit::decode(bytes)?;
         Ok(PreparedCircuit {
-            weights: PaddedWeights::new(&circuit.weights, circuit.inputs, circuit.outputs),
+            weights: PreparedWeights::new(
+                kernel,
+                &circuit.weights,
+                circuit.inputs,
+                circuit.outputs,
+            ),
             circuit,
             digest: PackedCircuit::digest(bytes),
-            kernel,
         })
     }
 

@@ -9,22 +9,30 @@ use fhe_core::panel::PANEL_ROWS;
 
 use super::rounding;
 use super::scratch::Scratch;
-use super::weights::PaddedWeights;
+use super::weights::{PackedWeights, WeightOrder};
 
 /// Outputs of a tile.
 const TILE_OUTPUTS: usize = 3;
+/// Inputs of a lane.
+const PAIR: usize = 2;
 /// Rows of a tile.
 const TILE_ROWS: usize = 32;
 /// Bytes of a pair of features of 32 rows, widened.
-const PAIR_BYTES: usize = 2 * 2 * TILE_ROWS;
+const PAIR_BYTES: usize = 2 * PAIR * TILE_ROWS;
 
-/// See [`super::Kernel::multiply_panel`].
+/// The order of weights: the two that a lane takes, of all outputs of a tile, lie together.
+pub const WEIGHT_ORDER: WeightOrder = WeightOrder {
+    block: TILE_OUTPUTS,
+    chunk: PAIR,
+};
+
+/// See [`super::PreparedWeights::multiply_panel`].
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[target_feature(enable = "avx2")]
 pub unsafe fn multiply(
-    weights: &PaddedWeights,
+    weights: &PackedWeights,
     panel: &[u8],
     limbs: usize,
     product: &mut [u8],
@@ -32,26 +40,26 @@ pub unsafe fn multiply(
     scratch: &mut Scratch,
 ) {
     let inputs = weights.inputs();
-    let pairs = inputs.div_ceil(2);
+    let pairs = weights.chunks();
     let packed = scratch.bytes(limbs * pairs * PAIR_BYTES);
     for first_row in (0..PANEL_ROWS).step_by(TILE_ROWS) {
         for (limb, packed) in packed.chunks_exact_mut(pairs * PAIR_BYTES).enumerate() {
             // SAFETY: the caller's promise.
             unsafe { pack_limb(panel, inputs, limbs, limb, first_row, packed) };
         }
-        let mut output = 0;
-        for outputs in product.chunks_mut(TILE_OUTPUTS * output_limbs * PANEL_ROWS) {
+        let outputs = product.chunks_mut(TILE_OUTPUTS * output_limbs * PANEL_ROWS);
+        for (block, outputs) in outputs.enumerate() {
+            let weights = weights.block(block);
             let count = outputs.len() / (output_limbs * PANEL_ROWS);
             // SAFETY: the caller's promise.
             unsafe {
                 let kept = (output_limbs, first_row);
                 match count {
-                    3 => tile::<3>(weights, output, packed, pairs, limbs, outputs, kept),
-                    2 => tile::<2>(weights, output, packed, pairs, limbs, outputs, kept),
-                    _ => tile::<1>(weights, output, packed, pairs, limbs, outputs, kept),
+                    3 => tile::<3>(weights, packed, pairs, limbs, outputs, kept),
+                    2 => tile::<2>(weights, packed, pairs, limbs, outputs, kept),
+                    _ => tile::<1>(weights, packed, pairs, limbs, outputs, kept),
                 }
             }
-            output += count;
         }
     }
 }
@@ -94,14 +102,13 @@ unsafe fn pack_limb(
     }
 }
 
-/// All limbs of `OUTPUTS` outputs from `first`, for the 32 rows from `first_row`.
+/// All limbs of the first `OUTPUTS` outputs of a tile, for the 32 rows from `first_row`.
 ///
 /// # Safety
 /// The CPU must have AVX2.
 #[target_feature(enable = "avx2")]
 unsafe fn tile<const OUTPUTS: usize>(
-    weights: &PaddedWeights,
-    first: usize,
+    weights: &[i8],
     packed: &[u8],
     pairs: usize,
     limbs: usize,
@@ -109,20 +116,23 @@ unsafe fn tile<const OUTPUTS: usize>(
     (output_limbs, first_row): (usize, usize),
 ) {
     assert_eq!(packed.len(), limbs * pairs * PAIR_BYTES, "packed bytes");
-    assert!(2 * pairs <= weights.stride());
-    let rows = &weights.rows()[first * weights.stride()..][..OUTPUTS * weights.stride()];
+    assert_eq!(
+        weights.len(),
+        pairs * TILE_OUTPUTS * PAIR,
+        "weights of a tile"
+    );
     let dropped = limbs - output_limbs;
     let low_byte = _mm256_set1_epi32(0xff);
     let mut carries = [[_mm256_setzero_si256(); 4]; OUTPUTS];
     for (limb, packed) in packed.chunks_exact(pairs * PAIR_BYTES).enumerate() {
         let mut sums = [[_mm256_set1_epi32(rounding(limb, dropped)); 4]; OUTPUTS];
-        for (pair, data) in packed.chunks_exact(PAIR_BYTES).enumerate() {
+        let weights = weights.chunks_exact(TILE_OUTPUTS * PAIR);
+        for (data, weights) in packed.chunks_exact(PAIR_BYTES).zip(weights) {
             // SAFETY: the chunk has 128 bytes, aligned as the whole is.
             let groups: [__m256i; 4] = std::array::from_fn(|group| unsafe {
                 _mm256_load_si256(data.as_ptr().add(32 * group).cast())
             });
-            for (output, sums) in sums.iter_mut().enumerate() {
-                let weight = &rows[output * weights.stride() + 2 * pair..][..2];
+            for (sums, weight) in sums.iter_mut().zip(weights.as_chunks::<PAIR>().0) {
                 let two = (i32::from(weight[1]) << 16) | (i32::from(weight[0]) & 0xffff);
                 let two = _mm256_set1_epi32(two);
                 for (sum, group) in sums.iter_mut().zip(groups) {

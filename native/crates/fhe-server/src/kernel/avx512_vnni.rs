@@ -10,102 +10,118 @@ use fhe_core::panel::PANEL_ROWS;
 use super::quads::{QUAD_BYTES, pack_limb, recombine};
 use super::rounding;
 use super::scratch::Scratch;
-use super::weights::PaddedWeights;
+use super::weights::{PackedWeights, WeightOrder};
 
 /// Outputs of a tile.
 const TILE_OUTPUTS: usize = 6;
 
-/// See [`super::Kernel::multiply_panel`].
+/// Inputs of a lane.
+const QUAD: usize = 4;
+
+/// The order of weights: the four that a lane takes, of all outputs of a tile, lie together.
+pub const WEIGHT_ORDER: WeightOrder = WeightOrder {
+    block: TILE_OUTPUTS,
+    chunk: QUAD,
+};
+
+/// See [`super::PreparedWeights::multiply_panel`].
 ///
 /// # Safety
 /// The CPU must have AVX-512 F, BW and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub unsafe fn multiply(
-    weights: &PaddedWeights,
+    weights: &PackedWeights,
     panel: &[u8],
     limbs: usize,
     product: &mut [u8],
     output_limbs: usize,
     scratch: &mut Scratch,
 ) {
-    let inputs = weights.inputs();
-    let quads = inputs.div_ceil(4);
+    let quads = weights.chunks();
     let packed = scratch.bytes(limbs * quads * QUAD_BYTES);
     for (limb, packed) in packed.chunks_exact_mut(quads * QUAD_BYTES).enumerate() {
         // SAFETY: the caller's promise; scratch memory is aligned, and so is each limb's part of it.
-        unsafe { pack_limb(panel, inputs, limbs, limb, quads, packed) };
+        unsafe { pack_limb(panel, weights.inputs(), limbs, limb, quads, packed) };
     }
-    let mut output = 0;
-    for outputs in product.chunks_mut(TILE_OUTPUTS * output_limbs * PANEL_ROWS) {
+    let outputs = product.chunks_mut(TILE_OUTPUTS * output_limbs * PANEL_ROWS);
+    for (block, outputs) in outputs.enumerate() {
+        let weights = weights.block(block);
         let count = outputs.len() / (output_limbs * PANEL_ROWS);
-        // SAFETY: the caller's promise; each call's rows exist: at most `count` more outputs.
+        // SAFETY: the caller's promise.
         unsafe {
             match count {
-                6 => tile::<6>(weights, output, packed, quads, limbs, outputs, output_limbs),
-                5 => tile::<5>(weights, output, packed, quads, limbs, outputs, output_limbs),
-                4 => tile::<4>(weights, output, packed, quads, limbs, outputs, output_limbs),
-                3 => tile::<3>(weights, output, packed, quads, limbs, outputs, output_limbs),
-                2 => tile::<2>(weights, output, packed, quads, limbs, outputs, output_limbs),
-                _ => tile::<1>(weights, output, packed, quads, limbs, outputs, output_limbs),
+                1 => tile::<1>(weights, packed, limbs, outputs, output_limbs),
+                2..=3 => tile::<3>(weights, packed, limbs, outputs, output_limbs),
+                _ => tile::<TILE_OUTPUTS>(weights, packed, limbs, outputs, output_limbs),
             }
         }
-        output += count;
     }
 }
 
-/// All limbs of `OUTPUTS` outputs from `first`.
+/// All limbs of the first `OUTPUTS` outputs of a tile; some of them may not exist.
 ///
 /// # Safety
 /// The CPU must have AVX-512 F, BW and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn tile<const OUTPUTS: usize>(
-    weights: &PaddedWeights,
-    first: usize,
+    weights: &[i8],
     packed: &[u8],
-    quads: usize,
     limbs: usize,
     outputs: &mut [u8],
     output_limbs: usize,
 ) {
-    assert_eq!(packed.len(), limbs * quads * QUAD_BYTES, "packed bytes");
-    assert_eq!(outputs.len(), OUTPUTS * output_limbs * PANEL_ROWS);
-    assert!(4 * quads <= weights.stride());
-    let rows = &weights.rows()[first * weights.stride()..][..OUTPUTS * weights.stride()];
     let dropped = limbs - output_limbs;
-    let mut carries = [[_mm512_setzero_si512(); 4]; OUTPUTS];
-    for (limb, packed) in packed.chunks_exact(quads * QUAD_BYTES).enumerate() {
-        let mut sums = [[_mm512_set1_epi32(rounding(limb, dropped)); 4]; OUTPUTS];
-        let mut data = packed.as_ptr();
-        let mut weight = rows.as_ptr();
-        for _ in 0..quads {
-            // SAFETY: `data` walks through `quads` aligned chunks of 256 bytes; `weight` through the first
-            // 4·quads ≤ stride bytes of each of `OUTPUTS` rows.
-            unsafe {
-                let groups: [__m512i; 4] =
-                    std::array::from_fn(|group| _mm512_load_si512(data.add(64 * group).cast()));
-                for (output, sums) in sums.iter_mut().enumerate() {
-                    let four = weight
-                        .add(output * weights.stride())
-                        .cast::<i32>()
-                        .read_unaligned();
-                    let four = _mm512_set1_epi32(four);
-                    for (sum, group) in sums.iter_mut().zip(groups) {
-                        *sum = _mm512_dpbusd_epi32(*sum, group, four);
-                    }
-                }
-                data = data.add(QUAD_BYTES);
-                weight = weight.add(4);
-            }
-        }
-        for output in 0..OUTPUTS {
+    let zero = [_mm512_setzero_si512(); 4];
+    let mut carries = [zero; OUTPUTS];
+    for (limb, packed) in packed.chunks_exact(packed.len() / limbs).enumerate() {
+        let start = _mm512_set1_epi32(rounding(limb, dropped));
+        // SAFETY: the caller's promise.
+        let sums = unsafe { accumulate::<OUTPUTS>(weights, packed, start) };
+        let lines = outputs.chunks_exact_mut(output_limbs * PANEL_ROWS);
+        for ((sums, carries), lines) in sums.iter().zip(&mut carries).zip(lines) {
             // SAFETY: the caller's promise.
-            let line = unsafe { recombine(&sums[output], &mut carries[output]) };
+            let line = unsafe { recombine(sums, carries) };
             if limb >= dropped {
-                let place = (output * output_limbs + limb - dropped) * PANEL_ROWS;
-                let out = &mut outputs[place..place + PANEL_ROWS];
+                let out = &mut lines[(limb - dropped) * PANEL_ROWS..][..PANEL_ROWS];
                 // SAFETY: 64 bytes; the store needs no alignment.
                 unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), line) };
             }
         }
     }
+}
+
+/// Sums of one limb over all quads.
+///
+/// # Safety
+/// The CPU must have AVX-512 F, BW and VNNI.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn accumulate<const OUTPUTS: usize>(
+    weights: &[i8],
+    packed: &[u8],
+    start: __m512i,
+) -> [[__m512i; 4]; OUTPUTS] {
+    let quads = packed.len() / QUAD_BYTES;
+    assert!(weights.len() == quads * TILE_OUTPUTS * QUAD && OUTPUTS <= TILE_OUTPUTS);
+    let mut sums = [[start; 4]; OUTPUTS];
+    let mut data = packed.as_ptr();
+    let mut weight = weights.as_ptr();
+    for _ in 0..quads {
+        // SAFETY: `data` walks through `quads` aligned chunks of 256 bytes; `weight` through as many chunks of
+        // `TILE_OUTPUTS` quads.
+        unsafe {
+            let groups: [__m512i; 4] =
+                std::array::from_fn(|group| _mm512_load_si512(data.add(64 * group).cast()));
+            for (output, sums) in sums.iter_mut().enumerate() {
+                let four = weight.add(QUAD * output).cast::<i32>().read();
+                let four = _mm512_set1_epi32(four);
+                for (sum, group) in sums.iter_mut().zip(groups) {
+                    *sum = _mm512_dpbusd_epi32(*sum, group, four);
+                }
+            }
+        }
+        data = data.wrapping_add(QUAD_BYTES);
+        weight = weight.wrapping_add(QUAD * TILE_OUTPUTS);
+    }
+    sums
 }

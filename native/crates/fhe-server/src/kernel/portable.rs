@@ -4,17 +4,23 @@ use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::MAX_LIMBS;
 
 use super::rounding;
-use super::weights::PaddedWeights;
+use super::weights::{PackedWeights, WeightOrder};
 
 /// Outputs computed together, so that a line of the panel is read once for all of them.
 const OUTPUT_BLOCK: usize = 4;
 
 type Accumulators = [[i32; PANEL_ROWS]; OUTPUT_BLOCK];
 
-/// See [`super::Kernel::multiply_panel`].
+/// The order of weights: those of one input, of all outputs of a block, lie together.
+pub const WEIGHT_ORDER: WeightOrder = WeightOrder {
+    block: OUTPUT_BLOCK,
+    chunk: 1,
+};
+
+/// See [`super::PreparedWeights::multiply_panel`].
 #[inline(always)]
 pub fn multiply(
-    weights: &PaddedWeights,
+    weights: &PackedWeights,
     panel: &[u8],
     limbs: usize,
     product: &mut [u8],
@@ -28,14 +34,7 @@ pub fn multiply(
         let mut accumulators: [Accumulators; MAX_LIMBS] =
             std::array::from_fn(|limb| [[rounding(limb, dropped); PANEL_ROWS]; OUTPUT_BLOCK]);
         for (limb, accumulators) in accumulators.iter_mut().enumerate().take(limbs) {
-            accumulate_limb(
-                weights,
-                block * OUTPUT_BLOCK,
-                panel,
-                limbs,
-                limb,
-                accumulators,
-            );
+            accumulate_limb(weights.block(block), panel, limbs, limb, accumulators);
         }
         for (output, kept) in outputs
             .chunks_exact_mut(output_limbs * PANEL_ROWS)
@@ -59,19 +58,16 @@ pub fn multiply(
 
 #[inline(always)]
 fn accumulate_limb(
-    weights: &PaddedWeights,
-    first_output: usize,
+    weights: &[i8],
     panel: &[u8],
     limbs: usize,
     limb: usize,
     accumulators: &mut Accumulators,
 ) {
-    // Rows are padded to a multiple of the block, so all of them exist.
-    let rows: [&[i8]; OUTPUT_BLOCK] = std::array::from_fn(|j| weights.row(first_output + j));
     let lines = panel.chunks_exact(PANEL_ROWS).skip(limb).step_by(limbs);
-    for (input, line) in lines.enumerate() {
-        for (row, accumulator) in rows.iter().zip(accumulators.iter_mut()) {
-            let weight = i32::from(row[input]);
+    for (line, weights) in lines.zip(weights.chunks_exact(OUTPUT_BLOCK)) {
+        for (&weight, accumulator) in weights.iter().zip(accumulators.iter_mut()) {
+            let weight = i32::from(weight);
             for (sum, &entry) in accumulator.iter_mut().zip(line) {
                 *sum += weight * i32::from(entry);
             }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.IntBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -191,12 +192,18 @@ class SecretsTest {
     }
   }
 
-  /** Pieces of the secret key polynomials: everything but the file's head and checksum. */
+  /** Pieces of the secret key polynomials; the public shape before each set is none. */
   private static List<byte[]> keyPieces() throws IOException {
     byte[] file = Files.readAllBytes(keyFile);
     List<byte[]> pieces = new ArrayList<>();
-    for (int start = 72; start + 16 < file.length; start += 8) {
-      pieces.add(Arrays.copyOfRange(file, start, start + 12));
+    for (int set = 56; set + 16 < file.length; ) {
+      IntBuffer shape = ByteBuffer.wrap(file, set, 16).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer();
+      int bits = set + 16;
+      int end = bits + shape.get(0) * shape.get(1) * shape.get(3) / 8;
+      for (int start = bits; start + 12 <= end; start += 8) {
+        pieces.add(Arrays.copyOfRange(file, start, start + 12));
+      }
+      set = end;
     }
     return pieces;
   }
