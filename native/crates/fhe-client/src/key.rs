@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fhe_core::block::KeyId;
+use fhe_core::checksum::crc32c;
 use fhe_core::noise::fresh_noise_bound_log2;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::{MAX_BODIES, MAX_LIMBS, MAX_POLYNOMIAL_SIZE, MIN_LIMBS};
@@ -169,7 +170,7 @@ impl ClientKey {
             }
             bytes.extend_from_slice(&set.bits);
         }
-        let checksum = crc32c::crc32c(&bytes);
+        let checksum = crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
     }
@@ -200,7 +201,7 @@ impl ClientKey {
             )));
         }
         let (body, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
-        if crc32c::crc32c(body).to_le_bytes() != checksum {
+        if crc32c(body).to_le_bytes() != checksum {
             return Err(Error::invalid(
                 "client key is damaged: it does not match its checksum",
             ));

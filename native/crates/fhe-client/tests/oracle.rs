@@ -12,6 +12,7 @@ use fhe_client::{
     ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
 };
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
+use fhe_core::checksum::crc32c;
 use fhe_core::mask::MaskStream;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
@@ -332,7 +333,7 @@ fn key_file(parameters: &PackedParameters, secret: &[u8]) -> Vec<u8> {
             .chunks(8)
             .map(|bits| bits.iter().rev().fold(0u8, |byte, bit| byte << 1 | bit)),
     );
-    let checksum = crc32c::crc32c(&bytes);
+    let checksum = crc32c(&bytes);
     bytes.extend(checksum.to_le_bytes());
     bytes
 }

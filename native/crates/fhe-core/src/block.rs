@@ -27,6 +27,7 @@
 //! Activations carry T body rows (the mask is its seed); results carry k·N mask rows, then T body rows, each
 //! with its own panels and bytes of an entry.
 
+use crate::checksum::crc32c;
 use crate::mask::MaskSeed;
 use crate::panel::PanelLayout;
 use crate::parameters::PackedParameters;
@@ -186,7 +187,7 @@ impl BlockHeader {
         let payload_checksum = reader.u32()?;
         zeros_hold &= reader.u32()? == 0;
         let header_checksum = reader.u32()?;
-        if crc32c::crc32c(&head[..HEADER_BYTES - 4]) != header_checksum {
+        if crc32c(&head[..HEADER_BYTES - 4]) != header_checksum {
             return Err(Error::invalid(
                 "encrypted block is damaged: its header does not match its checksum",
             ));
@@ -233,7 +234,7 @@ impl BlockHeader {
                 payload.len()
             )));
         }
-        if crc32c::crc32c(payload) != payload_checksum {
+        if crc32c(payload) != payload_checksum {
             return Err(Error::invalid(
                 "encrypted block is damaged: its payload does not match its checksum",
             ));
@@ -269,8 +270,8 @@ impl BlockHeader {
         }
         head[96..104].copy_from_slice(&self.block_number.to_le_bytes());
         head[104..112].copy_from_slice(&(payload.len() as u64).to_le_bytes());
-        head[116..120].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
-        let checksum = crc32c::crc32c(&head[..HEADER_BYTES - 4]);
+        head[116..120].copy_from_slice(&crc32c(payload).to_le_bytes());
+        let checksum = crc32c(&head[..HEADER_BYTES - 4]);
         head[124..128].copy_from_slice(&checksum.to_le_bytes());
     }
 

@@ -7,6 +7,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::block::CircuitDigest;
+use crate::checksum::crc32c;
 use crate::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use crate::wire::Reader;
 use crate::{Error, Result};
@@ -104,7 +105,7 @@ impl PackedCircuit {
         }
         bytes.extend_from_slice(self.module_key.as_bytes());
         bytes.extend(self.weights.iter().map(|&w| w as u8));
-        let checksum = crc32c::crc32c(&bytes);
+        let checksum = crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
     }
@@ -145,7 +146,7 @@ impl PackedCircuit {
                 bytes.len()
             )));
         }
-        if crc32c::crc32c(body) != checksum {
+        if crc32c(body) != checksum {
             return Err(Error::invalid(
                 "circuit is damaged: it does not match its checksum",
             ));
