@@ -5,6 +5,8 @@
 //! free and the output is planar again. Where low limbs are dropped, half a unit of what is kept is added
 //! first, so that the result is rounded, not truncated.
 
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod amx_emulator;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
