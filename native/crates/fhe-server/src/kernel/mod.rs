@@ -5,6 +5,8 @@
 //! free and the output is planar again. Where low limbs are dropped, half a unit of what is kept is added
 //! first, so that the result is rounded, not truncated.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 mod amx_emulator;
 #[cfg(target_arch = "x86_64")]
@@ -42,12 +44,17 @@ pub enum Kernel {
     /// AVX-512 VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    /// AMX int8.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 impl Kernel {
     /// The kernels this machine can run, fastest first.
     pub fn available() -> Vec<Kernel> {
         let mut kernels = vec![
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx,
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni,
             #[cfg(target_arch = "x86_64")]
@@ -88,10 +95,12 @@ impl Kernel {
             Kernel::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => "amx",
         }
     }
 
-    /// Whether this CPU has its instructions.
+    /// Whether this machine has its instructions.
     fn runs_here(self) -> bool {
         match self {
             Kernel::Portable => true,
@@ -103,6 +112,8 @@ impl Kernel {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => amx::is_available(),
         }
     }
 
@@ -113,6 +124,8 @@ impl Kernel {
             Kernel::Avx2 => avx2::WEIGHT_ORDER,
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => avx512_vnni::WEIGHT_ORDER,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => amx::WEIGHT_ORDER,
         }
     }
 }
@@ -177,6 +190,11 @@ impl PreparedWeights {
             Kernel::Avx512Vnni => unsafe {
                 avx512_vnni::multiply(weights, panel, limbs, product, output_limbs, scratch)
             },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above; permission was given then, too.
+            Kernel::Amx => unsafe {
+                amx::multiply(weights, panel, limbs, product, output_limbs, scratch)
+            },
         }
     }
 }
@@ -221,6 +239,50 @@ mod tests {
         product
     }
 
+    /// The product by every kernel that runs here, on AMX emulated if need be.
+    fn products(
+        weights: &[i8],
+        inputs: usize,
+        outputs: usize,
+        panel: &[u8],
+        limbs: usize,
+        output_limbs: usize,
+    ) -> Vec<(Kernel, Vec<u8>)> {
+        let mut scratch = Scratch::default();
+        let mut products = Vec::new();
+        let product = vec![0u8; outputs * output_limbs * PANEL_ROWS];
+        for kernel in Kernel::available() {
+            let mut product = product.clone();
+            PreparedWeights::new(kernel, weights, inputs, outputs).multiply_panel(
+                panel,
+                limbs,
+                &mut product,
+                output_limbs,
+                &mut scratch,
+            );
+            products.push((kernel, product));
+        }
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if !Kernel::Amx.runs_here() && Kernel::Avx512Vnni.runs_here() {
+            amx_emulator::install();
+            let packed = PackedWeights::new(weights, inputs, outputs, amx::WEIGHT_ORDER);
+            let mut product = product;
+            // SAFETY: the CPU has AVX-512; what it lacks is emulated.
+            unsafe {
+                amx::multiply(
+                    &packed,
+                    panel,
+                    limbs,
+                    &mut product,
+                    output_limbs,
+                    &mut scratch,
+                );
+            }
+            products.push((Kernel::Amx, product));
+        }
+        products
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -248,14 +310,22 @@ mod tests {
                 .map(|_| if extreme { 255 } else { next() as u8 })
                 .collect();
             let expected = reference(&weights, inputs, &panel, limbs, output_limbs);
-            for kernel in Kernel::available() {
-                let mut product = vec![0u8; expected.len()];
-                let mut scratch = Scratch::default();
-                PreparedWeights::new(kernel, &weights, inputs, outputs).multiply_panel(
-                    &panel, limbs, &mut product, output_limbs, &mut scratch,
-                );
+            for (kernel, product) in products(&weights, inputs, outputs, &panel, limbs, output_limbs) {
                 prop_assert_eq!(&product, &expected, "{:?}", kernel);
             }
+        }
+    }
+
+    #[test]
+    fn inputs_beyond_what_a_kernel_takes_together_are_summed() {
+        let (inputs, outputs, limbs) = (1100, 37, 5);
+        let weights: Vec<i8> = (0..inputs * outputs).map(|i| (i * i % 251) as i8).collect();
+        let panel: Vec<u8> = (0..inputs * limbs * PANEL_ROWS)
+            .map(|i| (i * 7 % 253) as u8)
+            .collect();
+        let expected = reference(&weights, inputs, &panel, limbs, 4);
+        for (kernel, product) in products(&weights, inputs, outputs, &panel, limbs, 4) {
+            assert!(product == expected, "{kernel:?}");
         }
     }
 
@@ -266,11 +336,7 @@ mod tests {
             let weights = vec![weight; inputs];
             let panel = vec![entry; inputs * 3 * PANEL_ROWS];
             let expected = reference(&weights, inputs, &panel, 3, 3);
-            for kernel in Kernel::available() {
-                let mut product = vec![0u8; expected.len()];
-                let mut scratch = Scratch::default();
-                let weights = PreparedWeights::new(kernel, &weights, inputs, 1);
-                weights.multiply_panel(&panel, 3, &mut product, 3, &mut scratch);
+            for (kernel, product) in products(&weights, inputs, 1, &panel, 3, 3) {
                 assert_eq!(product, expected, "{kernel:?}");
             }
         }
