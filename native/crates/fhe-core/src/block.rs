@@ -80,6 +80,29 @@ impl BlockLayout {
     }
 }
 
+/// A payload and what its checksum must be.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    /// Of the length that the header's shape implies.
+    pub bytes: &'a [u8],
+    checksum: u32,
+}
+
+impl Payload<'_> {
+    /// Compares with the CRC-32C of the bytes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if it is another.
+    pub fn verify(&self, found: u32) -> Result<()> {
+        if found != self.checksum {
+            return Err(Error::invalid(
+                "encrypted block is damaged: its payload does not match its checksum",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// Everything a block says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHeader {
@@ -162,6 +185,16 @@ impl BlockHeader {
     /// # Errors
     /// [`Error::InvalidInput`] naming what is wrong. Nothing in the block is trusted before.
     pub fn parse(bytes: &[u8]) -> Result<(BlockHeader, &[u8])> {
+        let (header, payload) = Self::parse_header(bytes)?;
+        payload.verify(crc32c(payload.bytes))?;
+        Ok((header, payload.bytes))
+    }
+
+    /// Reads and checks a block but for its payload's checksum, which is left to whoever reads the payload.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming what is wrong.
+    pub fn parse_header(bytes: &[u8]) -> Result<(BlockHeader, Payload<'_>)> {
         let mut reader = Reader::new("encrypted block", bytes);
         reader.expect_format(MAGIC, VERSION)?;
         let head = bytes.get(..HEADER_BYTES).ok_or_else(|| {
@@ -234,11 +267,10 @@ impl BlockHeader {
                 payload.len()
             )));
         }
-        if crc32c(payload) != payload_checksum {
-            return Err(Error::invalid(
-                "encrypted block is damaged: its payload does not match its checksum",
-            ));
-        }
+        let payload = Payload {
+            bytes: payload,
+            checksum: payload_checksum,
+        };
         Ok((header, payload))
     }
 
@@ -248,6 +280,15 @@ impl BlockHeader {
     /// # Panics
     /// If `block` is not as long as the header says.
     pub fn seal(&self, block: &mut [u8]) {
+        let checksum = crc32c(&block[HEADER_BYTES..]);
+        self.seal_with(checksum, block);
+    }
+
+    /// The same, with the CRC-32C of the payload known.
+    ///
+    /// # Panics
+    /// If `block` is not as long as the header says.
+    pub fn seal_with(&self, payload_checksum: u32, block: &mut [u8]) {
         let (head, payload) = block.split_at_mut(HEADER_BYTES);
         assert_eq!(payload.len(), self.layout().bytes(), "payload bytes");
         head.fill(0);
@@ -270,7 +311,7 @@ impl BlockHeader {
         }
         head[96..104].copy_from_slice(&self.block_number.to_le_bytes());
         head[104..112].copy_from_slice(&(payload.len() as u64).to_le_bytes());
-        head[116..120].copy_from_slice(&crc32c(payload).to_le_bytes());
+        head[116..120].copy_from_slice(&payload_checksum.to_le_bytes());
         let checksum = crc32c(&head[..HEADER_BYTES - 4]);
         head[124..128].copy_from_slice(&checksum.to_le_bytes());
     }

@@ -6,6 +6,9 @@ pub enum Error {
     /// The caller gave something unusable; the message is one line that says what and where.
     #[error("{0}")]
     InvalidInput(String),
+    /// The caller asked to stop.
+    #[error("stopped on request")]
+    Stopped,
     /// The library itself failed.
     #[error("internal error: {0}")]
     Internal(String),

@@ -2,10 +2,12 @@
 
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
 use arrow_array::{Array, LargeBinaryArray};
-use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use fhe_core::{Error, Result};
 use fhe_server::PreparedCircuit;
+
+use crate::result_memory::ResultMemory;
 
 /// Takes over the array that Java exported at these addresses.
 ///
@@ -55,11 +57,17 @@ pub unsafe fn export(
     Ok(())
 }
 
-/// Evaluates every block of a batch; results lie one after the other in one buffer.
+/// Evaluates every block of a batch with up to `threads` threads; results lie one after the other in one
+/// buffer.
 ///
 /// # Errors
-/// The first block's error, with its row in the batch.
-pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<LargeBinaryArray> {
+/// The first block's error, with its row in the batch; [`Error::Stopped`] if `should_stop` said so.
+pub fn evaluate(
+    circuit: &PreparedCircuit,
+    blocks: &LargeBinaryArray,
+    threads: usize,
+    should_stop: &mut dyn FnMut() -> bool,
+) -> Result<LargeBinaryArray> {
     let mut accepted = Vec::with_capacity(blocks.len());
     let mut offsets = Vec::with_capacity(blocks.len() + 1);
     let mut bytes = 0usize;
@@ -72,26 +80,32 @@ pub fn evaluate(circuit: &PreparedCircuit, blocks: &LargeBinaryArray) -> Result<
         }
         let block = circuit
             .accept(blocks.value(row))
-            .map_err(|error| Error::invalid(format!("row {row} of the batch: {error}")))?;
+            .map_err(|error| in_row(row, error))?;
         bytes += block.result_bytes();
         offsets.push(bytes as i64);
         accepted.push(block);
     }
-    let mut values = Vec::new();
-    // Running out of memory must fail the task, not the executor.
-    values
-        .try_reserve_exact(bytes)
-        .map_err(|_| Error::Internal(format!("no memory for results of {bytes} bytes")))?;
-    values.resize(bytes, 0u8);
-    let mut rest = values.as_mut_slice();
-    for block in &accepted {
+    let mut results = ResultMemory::of(bytes)?;
+    let mut rest = results.as_mut_slice();
+    for (row, block) in accepted.iter().enumerate() {
         let (output, after) = rest.split_at_mut(block.result_bytes());
-        circuit.evaluate_into(block, output);
+        circuit
+            .evaluate_into(block, output, threads, should_stop)
+            .map_err(|error| in_row(row, error))?;
         rest = after;
     }
     Ok(LargeBinaryArray::new(
         OffsetBuffer::new(ScalarBuffer::from(offsets)),
-        Buffer::from_vec(values),
+        results.into_buffer(),
         None,
     ))
+}
+
+fn in_row(row: usize, error: Error) -> Error {
+    match error {
+        Error::InvalidInput(message) => {
+            Error::invalid(format!("row {row} of the batch: {message}"))
+        }
+        other => other,
+    }
 }

@@ -6,6 +6,7 @@ use fhe_core::{Error, Result};
 use jni::JNIEnv;
 
 const INVALID_INPUT: &str = "org/fhespark/InvalidInputException";
+const CANCELLATION: &str = "java/util/concurrent/CancellationException";
 const NATIVE_FAULT: &str = "org/fhespark/nativelib/NativeFaultException";
 
 /// Runs `body`; an error or a panic becomes a pending Java exception and the default value.
@@ -17,6 +18,7 @@ pub fn call<'local, T: Default>(
     let (class, message) = match outcome {
         Ok(Ok(value)) => return value,
         Ok(Err(Error::InvalidInput(message))) => (INVALID_INPUT, message),
+        Ok(Err(Error::Stopped)) => (CANCELLATION, Error::Stopped.to_string()),
         Ok(Err(Error::Internal(message))) => (NATIVE_FAULT, message),
         Err(panic) => {
             let message = panic

@@ -10,4 +10,5 @@ mod handles;
 
 mod client_methods;
 mod library_methods;
+mod result_memory;
 mod server_methods;

@@ -14,7 +14,7 @@ use crate::call::call;
 use crate::handles::{CIRCUITS, KEYS, MODULES};
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 2;
+const ABI_VERSION: jint = 3;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(

@@ -3,8 +3,8 @@
 use fhe_core::Error;
 use fhe_server::PreparedCircuit;
 use jni::JNIEnv;
-use jni::objects::{JByteArray, JClass, JIntArray};
-use jni::sys::{jintArray, jlong, jlongArray};
+use jni::objects::{JByteArray, JClass, JIntArray, JObject};
+use jni::sys::{jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
 use crate::blocks;
@@ -91,18 +91,20 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_accumulate<'local>(
 /// Evaluates a batch of blocks, LargeBinary in and out, through the Arrow C Data Interface.
 ///
 /// Java owns the four structures; the input is moved out and released here, the output is released by
-/// the importing Java side.
+/// the importing Java side. `should_stop` is a `BooleanSupplier`, asked between panels of rows.
 #[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate(
-    env: JNIEnv,
-    _class: JClass,
+extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
     circuit: jlong,
     input_array: jlong,
     input_schema: jlong,
     output_array: jlong,
     output_schema: jlong,
+    threads: jint,
+    should_stop: JObject<'local>,
 ) {
-    call(env, |_| {
+    call(env, |env| {
         for address in [input_array, input_schema, output_array, output_schema] {
             if address == 0 {
                 return Err(Error::Internal("an Arrow structure is null".into()));
@@ -111,7 +113,13 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate(
         // SAFETY: the Java wrapper, the only caller, passes structures that Arrow's exporter just filled.
         let blocks = unsafe { blocks::import(input_array as *mut _, input_schema as *mut _) }?;
         let circuit = CIRCUITS.get(circuit)?;
-        let results = blocks::evaluate(&circuit, &blocks)?;
+        let threads = arrays::count(threads, "number of threads")?;
+        let results = blocks::evaluate(&circuit, &blocks, threads, &mut || {
+            // An exception of the supplier's stays pending, and is what Java sees.
+            env.call_method(&should_stop, "getAsBoolean", "()Z", &[])
+                .and_then(|answer| answer.z())
+                .unwrap_or(true)
+        })?;
         // SAFETY: the Java wrapper passes empty structures that it allocated for this call.
         unsafe { blocks::export(results, output_array as *mut _, output_schema as *mut _) }
     });

@@ -3,6 +3,7 @@
 mod evaluate;
 mod kernel;
 mod prepared;
+mod workspace;
 
 pub use evaluate::AcceptedBlock;
 pub use kernel::{Kernel, PreparedWeights, Scratch};

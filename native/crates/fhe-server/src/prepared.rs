@@ -5,12 +5,14 @@ use fhe_core::block::CircuitDigest;
 use fhe_core::circuit::PackedCircuit;
 
 use crate::kernel::{Kernel, PreparedWeights};
+use crate::workspace::Workspaces;
 
 /// A checked circuit with its kernel chosen; immutable, shared by all threads.
 pub struct PreparedCircuit {
     pub(crate) circuit: PackedCircuit,
     pub(crate) digest: CircuitDigest,
     pub(crate) weights: PreparedWeights,
+    pub(crate) workspaces: Workspaces,
 }
 
 impl PreparedCircuit {
@@ -37,6 +39,7 @@ impl PreparedCircuit {
             ),
             circuit,
             digest: PackedCircuit::digest(bytes),
+            workspaces: Workspaces::default(),
         })
     }
 

@@ -2,6 +2,7 @@ package org.fhespark.udf;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import org.apache.arrow.c.ArrowArray;
 import org.apache.arrow.c.ArrowSchema;
 import org.apache.arrow.c.Data;
@@ -21,9 +22,13 @@ public final class BlockBatch {
   /**
    * Evaluates blocks, in order.
    *
+   * @param threads threads to use at most
+   * @param shouldStop asked some thousand times a second
+   * @throws java.util.concurrent.CancellationException if {@code shouldStop} said so
    * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block
    */
-  public static List<byte[]> evaluate(PackedCircuit circuit, List<byte[]> blocks) {
+  public static List<byte[]> evaluate(
+      PackedCircuit circuit, List<byte[]> blocks, int threads, BooleanSupplier shouldStop) {
     try (BufferAllocator allocator =
         ArrowUtils.rootAllocator().newChildAllocator("fhe-spark blocks", 0, Long.MAX_VALUE)) {
       try (ArrowArray inputArray = ArrowArray.allocateNew(allocator);
@@ -36,7 +41,9 @@ public final class BlockBatch {
               inputArray.memoryAddress(),
               inputSchema.memoryAddress(),
               outputArray.memoryAddress(),
-              outputSchema.memoryAddress());
+              outputSchema.memoryAddress(),
+              threads,
+              shouldStop);
         } finally {
           // Nothing is left to release once the native side has taken them; before that, all of it.
           inputArray.release();

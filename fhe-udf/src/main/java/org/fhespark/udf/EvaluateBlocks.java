@@ -47,6 +47,7 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
     private final Iterator<byte[]> blocks;
     private byte[] next;
     private Iterator<byte[]> ready = List.<byte[]>of().iterator();
+    private final RunningTask task = RunningTask.current();
 
     Results(Iterator<byte[]> blocks) {
       this.blocks = blocks;
@@ -86,7 +87,7 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
       }
       Circuit circuit = circuitOf(digest).value();
       try (CircuitRegistry.Lease lease = CircuitRegistry.shared().acquire(circuit)) {
-        return BlockBatch.evaluate(lease.circuit(), batch);
+        return task.evaluate(lease.circuit(), batch);
       }
     }
   }

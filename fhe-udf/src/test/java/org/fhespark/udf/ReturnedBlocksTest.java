@@ -45,7 +45,7 @@ class ReturnedBlocksTest {
 
   private static byte[] evaluate(byte[] block) {
     try (PackedCircuit circuit = PackedCircuit.open(layer.circuit().file())) {
-      return BlockBatch.evaluate(circuit, List.of(block)).get(0);
+      return BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
     }
   }
 

@@ -1,6 +1,7 @@
 package org.fhespark.nativelib;
 
 import java.nio.ByteBuffer;
+import java.util.function.BooleanSupplier;
 
 /**
  * Every native method. The wrappers of this package are the only callers: they own the handles and
@@ -39,7 +40,13 @@ final class FheNative {
   static native long[] accumulate(long circuit, int[] activations);
 
   static native void evaluate(
-      long circuit, long inputArray, long inputSchema, long outputArray, long outputSchema);
+      long circuit,
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop);
 
   static native long generateKey(byte[] clientId, int[] shapes);
 

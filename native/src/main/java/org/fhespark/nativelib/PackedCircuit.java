@@ -1,5 +1,7 @@
 package org.fhespark.nativelib;
 
+import java.util.function.BooleanSupplier;
+
 /**
  * A linear layer {@code y = x · Wᵀ} ready to be evaluated on encrypted blocks; safe to share
  * between threads.
@@ -78,10 +80,20 @@ public final class PackedCircuit implements AutoCloseable {
    * @param inputSchema address of its {@code ArrowSchema}; moved out by this call
    * @param outputArray address of an empty {@code ArrowArray}, filled with the results
    * @param outputSchema address of an empty {@code ArrowSchema}, filled
+   * @param threads threads to use at most, the calling one among them
+   * @param shouldStop asked by the calling thread, some thousand times a second
+   * @throws java.util.concurrent.CancellationException if {@code shouldStop} said so
    * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block
    */
-  public void evaluate(long inputArray, long inputSchema, long outputArray, long outputSchema) {
-    FheNative.evaluate(handle.get(), inputArray, inputSchema, outputArray, outputSchema);
+  public void evaluate(
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop) {
+    FheNative.evaluate(
+        handle.get(), inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop);
   }
 
   /**

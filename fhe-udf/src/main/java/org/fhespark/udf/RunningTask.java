@@ -1,0 +1,44 @@
+package org.fhespark.udf;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import org.apache.spark.TaskContext;
+import org.fhespark.nativelib.PackedCircuit;
+
+/**
+ * What evaluation needs to know of the Spark task it runs in: how many cores it has, and whether
+ * Spark has killed it.
+ */
+final class RunningTask {
+  /** Empty outside Spark. */
+  private final Optional<TaskContext> context;
+
+  private RunningTask(Optional<TaskContext> context) {
+    this.context = context;
+  }
+
+  /** The task of this thread. */
+  static RunningTask current() {
+    return new RunningTask(Optional.ofNullable(TaskContext.get()));
+  }
+
+  /**
+   * Evaluates blocks on the cores of the task ({@code spark.task.cpus}), until it is killed.
+   *
+   * @throws org.apache.spark.TaskKilledException if Spark killed the task
+   */
+  List<byte[]> evaluate(PackedCircuit circuit, List<byte[]> blocks) {
+    int cores = context.map(TaskContext::cpus).orElse(1);
+    try {
+      return BlockBatch.evaluate(circuit, blocks, cores, this::isKilled);
+    } catch (CancellationException stopped) {
+      context.ifPresent(TaskContext::killTaskIfInterrupted);
+      throw stopped;
+    }
+  }
+
+  private boolean isKilled() {
+    return context.map(TaskContext::isInterrupted).orElse(false);
+  }
+}
