@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fhe_core::block::{CircuitDigest, KeyId};
+use fhe_core::block::{CircuitDigest, HEADER_BYTES, KeyId};
 use fhe_core::noise::fresh_noise_bound_log2;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
@@ -79,6 +79,12 @@ impl ModuleClient {
     /// The specification.
     pub fn spec(&self) -> &ModuleSpec {
         &self.spec
+    }
+
+    /// Bytes of a block of so many encrypted records.
+    pub fn block_bytes(&self, records: usize) -> usize {
+        let parameters = &self.spec.parameters;
+        HEADER_BYTES + records * self.spec.inputs * parameters.body_limbs
     }
 
     /// Integer activations and scales `[T]` of float records `[T][d_in]`.

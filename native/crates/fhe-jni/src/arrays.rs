@@ -152,6 +152,22 @@ pub fn float_buffer_mut<'a>(
     Ok(unsafe { std::slice::from_raw_parts_mut(address, count) })
 }
 
+/// All bytes of a direct buffer.
+pub fn byte_buffer<'a>(env: &JNIEnv<'a>, buffer: &'a JByteBuffer) -> Result<&'a [u8]> {
+    let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;
+    let capacity = env.get_direct_buffer_capacity(buffer).map_err(jni_error)?;
+    // SAFETY: as in `float_buffer`.
+    Ok(unsafe { std::slice::from_raw_parts(address, capacity) })
+}
+
+/// All bytes of a direct buffer, to be written.
+pub fn byte_buffer_mut<'a>(env: &JNIEnv<'a>, buffer: &'a JByteBuffer) -> Result<&'a mut [u8]> {
+    let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;
+    let capacity = env.get_direct_buffer_capacity(buffer).map_err(jni_error)?;
+    // SAFETY: as in `float_buffer_mut`.
+    Ok(unsafe { std::slice::from_raw_parts_mut(address, capacity) })
+}
+
 /// A count that Java gives as an `int`.
 pub fn count(value: jint, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| Error::invalid(format!("{what} is {value}")))

@@ -192,7 +192,26 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_quantize<'local>(
     .0
 }
 
-/// Quantises and encrypts float records `[T][d_in]`; writes the scales `[T]`.
+/// Bytes of a block of so many records.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_blockBytes<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    records: jint,
+) -> jint {
+    call(env, |_| {
+        let records = arrays::count(records, "number of records")?;
+        let bytes = MODULES.get(module)?.block_bytes(records);
+        jint::try_from(bytes).map_err(|_| {
+            Error::invalid(format!(
+                "an encrypted block of {bytes} bytes exceeds 2 GiB: use smaller blocks"
+            ))
+        })
+    })
+}
+
+/// Quantises and encrypts float records `[T][d_in]` to `block`; writes the scales `[T]`.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
     env: JNIEnv<'local>,
@@ -202,15 +221,16 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
     count: jint,
     scales: JFloatArray<'local>,
     block_number: jlong,
-) -> jbyteArray {
+    _threads: jint,
+    block: JByteBuffer<'local>,
+) {
     call(env, |env| {
         let module = MODULES.get(module)?;
         let (activations, record_scales) = quantize(env, &module, &records, count)?;
-        let block = module.encrypt(&activations, block_number as u64)?;
-        arrays::write_floats(env, &scales, &record_scales)?;
-        pointer(arrays::new_bytes(env, &block))
+        let encrypted = module.encrypt(&activations, block_number as u64)?;
+        arrays::byte_buffer_mut(env, &block)?.copy_from_slice(&encrypted);
+        arrays::write_floats(env, &scales, &record_scales)
     })
-    .0
 }
 
 /// Decrypts and dequantises a block of results to floats `[T][d_out]`.
@@ -219,18 +239,19 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     module: jlong,
-    block: JByteArray<'local>,
+    block: JByteBuffer<'local>,
     block_number: jlong,
     scales: JFloatArray<'local>,
+    _threads: jint,
     outputs: JByteBuffer<'local>,
 ) {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let block = arrays::bytes(env, &block)?;
         let scales = arrays::floats(env, &scales)?;
         let values = scales.len() * module.spec().outputs;
         let out = arrays::float_buffer_mut(env, &outputs, values)?;
-        module.decrypt_to_floats(&block, block_number as u64, &scales, out)
+        let block = arrays::byte_buffer(env, &block)?;
+        module.decrypt_to_floats(block, block_number as u64, &scales, out)
     });
 }
 

@@ -114,12 +114,22 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate<'local>(
         let blocks = unsafe { blocks::import(input_array as *mut _, input_schema as *mut _) }?;
         let circuit = CIRCUITS.get(circuit)?;
         let threads = arrays::count(threads, "number of threads")?;
+        let mut thrown = None;
         let results = blocks::evaluate(&circuit, &blocks, threads, &mut || {
-            // An exception of the supplier's stays pending, and is what Java sees.
             env.call_method(&should_stop, "getAsBoolean", "()Z", &[])
                 .and_then(|answer| answer.z())
-                .unwrap_or(true)
-        })?;
+                .unwrap_or_else(|_| {
+                    thrown = env.exception_occurred().ok();
+                    // Until all is released: that calls Java, which it may not with an exception pending.
+                    let _ = env.exception_clear();
+                    true
+                })
+        });
+        drop(blocks);
+        if let Some(thrown) = thrown {
+            env.throw(thrown).map_err(arrays::jni_error)?;
+        }
+        let results = results?;
         // SAFETY: the Java wrapper passes empty structures that it allocated for this call.
         unsafe { blocks::export(results, output_array as *mut _, output_schema as *mut _) }
     });

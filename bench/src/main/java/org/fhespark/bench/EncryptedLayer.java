@@ -15,6 +15,7 @@ import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.Quantization;
 import org.fhespark.nativelib.WeightNorms;
 import org.fhespark.udf.BlockBatch;
+import org.fhespark.udf.EncryptedBlock;
 
 /** A layer of random weights under FHE, both sides in one process, on one thread. */
 final class EncryptedLayer implements AutoCloseable {
@@ -26,8 +27,8 @@ final class EncryptedLayer implements AutoCloseable {
   private final ByteBuffer records;
   private final float[] scales;
   private final ByteBuffer outputs;
-  private byte[] block;
-  private byte[] result;
+  private EncryptedBlock block;
+  private EncryptedBlock result;
 
   /**
    * @param records floats {@code [T][d_in]}
@@ -100,32 +101,38 @@ final class EncryptedLayer implements AutoCloseable {
 
   private void requireExact() {
     long[] expected = circuit.accumulate(client.quantize(records, new float[scales.length]));
-    if (!Arrays.equals(expected, client.decryptAccumulators(result))) {
+    if (!Arrays.equals(expected, client.decryptAccumulators(result.toByteArray()))) {
       throw new IllegalStateException("the encrypted layer differs from the clear one");
     }
   }
 
   /** Float records to a block. */
   void encrypt() {
-    block = client.encrypt(records, scales, 0);
+    if (block == null) {
+      block = EncryptedBlock.allocate(client.blockBytes(scales.length));
+    }
+    client.encrypt(records, scales, 0, 1, block.bytes());
   }
 
   /** The server's part: wire bytes in, wire bytes out, through Arrow and JNI. */
   void evaluate() {
-    result = BlockBatch.evaluate(circuit, List.of(block)).get(0);
+    if (result != null) {
+      result.close();
+    }
+    result = BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
   }
 
   /** A block of results to float outputs. */
   void decrypt() {
-    client.decrypt(result, 0, scales, outputs);
+    client.decrypt(result.bytes(), 0, scales, 1, outputs);
   }
 
   int bytesUp() {
-    return block.length;
+    return block.length();
   }
 
   int bytesDown() {
-    return result.length;
+    return result.length();
   }
 
   @Override

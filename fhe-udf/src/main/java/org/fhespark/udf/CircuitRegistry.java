@@ -52,6 +52,12 @@ public final class CircuitRegistry {
     return entries.size();
   }
 
+  /** Tasks that use a circuit now. */
+  synchronized int users(Circuit circuit) {
+    Entry entry = entries.get(circuit.digest());
+    return entry == null ? 0 : entry.users;
+  }
+
   /** Releases circuits that nobody uses and nobody has used for {@link #IDLE_LIMIT}. */
   synchronized void releaseIdle() {
     long now = nanoTime.getAsLong();

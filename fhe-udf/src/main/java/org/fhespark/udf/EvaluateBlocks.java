@@ -1,7 +1,7 @@
 package org.fhespark.udf;
 
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -12,9 +12,11 @@ import org.fhespark.InvalidInputException;
 
 /**
  * What an executor does: evaluates a partition of encrypted blocks, each with the circuit that its
- * header names, and returns the blocks of results in order. It needs no key.
+ * header names, and returns the blocks of results in order. It needs no key. Blocks are closed once
+ * they are evaluated.
  */
-public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, byte[]> {
+public final class EvaluateBlocks
+    implements FlatMapFunction<Iterator<EncryptedBlock>, EncryptedBlock> {
   private static final long serialVersionUID = 1L;
 
   private final Map<String, Broadcast<Circuit>> circuits;
@@ -27,7 +29,7 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
   }
 
   @Override
-  public Iterator<byte[]> call(Iterator<byte[]> blocks) {
+  public Iterator<EncryptedBlock> call(Iterator<EncryptedBlock> blocks) {
     return new Results(blocks);
   }
 
@@ -43,13 +45,13 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
   }
 
   /** Evaluates lazily, a batch of blocks of one circuit at a time. */
-  private final class Results implements Iterator<byte[]> {
-    private final Iterator<byte[]> blocks;
-    private byte[] next;
-    private Iterator<byte[]> ready = List.<byte[]>of().iterator();
+  private final class Results implements Iterator<EncryptedBlock> {
+    private final Iterator<EncryptedBlock> blocks;
+    private EncryptedBlock next;
+    private Iterator<EncryptedBlock> ready = List.<EncryptedBlock>of().iterator();
     private final RunningTask task = RunningTask.current();
 
-    Results(Iterator<byte[]> blocks) {
+    Results(Iterator<EncryptedBlock> blocks) {
       this.blocks = blocks;
       advance();
     }
@@ -64,7 +66,7 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
     }
 
     @Override
-    public byte[] next() {
+    public EncryptedBlock next() {
       if (!hasNext()) {
         throw new NoSuchElementException("all blocks are evaluated");
       }
@@ -74,20 +76,22 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
       return ready.next();
     }
 
-    private List<byte[]> evaluateBatch() {
+    private List<EncryptedBlock> evaluateBatch() {
       String digest = BlockHeader.circuitOf(next);
-      List<byte[]> batch = new ArrayList<>();
+      List<EncryptedBlock> batch = new ArrayList<>();
       long bytes = 0;
       while (next != null
           && digest.equals(BlockHeader.circuitOf(next))
-          && (batch.isEmpty() || bytes + next.length <= BlockBatch.MAX_BYTES)) {
+          && (batch.isEmpty() || bytes + next.length() <= BlockBatch.MAX_BYTES)) {
         batch.add(next);
-        bytes += next.length;
+        bytes += next.length();
         advance();
       }
       Circuit circuit = circuitOf(digest).value();
       try (CircuitRegistry.Lease lease = CircuitRegistry.shared().acquire(circuit)) {
         return task.evaluate(lease.circuit(), batch);
+      } finally {
+        batch.forEach(EncryptedBlock::close);
       }
     }
   }
@@ -97,11 +101,14 @@ public final class EvaluateBlocks implements FlatMapFunction<Iterator<byte[]>, b
     private static final int CIRCUIT = 8;
     private static final int CIRCUIT_END = 40;
 
-    static String circuitOf(byte[] block) {
-      if (block.length < CIRCUIT_END) {
-        throw new InvalidInputException("encrypted block is truncated: " + block.length + " bytes");
+    static String circuitOf(EncryptedBlock block) {
+      if (block.length() < CIRCUIT_END) {
+        throw new InvalidInputException(
+            "encrypted block is truncated: " + block.length() + " bytes");
       }
-      return java.util.HexFormat.of().formatHex(Arrays.copyOfRange(block, CIRCUIT, CIRCUIT_END));
+      byte[] digest = new byte[CIRCUIT_END - CIRCUIT];
+      block.bytes().get(CIRCUIT, digest);
+      return HexFormat.of().formatHex(digest);
     }
   }
 }

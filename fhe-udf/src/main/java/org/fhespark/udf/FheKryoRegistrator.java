@@ -25,6 +25,8 @@ public final class FheKryoRegistrator implements KryoRegistrator {
   public void registerClasses(Kryo kryo) {
     kryo.register(Circuit.class);
     kryo.register(byte[][].class);
+    kryo.register(EncryptedBlock.class);
+    kryo.register(EncryptedBlock[].class);
     // Registered so that its own refusal is what the user reads.
     kryo.register(ClientKey.class);
     registerSqlTypes(kryo);

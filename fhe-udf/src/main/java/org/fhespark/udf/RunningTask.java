@@ -28,7 +28,7 @@ final class RunningTask {
    *
    * @throws org.apache.spark.TaskKilledException if Spark killed the task
    */
-  List<byte[]> evaluate(PackedCircuit circuit, List<byte[]> blocks) {
+  List<EncryptedBlock> evaluate(PackedCircuit circuit, List<EncryptedBlock> blocks) {
     int cores = context.map(TaskContext::cpus).orElse(1);
     try {
       return BlockBatch.evaluate(circuit, blocks, cores, this::isKilled);

@@ -8,22 +8,34 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkException;
+import org.apache.spark.TaskContext;
+import org.apache.spark.TaskContext$;
+import org.apache.spark.TaskKilledException;
+import org.apache.spark.api.java.JavaFutureAction;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
 import org.apache.spark.serializer.KryoSerializer;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PackedParameters;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -72,8 +84,24 @@ class EvaluateBlocksTest {
 
   private static List<byte[]> evaluate(EvaluateBlocks evaluator, byte[]... blocks) {
     List<byte[]> results = new ArrayList<>();
-    evaluator.call(List.of(blocks).iterator()).forEachRemaining(results::add);
+    evaluator
+        .call(Stream.of(blocks).map(EncryptedBlock::copyOf).iterator())
+        .forEachRemaining(
+            result -> {
+              results.add(result.toByteArray());
+              result.close();
+            });
     return results;
+  }
+
+  /** The same on Spark. */
+  private static JavaRDD<byte[]> evaluated(
+      List<byte[]> blocks, int partitions, EvaluateBlocks evaluator) {
+    return spark
+        .parallelize(blocks, partitions)
+        .map(EncryptedBlock::copyOf)
+        .mapPartitions(evaluator)
+        .map(EncryptedBlock::toByteArray);
   }
 
   private static String assertRefused(String what, Executable call) {
@@ -269,8 +297,7 @@ class EvaluateBlocksTest {
         blocks.add(each.encrypt(records, number));
         expected.add(each.accumulate(records));
       }
-      List<byte[]> results =
-          spark.parallelize(blocks, 2).mapPartitions(evaluator(layer, other)).collect();
+      List<byte[]> results = evaluated(blocks, 2, evaluator(layer, other)).collect();
       for (int number = 0; number < blocks.size(); number++) {
         Layer each = number % 3 == 1 ? other : layer;
         assertArrayEquals(
@@ -294,17 +321,127 @@ class EvaluateBlocksTest {
         expected.add(big.accumulate(records));
         bytes += blocks.get(blocks.size() - 1).length;
       }
-      Iterator<byte[]> results = evaluator(big).call(blocks.iterator());
-      for (long[] accumulators : expected) {
-        assertArrayEquals(accumulators, big.client().decryptAccumulators(results.next()));
+      List<byte[]> results = evaluate(evaluator(big), blocks.toArray(byte[][]::new));
+      for (int number = 0; number < blocks.size(); number++) {
+        assertArrayEquals(
+            expected.get(number), big.client().decryptAccumulators(results.get(number)));
       }
-      assertFalse(results.hasNext());
+      assertEquals(blocks.size(), results.size());
+    }
+  }
+
+  @Test
+  void anyNumberOfThreadsGivesTheSameBytes() {
+    try (Layer wide = Layer.random(70, 9, 4);
+        PackedCircuit circuit = PackedCircuit.open(wide.circuit().file())) {
+      for (int records : new int[] {1, 65, 512}) {
+        byte[] block = wide.encrypt(wide.records(records, 1), 0);
+        List<byte[]> results = new ArrayList<>();
+        for (int threads : new int[] {1, 2, 3, 50}) {
+          try (EncryptedBlock sent = EncryptedBlock.copyOf(block);
+              EncryptedBlock result =
+                  BlockBatch.evaluate(circuit, List.of(sent), threads, () -> false).get(0)) {
+            results.add(result.toByteArray());
+          }
+        }
+        results.forEach(result -> assertArrayEquals(results.get(0), result));
+      }
+    }
+  }
+
+  @Test
+  void anEvaluationStopsWhenItIsAskedTo() {
+    try (Layer wide = Layer.random(64, 9, 4);
+        PackedCircuit circuit = PackedCircuit.open(wide.circuit().file());
+        EncryptedBlock sent = EncryptedBlock.copyOf(wide.encrypt(wide.records(512, 1), 0))) {
+      for (int threads : new int[] {1, 3}) {
+        AtomicInteger asked = new AtomicInteger();
+        assertThrows(
+            CancellationException.class,
+            () ->
+                BlockBatch.evaluate(
+                    circuit, List.of(sent), threads, () -> asked.incrementAndGet() == 3));
+        assertEquals(3, asked.get());
+        IllegalStateException failure = new IllegalStateException("from the supplier");
+        assertEquals(
+            failure,
+            assertThrows(
+                IllegalStateException.class,
+                () ->
+                    BlockBatch.evaluate(
+                        circuit,
+                        List.of(sent),
+                        threads,
+                        () -> {
+                          throw failure;
+                        })));
+      }
+    }
+  }
+
+  @Test
+  void anInterruptedTaskIsKilledBeforeItsNextPanel() {
+    EvaluateBlocks evaluator = evaluator(layer);
+    assertEquals(1, evaluate(evaluator, block()).size());
+    TaskContext context = TaskContext$.MODULE$.empty();
+    TaskContext$.MODULE$.setTaskContext(context);
+    try {
+      context.markInterrupted("for a test");
+      assertThrows(TaskKilledException.class, () -> evaluate(evaluator, block()));
+    } finally {
+      TaskContext$.MODULE$.unset();
+    }
+  }
+
+  @Test
+  void aTaskThatIsKilledWhileItEvaluatesEnds() throws Exception {
+    PackedParameters wide = new PackedParameters(6, 256, 5, 5, 4, 3, 10, 1);
+    try (Layer big = Layer.random(wide, 2048, 20_000, 3)) {
+      List<byte[]> blocks = List.of(big.encrypt(big.records(256, 1), 0));
+      EvaluateBlocks evaluator = evaluator(big);
+      RunningTasks tasks = new RunningTasks();
+      spark.sc().addSparkListener(tasks);
+      JavaFutureAction<List<byte[]>> job = evaluated(blocks, 1, evaluator).collectAsync();
+      tasks.await(1);
+      while (CircuitRegistry.shared().users(big.circuit()) == 0) {
+        Thread.sleep(5);
+      }
+      job.cancel(true);
+      long cancelled = System.nanoTime();
+      assertThrows(CancellationException.class, job::get);
+      tasks.await(0);
+      Duration took = Duration.ofNanos(System.nanoTime() - cancelled);
+      assertTrue(took.toSeconds() < 10, "the task ran on for " + took);
+      spark.sc().removeSparkListener(tasks);
+    }
+  }
+
+  /** Counts tasks that have started and not ended. */
+  private static final class RunningTasks extends SparkListener {
+    private final AtomicInteger running = new AtomicInteger();
+
+    @Override
+    public void onTaskStart(SparkListenerTaskStart start) {
+      running.incrementAndGet();
+    }
+
+    @Override
+    public void onTaskEnd(SparkListenerTaskEnd end) {
+      running.decrementAndGet();
+    }
+
+    void await(int count) throws InterruptedException {
+      long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+      while (running.get() != count) {
+        assertTrue(System.nanoTime() < deadline, running.get() + " tasks run, not " + count);
+        Thread.sleep(5);
+      }
     }
   }
 
   @Test
   void aPartitionWithoutBlocksGivesNone() {
-    assertEquals(1, spark.parallelize(List.of(block()), 3).mapPartitions(evaluator(layer)).count());
+    assertEquals(1, evaluated(List.of(block()), 3, evaluator(layer)).count());
   }
 
   @Test
@@ -314,11 +451,7 @@ class EvaluateBlocksTest {
     SparkException failure =
         assertThrows(
             SparkException.class,
-            () ->
-                spark
-                    .parallelize(List.of(block(), damaged), 2)
-                    .mapPartitions(evaluator(layer))
-                    .collect());
+            () -> evaluated(List.of(block(), damaged), 2, evaluator(layer)).collect());
     Throwable cause = failure;
     while (cause != null && !(cause instanceof InvalidInputException)) {
       cause = cause.getCause();

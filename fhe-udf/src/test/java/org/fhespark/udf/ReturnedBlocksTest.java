@@ -44,8 +44,11 @@ class ReturnedBlocksTest {
   }
 
   private static byte[] evaluate(byte[] block) {
-    try (PackedCircuit circuit = PackedCircuit.open(layer.circuit().file())) {
-      return BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
+    try (PackedCircuit circuit = PackedCircuit.open(layer.circuit().file());
+        EncryptedBlock sent = EncryptedBlock.copyOf(block);
+        EncryptedBlock result =
+            BlockBatch.evaluate(circuit, List.of(sent), 1, () -> false).get(0)) {
+      return result.toByteArray();
     }
   }
 

@@ -76,11 +76,24 @@ final class FheNative {
 
   static native int[] quantize(long module, ByteBuffer records, int count, float[] scales);
 
-  static native byte[] encrypt(
-      long module, ByteBuffer records, int count, float[] scales, long blockNumber);
+  static native int blockBytes(long module, int records);
+
+  static native void encrypt(
+      long module,
+      ByteBuffer records,
+      int count,
+      float[] scales,
+      long blockNumber,
+      int threads,
+      ByteBuffer block);
 
   static native void decrypt(
-      long module, byte[] block, long blockNumber, float[] scales, ByteBuffer outputs);
+      long module,
+      ByteBuffer block,
+      long blockNumber,
+      float[] scales,
+      int threads,
+      ByteBuffer outputs);
 
   static native long[] decryptAccumulators(long module, byte[] block);
 

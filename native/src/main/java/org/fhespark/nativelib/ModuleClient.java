@@ -57,30 +57,56 @@ public final class ModuleClient implements AutoCloseable {
     return FheNative.quantize(handle.get(), records, scales.length, scales);
   }
 
+  /** Bytes of a block of so many records. */
+  public int blockBytes(int records) {
+    return FheNative.blockBytes(handle.get(), records);
+  }
+
   /**
    * Quantises and encrypts 1 to K·N records under a fresh mask.
    *
    * @param records floats {@code [T][d_in]}
    * @param scales written, {@code [T]}; decryption needs them
    * @param blockNumber comes back on the block of results
-   * @return the block
+   * @param threads threads to use at most, the calling one among them
+   * @param block written; its capacity must be {@link #blockBytes}
    * @throws org.fhespark.InvalidInputException naming record and feature of a NaN or infinity
    */
+  public void encrypt(
+      ByteBuffer records, float[] scales, long blockNumber, int threads, ByteBuffer block) {
+    FheNative.encrypt(handle.get(), records, scales.length, scales, blockNumber, threads, block);
+  }
+
+  /** The same on one thread, to an array. */
   public byte[] encrypt(ByteBuffer records, float[] scales, long blockNumber) {
-    return FheNative.encrypt(handle.get(), records, scales.length, scales, blockNumber);
+    ByteBuffer block = ByteBuffer.allocateDirect(blockBytes(scales.length));
+    encrypt(records, scales, blockNumber, 1, block);
+    byte[] bytes = new byte[block.capacity()];
+    block.get(bytes);
+    return bytes;
   }
 
   /**
    * Decrypts and dequantises a block of results.
    *
+   * @param block all of it, to its capacity
    * @param blockNumber the number the block must carry
    * @param scales the scales that encryption gave, {@code [T]}
+   * @param threads threads to use at most, the calling one among them
    * @param outputs written, floats {@code [T][d_out]}
    * @throws org.fhespark.InvalidInputException if the block is damaged, made by another circuit,
    *     under another key, or another block's result
    */
+  public void decrypt(
+      ByteBuffer block, long blockNumber, float[] scales, int threads, ByteBuffer outputs) {
+    FheNative.decrypt(handle.get(), block, blockNumber, scales, threads, outputs);
+  }
+
+  /** The same on one thread, from an array. */
   public void decrypt(byte[] block, long blockNumber, float[] scales, ByteBuffer outputs) {
-    FheNative.decrypt(handle.get(), block, blockNumber, scales, outputs);
+    ByteBuffer copy = ByteBuffer.allocateDirect(block.length);
+    copy.put(block);
+    decrypt(copy, blockNumber, scales, 1, outputs);
   }
 
   /** Accumulators {@code [T][d_out]} of a block of results, before dequantisation. */

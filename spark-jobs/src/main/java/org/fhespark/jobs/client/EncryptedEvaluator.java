@@ -11,12 +11,14 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.SparkException;
-import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.udf.Circuit;
+import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluateBlocks;
+import org.fhespark.udf.EvaluationRdd;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import scala.collection.Iterator;
@@ -77,7 +79,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   }
 
   /** A slice, encrypted, with what decryption will need. */
-  private record EncryptedSlice(Slice slice, float[] scales, byte[] block) {}
+  private record EncryptedSlice(Slice slice, float[] scales, EncryptedBlock block) {}
 
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
@@ -100,14 +102,13 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private void evaluate(String modules, List<Slice> slices) {
     List<EncryptedSlice> encrypted = encrypt(slices);
     progress.blocksSent(modules, encrypted.size());
-    List<byte[]> blocks = encrypted.stream().map(EncryptedSlice::block).toList();
+    List<EncryptedBlock> blocks = encrypted.stream().map(EncryptedSlice::block).toList();
     for (EncryptedSlice one : encrypted) {
-      measurements.bytesUp.add(one.block().length);
+      measurements.bytesUp.add(one.block().length());
       measurements.valuesUp.add(
           (long) one.slice().rows() * one.slice().layer().client().spec().inputs());
     }
-    JavaRDD<byte[]> results =
-        spark.parallelize(blocks, blocks.size()).mapPartitions(new EvaluateBlocks(circuits));
+    EvaluationRdd results = new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuits));
     Decryption decryption = new Decryption(encrypted);
     spark.sc().addJobTag(jobTag);
     spark.setJobDescription(modules + ": " + blocks.size() + " encrypted blocks");
@@ -119,7 +120,10 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       spark
           .sc()
           .runJob(
-              results.rdd(), new SingleBlock(), decryption, ClassTag$.MODULE$.apply(byte[].class));
+              results,
+              new SingleBlock(),
+              decryption,
+              ClassTag$.MODULE$.apply(EncryptedBlock.class));
     } catch (Exception error) {
       decryption.abandon();
       throw explain(error);
@@ -128,6 +132,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       spark.sc().removeJobTag(jobTag);
     }
     measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
+    // Not after a failure: a task may still be on its way.
+    blocks.forEach(EncryptedBlock::close);
     decryption.await();
   }
 
@@ -159,11 +165,10 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     float[] scales = new float[slice.rows()];
     Tensor input = slice.layer().inputOf(slice.batch());
     try (var unused = measurements.time(Step.ENCRYPT)) {
-      byte[] block =
-          slice
-              .layer()
-              .client()
-              .encrypt(input.rowBytes(slice.firstRow(), slice.rows()), scales, slice.number());
+      ModuleClient client = slice.layer().client();
+      EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(slice.rows()));
+      client.encrypt(
+          input.rowBytes(slice.firstRow(), slice.rows()), scales, slice.number(), 1, block.bytes());
       return new EncryptedSlice(slice, scales, block);
     } catch (InvalidInputException error) {
       throw slice.layer().explain(error, slice.batch(), slice.firstRow());
@@ -196,12 +201,12 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   }
 
   /** Takes the only result of a partition. */
-  private static final class SingleBlock extends AbstractFunction1<Iterator<byte[]>, byte[]>
-      implements Serializable {
+  private static final class SingleBlock
+      extends AbstractFunction1<Iterator<EncryptedBlock>, EncryptedBlock> implements Serializable {
     private static final long serialVersionUID = 1L;
 
     @Override
-    public byte[] apply(Iterator<byte[]> results) {
+    public EncryptedBlock apply(Iterator<EncryptedBlock> results) {
       return results.next();
     }
   }
@@ -209,7 +214,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   /**
    * Decrypts results as tasks end. Spark calls it on its scheduler's thread, so it only hands on.
    */
-  private final class Decryption extends AbstractFunction2<Object, byte[], BoxedUnit> {
+  private final class Decryption extends AbstractFunction2<Object, EncryptedBlock, BoxedUnit> {
     private final List<EncryptedSlice> slices;
     private final List<Future<?>> futures = new ArrayList<>();
     private final HashSet<Integer> seen = new HashSet<>();
@@ -219,7 +224,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
 
     @Override
-    public synchronized BoxedUnit apply(Object partition, byte[] result) {
+    public synchronized BoxedUnit apply(Object partition, EncryptedBlock result) {
       int index = (Integer) partition;
       // Once a partition, whatever is retried or speculated; a second time would only cost.
       if (seen.add(index)) {
@@ -233,18 +238,20 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       return BoxedUnit.UNIT;
     }
 
-    private void decrypt(EncryptedSlice sent, byte[] result) {
+    private void decrypt(EncryptedSlice sent, EncryptedBlock result) {
       Slice slice = sent.slice();
-      measurements.bytesDown.add(result.length);
+      measurements.bytesDown.add(result.length());
       measurements.valuesDown.add((long) slice.rows() * slice.layer().client().spec().outputs());
-      try (var unused = measurements.time(Step.DECRYPT)) {
+      try (result;
+          var unused = measurements.time(Step.DECRYPT)) {
         slice
             .layer()
             .client()
             .decrypt(
-                result,
+                result.bytes(),
                 slice.number(),
                 sent.scales(),
+                1,
                 slice.output().rowBytes(slice.firstRow(), slice.rows()));
       } catch (InvalidInputException error) {
         throw new InvalidInputException(

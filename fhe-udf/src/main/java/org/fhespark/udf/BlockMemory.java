@@ -1,0 +1,58 @@
+package org.fhespark.udf;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.Iterator;
+import java.util.Queue;
+
+/**
+ * Native memory of blocks, used again and again: fresh memory of a block's size costs about as much
+ * as filling it.
+ *
+ * <p>Memory that is never given back is freed with the objects that hold it, as any direct buffer.
+ */
+final class BlockMemory {
+  /** Idle memory that is kept, at most. */
+  private static final long KEPT_BYTES = 256L << 20;
+
+  /** Lengths are rounded up, so that blocks of about a length share memory. */
+  private static final int GRANULE = 1 << 16;
+
+  private static final BlockMemory SHARED = new BlockMemory();
+
+  private final Queue<ByteBuffer> idle = new ArrayDeque<>();
+  private long idleBytes;
+
+  private BlockMemory() {}
+
+  /** The memory of this JVM. */
+  static BlockMemory shared() {
+    return SHARED;
+  }
+
+  /** A direct buffer of at least so many bytes, of any content. */
+  ByteBuffer take(int length) {
+    synchronized (this) {
+      for (Iterator<ByteBuffer> rest = idle.iterator(); rest.hasNext(); ) {
+        ByteBuffer buffer = rest.next();
+        // Not much too large, so that small blocks do not hold large memory.
+        if (buffer.capacity() >= length && buffer.capacity() / 2 <= Math.max(length, GRANULE)) {
+          rest.remove();
+          idleBytes -= buffer.capacity();
+          return buffer.clear();
+        }
+      }
+    }
+    long rounded = ((long) length + GRANULE - 1) / GRANULE * GRANULE;
+    return ByteBuffer.allocateDirect((int) Math.min(rounded, Integer.MAX_VALUE));
+  }
+
+  /** Gives back what {@link #take} gave; it must not be used any more. */
+  synchronized void giveBack(ByteBuffer buffer) {
+    idle.add(buffer);
+    idleBytes += buffer.capacity();
+    while (idleBytes > KEPT_BYTES) {
+      idleBytes -= idle.remove().capacity();
+    }
+  }
+}

@@ -1,0 +1,76 @@
+package org.fhespark.udf;
+
+import java.util.List;
+import org.apache.spark.Partition;
+import org.apache.spark.SparkContext;
+import org.apache.spark.TaskContext;
+import org.apache.spark.rdd.RDD;
+import scala.collection.Iterator;
+import scala.jdk.javaapi.CollectionConverters;
+import scala.reflect.ClassTag$;
+
+/**
+ * Encrypted blocks of the driver's, each evaluated by a task of its own. The blocks travel in the
+ * tasks; those of an RDD made by {@code parallelize} would be serialised twice, one in the other.
+ */
+public final class EvaluationRdd extends RDD<EncryptedBlock> {
+  private static final long serialVersionUID = 1L;
+
+  private final transient List<EncryptedBlock> blocks;
+  private final EvaluateBlocks evaluation;
+
+  /**
+   * @param blocks stay open, for the caller to close when no job uses this RDD any more
+   */
+  public EvaluationRdd(SparkContext spark, List<EncryptedBlock> blocks, EvaluateBlocks evaluation) {
+    super(
+        spark,
+        CollectionConverters.asScala(List.<org.apache.spark.Dependency<?>>of()).toSeq(),
+        ClassTag$.MODULE$.apply(EncryptedBlock.class));
+    this.blocks = List.copyOf(blocks);
+    this.evaluation = evaluation;
+  }
+
+  @Override
+  public Partition[] getPartitions() {
+    Partition[] partitions = new Partition[blocks.size()];
+    for (int index = 0; index < partitions.length; index++) {
+      partitions[index] = new BlockPartition(index, blocks.get(index));
+    }
+    return partitions;
+  }
+
+  @Override
+  public Iterator<EncryptedBlock> compute(Partition partition, TaskContext context) {
+    EncryptedBlock block = ((BlockPartition) partition).block;
+    return CollectionConverters.asScala(evaluation.call(List.of(block).iterator()));
+  }
+
+  /** The block of one task. */
+  private static final class BlockPartition implements Partition {
+    private static final long serialVersionUID = 1L;
+
+    private final int index;
+    private final EncryptedBlock block;
+
+    BlockPartition(int index, EncryptedBlock block) {
+      this.index = index;
+      this.block = block;
+    }
+
+    @Override
+    public int index() {
+      return index;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof BlockPartition partition && partition.index == index;
+    }
+
+    @Override
+    public int hashCode() {
+      return index;
+    }
+  }
+}
