@@ -68,6 +68,12 @@ pub struct OutputNoise {
     /// A bound on the mean: a rounded entry is off by 2^-(d+1) units on average, d the bits dropped, because
     /// ties go up.
     pub bias: f64,
+    /// Standard deviation of all but the rounding of the result's body.
+    unrounded_deviation: f64,
+    /// A bound on the mean of the same.
+    unrounded_bias: f64,
+    /// What the rounding of the result's body adds at most: half a unit of what is kept.
+    largest_rounding: f64,
 }
 
 /// Largest norms of the weights of one output.
@@ -83,6 +89,7 @@ pub struct ColumnNorms {
 struct Rounding {
     variance: f64,
     bias: f64,
+    largest: f64,
 }
 
 impl Rounding {
@@ -92,6 +99,7 @@ impl Rounding {
             return Rounding {
                 variance: 0.0,
                 bias: 0.0,
+                largest: 0.0,
             };
         }
         let unit = (-8.0 * kept as f64).exp2();
@@ -99,6 +107,7 @@ impl Rounding {
         Rounding {
             variance: unit * unit / 12.0,
             bias: unit * (-dropped_bits - 1.0).exp2(),
+            largest: unit / 2.0,
         }
     }
 }
@@ -126,11 +135,14 @@ impl OutputNoise {
         let mask_down = Rounding::of(parameters.limbs, parameters.output_limbs);
         let body_down = Rounding::of(parameters.body_limbs, parameters.output_body_limbs);
         let variance = (fresh * fresh + body_up.variance) * norms.l2 * norms.l2
-            + hamming_weight * mask_down.variance
-            + body_down.variance;
+            + hamming_weight * mask_down.variance;
+        let bias = body_up.bias * norms.l1 + hamming_weight * mask_down.bias;
         Ok(OutputNoise {
-            standard_deviation: variance.sqrt(),
-            bias: body_up.bias * norms.l1 + hamming_weight * mask_down.bias + body_down.bias,
+            standard_deviation: (variance + body_down.variance).sqrt(),
+            bias: bias + body_down.bias,
+            unrounded_deviation: variance.sqrt(),
+            unrounded_bias: bias,
+            largest_rounding: body_down.largest,
         })
     }
 
@@ -139,15 +151,26 @@ impl OutputNoise {
     /// Every noise term is uniform up to a fair bit, hence strictly sub-Gaussian, and so is their weighted
     /// sum: P(|e - mean| > t) ≤ 2·exp(-t²/2σ²) with t = 2^-(p+1) - |mean|. (The rounding of a body follows
     /// from its mask's and its noise; it is counted as if it were independent, which changes σ² by one part
-    /// in n/2.)
+    /// in n/2.) The rounding of the result's body is one uniform term that can outweigh all others: then it
+    /// is better to give it its whole half unit off the distance, and bound the tail of the others alone.
     pub fn log2_failure_probability(&self, message_bits: usize) -> f64 {
-        let distance = (-(message_bits as f64 + 1.0)).exp2() - self.bias;
-        if distance <= 0.0 {
-            return 0.0;
-        }
-        let sigmas = distance / self.standard_deviation;
-        (1.0 - sigmas * sigmas / 2.0 * std::f64::consts::LOG2_E).min(0.0)
+        let distance = (-(message_bits as f64 + 1.0)).exp2();
+        let all = log2_tail(distance - self.bias, self.standard_deviation);
+        let others = log2_tail(
+            distance - self.largest_rounding - self.unrounded_bias,
+            self.unrounded_deviation,
+        );
+        all.min(others)
     }
+}
+
+/// log2 of 2·exp(-t²/2σ²), at most 0, the tail of a centred sub-Gaussian variable beyond `distance`.
+fn log2_tail(distance: f64, standard_deviation: f64) -> f64 {
+    if distance <= 0.0 {
+        return 0.0;
+    }
+    let sigmas = distance / standard_deviation;
+    (1.0 - sigmas * sigmas / 2.0 * std::f64::consts::LOG2_E).min(0.0)
 }
 
 #[cfg(test)]
@@ -202,5 +225,21 @@ mod tests {
             OutputNoise::of(&parameters, NORMS).unwrap()
         };
         assert!(noise(3).standard_deviation > 10.0 * noise(4).standard_deviation);
+    }
+
+    #[test]
+    fn rounding_of_the_body_alone_never_reaches_the_next_message() {
+        // Half a unit of three bytes is a quarter of the distance at p = 22, and what remains is nine
+        // deviations of the other noise. Counted as noise too, it would leave seven.
+        let parameters = PackedParameters {
+            glwe_dimension: 7,
+            polynomial_size: 256,
+            message_bits: 22,
+            ..parameters()
+        };
+        let noise = OutputNoise::of(&parameters, NORMS).unwrap();
+        assert!(log2_tail((-23f64).exp2(), noise.standard_deviation) > -40.0);
+        assert!(noise.log2_failure_probability(22) < -50.0);
+        assert!(noise.log2_failure_probability(23) > -40.0);
     }
 }
