@@ -78,23 +78,25 @@ final class EncryptedLayer implements AutoCloseable {
       int limbs,
       int bodyLimbs,
       int outputLimbs,
-      int outputBodyLimbs) {}
+      int outputBodyLimbs) {
 
-  private static PackedParameters parameters(Modulus m, WeightNorms norms, int count) {
-    int bodies = (count + m.polynomialSize - 1) / m.polynomialSize;
-    int messageBits = 8 * m.outputBodyLimbs;
-    PackedParameters parameters =
-        new PackedParameters(
-            m.glweDimension,
-            m.polynomialSize,
-            m.limbs,
-            m.bodyLimbs,
-            m.outputLimbs,
-            m.outputBodyLimbs,
-            messageBits,
-            bodies);
+    PackedParameters parameters(int messageBits, int records) {
+      return new PackedParameters(
+          glweDimension,
+          polynomialSize,
+          limbs,
+          bodyLimbs,
+          outputLimbs,
+          outputBodyLimbs,
+          messageBits,
+          (records + polynomialSize - 1) / polynomialSize);
+    }
+  }
+
+  private static PackedParameters parameters(Modulus modulus, WeightNorms norms, int count) {
+    PackedParameters parameters = modulus.parameters(8 * modulus.outputBodyLimbs, count);
     while (NoiseModel.log2FailureProbability(parameters, norms) > LOG2_P_ERROR) {
-      parameters = parameters.withMessageBits(--messageBits);
+      parameters = parameters.withMessageBits(parameters.messageBits() - 1);
     }
     return parameters;
   }

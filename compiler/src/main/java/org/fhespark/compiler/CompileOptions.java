@@ -3,7 +3,9 @@ package org.fhespark.compiler;
 import java.util.List;
 import java.util.OptionalInt;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterSearch;
+import org.fhespark.compiler.parameters.ServerKernel;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.compiler.quantize.QuantizedWeights;
 
@@ -24,6 +26,8 @@ public final class CompileOptions {
   private final QuantizationMode quantization;
   private final double log2PError;
   private final int expectedBatch;
+  private final ServerKernel serverKernel;
+  private final double wireGigabits;
 
   private CompileOptions(Builder builder) {
     this.remoteModules = List.copyOf(builder.remoteModules);
@@ -32,6 +36,8 @@ public final class CompileOptions {
     this.quantization = builder.quantization;
     this.log2PError = builder.log2PError;
     this.expectedBatch = builder.expectedBatch;
+    this.serverKernel = builder.serverKernel;
+    this.wireGigabits = builder.wireGigabits;
   }
 
   /** Options for modules with the given keys to go remote. */
@@ -63,9 +69,17 @@ public final class CompileOptions {
     return log2PError;
   }
 
-  /** Records expected in a block. */
+  /**
+   * Records expected in a block: parameters are the cheapest for such blocks, and carry larger ones
+   * too.
+   */
   public int expectedBatch() {
     return expectedBatch;
+  }
+
+  /** What work costs: on executors with the kernel expected, over the wire expected. */
+  public CostConstants costs() {
+    return CostConstants.of(serverKernel, wireGigabits);
   }
 
   /** Collects options; each has a default. */
@@ -76,6 +90,8 @@ public final class CompileOptions {
     private QuantizationMode quantization = QuantizationMode.DYNAMIC;
     private double log2PError = DEFAULT_LOG2_P_ERROR;
     private int expectedBatch = DEFAULT_EXPECTED_BATCH;
+    private ServerKernel serverKernel = ServerKernel.AVX512_VNNI;
+    private double wireGigabits = CostConstants.DEFAULT_WIRE_GIGABITS;
 
     private Builder(List<String> remoteModules) {
       this.remoteModules = remoteModules;
@@ -111,6 +127,18 @@ public final class CompileOptions {
       return this;
     }
 
+    /** The kernel of the executors; it decides what is cheapest, not what can run. */
+    public Builder serverKernel(ServerKernel kernel) {
+      this.serverKernel = kernel;
+      return this;
+    }
+
+    /** 10^9 bits a second between client and executors, Spark's copies included. */
+    public Builder wireGigabits(double gigabits) {
+      this.wireGigabits = gigabits;
+      return this;
+    }
+
     /**
      * The options.
      *
@@ -132,6 +160,10 @@ public final class CompileOptions {
             "p-error 2^"
                 + log2PError
                 + " is out of range; give a probability below 1 such as 2^-40");
+      }
+      if (!(wireGigabits > 0 && Double.isFinite(wireGigabits))) {
+        throw new InvalidInputException(
+            "wire gigabits cannot be " + wireGigabits + "; give a speed above 0 such as 8");
       }
       return new CompileOptions(this);
     }

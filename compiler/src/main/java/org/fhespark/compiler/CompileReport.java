@@ -2,6 +2,8 @@ package org.fhespark.compiler;
 
 import java.util.List;
 import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.parameters.Cost;
+import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.nativelib.PackedParameters;
@@ -15,6 +17,7 @@ import org.fhespark.nativelib.PackedParameters;
  * @param clientId SHA-256 of client.json, in hexadecimal
  * @param log2PError log2 of the probability, per value, of a wrong accumulator that was asked for
  * @param expectedBatch records expected in a block
+ * @param costs what work was taken to cost when parameters were compared
  * @param segments clear segments
  * @param stages remote stages, each a round trip
  * @param modules the remote modules
@@ -26,6 +29,7 @@ public record CompileReport(
     String clientId,
     double log2PError,
     int expectedBatch,
+    CostConstants costs,
     int segments,
     int stages,
     List<Module> modules) {
@@ -53,10 +57,13 @@ public record CompileReport(
    *     org.fhespark.compiler.parameters.FailureProbability}
    * @param bytesUpPerValue bytes sent for an activation, in a block of the expected batch
    * @param bytesDownPerValue bytes received for an output, in such a block
-   * @param nanosecondsPerBlock the cost model's estimate, all modules that share its encryption
+   * @param nanosecondsPerBlock the cost model's estimate for a block of the expected batch, all
+   *     modules that share its parameters
+   * @param nanosecondsPerRecord the same for each of its records, by place
    * @param coversWorstCase whether no record can need a coarser scale
    * @param policy what happens to records that exceed p bits
    * @param leakage what a client can learn about the weights
+   * @param candidates sets of parameters that were compared by cost
    * @param why how the parameters were chosen
    * @param alternatives the next cheapest parameters
    */
@@ -78,9 +85,11 @@ public record CompileReport(
       double bytesUpPerValue,
       double bytesDownPerValue,
       double nanosecondsPerBlock,
+      Cost nanosecondsPerRecord,
       boolean coversWorstCase,
       String policy,
       String leakage,
+      int candidates,
       String why,
       List<ParameterChoice.Alternative> alternatives) {
     public Module {

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.fhespark.compiler.parameters.BlockWork;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.parameters.ParameterRequest;
 import org.fhespark.compiler.parameters.ParameterSearch;
@@ -70,8 +71,7 @@ record EncryptionGroup(List<RemoteModule> modules, Set<String> inputs) {
     return ParameterSearch.search(
         new ParameterRequest(
             modules.stream().map(m -> "'" + m.key() + "'").collect(Collectors.joining(", ")),
-            modules.get(0).layer().dIn(),
-            dOut,
+            new BlockWork.Layer(modules.size(), modules.get(0).layer().dIn(), dOut),
             norms,
             bits ->
                 inputs.stream()
@@ -92,6 +92,7 @@ record EncryptionGroup(List<RemoteModule> modules, Set<String> inputs) {
                 .orElseThrow(),
             options.activationBits(),
             options.log2PError(),
-            options.expectedBatch()));
+            options.expectedBatch(),
+            options.costs()));
   }
 }

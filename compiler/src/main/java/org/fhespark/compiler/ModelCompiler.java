@@ -19,7 +19,7 @@ import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
-import org.fhespark.compiler.parameters.CostModel;
+import org.fhespark.compiler.parameters.BlockWork;
 import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.quantize.ActivationStatistics;
@@ -241,6 +241,9 @@ public final class ModelCompiler {
               specs.remote().stream().filter(spec -> spec.module().equals(key)).toList();
           PackedParameters parameters = module.choice.parameters();
           int records = options.expectedBatch();
+          BlockWork work =
+              BlockWork.of(
+                  parameters, records, new BlockWork.Layer(1, module.dIn(), module.dOut()));
           modules.add(
               new CompileReport.Module(
                   key,
@@ -261,14 +264,14 @@ public final class ModelCompiler {
                   parameters.log2Modulus(),
                   module.failure.log2PerValue(),
                   module.failure.marginBits(),
-                  (CostModel.bytesUp(parameters, records, module.dIn()) + MASK_SEED_BYTES)
-                      / ((double) records * module.dIn()),
-                  CostModel.bytesDown(parameters, records, module.dOut())
-                      / ((double) records * module.dOut()),
+                  (work.bytesUp() + MASK_SEED_BYTES) / ((double) records * module.dIn()),
+                  work.bytesDown() / ((double) records * module.dOut()),
                   module.choice.cost().total(),
+                  module.choice.cost().perRecord(records),
                   module.choice.coversWorstCase(),
                   module.choice.policy(),
                   leakage(module, calls.get(0).bias() != null),
+                  module.choice.candidates(),
                   module.choice.why(),
                   module.choice.alternatives()));
         });
@@ -279,6 +282,7 @@ public final class ModelCompiler {
         Sha256.hexOf(ArtifactJson.write(specs)),
         options.log2PError(),
         options.expectedBatch(),
+        options.costs(),
         specs.segments().size(),
         (int) specs.remote().stream().mapToInt(RemoteModuleSpec::stage).distinct().count(),
         modules);

@@ -10,7 +10,9 @@ import org.fhespark.nativelib.PackedParameters;
  * @param activationBits bits of the activations
  * @param coversWorstCase whether no record whatever can need a coarser scale
  * @param policy what happens to records that need more than p bits, one sentence
- * @param cost of a block
+ * @param cost of a block of the expected records
+ * @param candidates how many sets of parameters were compared by cost: all that carry the request
+ *     but those that another with the same N undercuts in n and in every limb
  * @param why how the choice came about, one sentence
  * @param alternatives the next cheapest, cheapest first
  */
@@ -19,7 +21,8 @@ public record ParameterChoice(
     int activationBits,
     boolean coversWorstCase,
     String policy,
-    CostModel.Cost cost,
+    Cost cost,
+    int candidates,
     String why,
     List<Alternative> alternatives) {
   public ParameterChoice {
@@ -30,6 +33,12 @@ public record ParameterChoice(
    * Parameters that would do as well.
    *
    * @param costRatio their cost relative to that of the chosen ones
+   * @param nanosecondsPerRecord their cost
+   * @param mostlyMore where they cost more than the chosen ones: "server", "client" or "wire"
    */
-  public record Alternative(PackedParameters parameters, double costRatio) {}
+  public record Alternative(
+      PackedParameters parameters,
+      double costRatio,
+      Cost nanosecondsPerRecord,
+      String mostlyMore) {}
 }

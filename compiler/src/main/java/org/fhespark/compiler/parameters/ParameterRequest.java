@@ -5,11 +5,10 @@ import java.util.function.IntToDoubleFunction;
 import org.fhespark.nativelib.WeightNorms;
 
 /**
- * What a circuit, or several that read one encryption, must carry.
+ * What a circuit, or several that read the same records, must carry.
  *
  * @param modules their keys, for messages
- * @param dIn features
- * @param dOut outputs, summed over the circuits
+ * @param layer their number and shape
  * @param norms norms of the integer weights, the largest of the circuits, each at least 1: so the
  *     client counts them, to keep the activations of a layer of zeros in range too
  * @param accumulatorBound for a number of activation bits, a bound on the accumulators of all but a
@@ -18,14 +17,15 @@ import org.fhespark.nativelib.WeightNorms;
  * @param activationBits 4 to 16, or empty for as many as fit the limbs that 8 need
  * @param log2PError log2 of the probability, per value, of a wrong accumulator that is tolerated
  * @param records T, expected in a block
+ * @param costs what work costs
  */
 public record ParameterRequest(
     String modules,
-    int dIn,
-    long dOut,
+    BlockWork.Layer layer,
     WeightNorms norms,
     IntToDoubleFunction accumulatorBound,
     long nonZeroRecords,
     OptionalInt activationBits,
     double log2PError,
-    int records) {}
+    int records,
+    CostConstants costs) {}

@@ -28,9 +28,12 @@ public final class ParameterSearch {
   private static final int LARGEST_DIMENSION = 2560;
   private static final int SMALLEST_POLYNOMIAL = 64;
   private static final int LARGEST_POLYNOMIAL = 2048;
-  private static final int FEWEST_LIMBS = 3;
-  private static final int MOST_LIMBS = 7;
-  private static final int MOST_BODIES = 256;
+
+  /**
+   * What a block can hold at least, however few records are expected: where more come after all,
+   * they share a mask. Keys that no record needs cost nothing but their bytes in the key file.
+   */
+  private static final int LEAST_CAPACITY = 4096;
 
   /** Above, an accumulator is no longer exact in the client's double arithmetic. */
   private static final int MOST_MESSAGE_BITS = 52;
@@ -39,22 +42,11 @@ public final class ParameterSearch {
   private static final int ALTERNATIVES = 3;
 
   private final ParameterRequest request;
-  private final List<SecureModulus> secure = new ArrayList<>();
 
-  /** A dimension n and modulus for which some noise is secure. */
-  private record SecureModulus(int dimension, int limbs) {}
-
-  private record Candidate(PackedParameters parameters, CostModel.Cost cost) {}
+  private record Candidate(Limbs limbs, PackedParameters parameters, Cost cost) {}
 
   private ParameterSearch(ParameterRequest request) {
     this.request = request;
-    for (int n = 0; n <= LARGEST_DIMENSION; n += SMALLEST_POLYNOMIAL) {
-      for (int limbs = FEWEST_LIMBS; n >= SMALLEST_DIMENSION && limbs <= MOST_LIMBS; limbs++) {
-        if (isSecure(n, limbs)) {
-          secure.add(new SecureModulus(n, limbs));
-        }
-      }
-    }
   }
 
   /**
@@ -82,65 +74,40 @@ public final class ParameterSearch {
     throw search.nothingCarries(FEWEST_ACTIVATION_BITS);
   }
 
-  private static boolean isSecure(int dimension, int limbs) {
-    try {
-      return NoiseModel.freshStandardDeviation(dimension, limbs) > 0;
-    } catch (InvalidInputException tooSmall) {
-      return false;
-    }
-  }
-
-  /** Everything that carries so many activation bits, cheapest first, with the least p. */
+  /**
+   * What carries so many activation bits, cheapest first, with the least p. Left out is what cannot
+   * be the cheapest: all that another with the same N undercuts in n and in every limb.
+   */
   private List<Candidate> carrying(int activationBits) {
     int messageBits = messageBits(request.accumulatorBound().applyAsDouble(activationBits));
     List<Candidate> carrying = new ArrayList<>();
-    for (SecureModulus modulus : secure) {
-      for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
-        int bodies = (request.records() + size - 1) / size;
-        if (modulus.dimension % size == 0 && bodies <= MOST_BODIES) {
-          for (PackedParameters parameters : roundings(modulus, size, messageBits, bodies)) {
-            carrying.add(
-                new Candidate(
-                    parameters,
-                    CostModel.of(parameters, request.records(), request.dIn(), request.dOut())));
-          }
-        }
-      }
+    if (messageBits > MOST_MESSAGE_BITS) {
+      return carrying;
+    }
+    ExactLimbs exact = new ExactLimbs(request.norms(), messageBits, request.log2PError());
+    for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
+      carrying.addAll(withPolynomialSize(size, messageBits, exact));
     }
     carrying.sort(Comparator.comparingDouble(candidate -> candidate.cost.total()));
     return carrying;
   }
 
-  /** Every way to keep bytes of entries with which the message survives. */
-  private List<PackedParameters> roundings(
-      SecureModulus modulus, int size, int messageBits, int bodies) {
-    List<PackedParameters> surviving = new ArrayList<>();
-    int fewest = Math.max(1, (messageBits + 7) / 8);
-    if (messageBits > MOST_MESSAGE_BITS) {
-      return surviving;
-    }
-    for (int bodyLimbs = Math.max(2, fewest); bodyLimbs <= modulus.limbs; bodyLimbs++) {
-      for (int outputLimbs = fewest; outputLimbs <= modulus.limbs; outputLimbs++) {
-        for (int outputBodyLimbs = fewest;
-            outputBodyLimbs <= Math.min(bodyLimbs, outputLimbs);
-            outputBodyLimbs++) {
-          PackedParameters parameters =
-              new PackedParameters(
-                  modulus.dimension / size,
-                  size,
-                  modulus.limbs,
-                  bodyLimbs,
-                  outputLimbs,
-                  outputBodyLimbs,
-                  messageBits,
-                  bodies);
-          if (decryptsRight(parameters)) {
-            surviving.add(parameters);
-          }
+  private List<Candidate> withPolynomialSize(int size, int messageBits, ExactLimbs exact) {
+    int bodies = (Math.max(request.records(), LEAST_CAPACITY) + size - 1) / size;
+    List<Candidate> candidates = new ArrayList<>();
+    for (int k = (SMALLEST_DIMENSION + size - 1) / size; k * size <= LARGEST_DIMENSION; k++) {
+      for (Limbs limbs : exact.at(k * size)) {
+        if (candidates.stream().noneMatch(smaller -> smaller.limbs.atMost(limbs))) {
+          PackedParameters parameters = limbs.with(k, size, messageBits, bodies);
+          candidates.add(new Candidate(limbs, parameters, cost(parameters)));
         }
       }
     }
-    return surviving;
+    return candidates;
+  }
+
+  private Cost cost(PackedParameters parameters) {
+    return request.costs().price(BlockWork.of(parameters, request.records(), request.layer()));
   }
 
   private boolean decryptsRight(PackedParameters parameters) {
@@ -176,17 +143,7 @@ public final class ParameterSearch {
             messageBits(request.accumulatorBound().applyAsDouble(activationBits)),
             Math.min(worstCase, mostMessageBits(cheapest)));
     PackedParameters chosen = cheapest.withMessageBits(messageBits);
-    boolean covers = messageBits >= worstCase;
-    CostModel.Cost cost = carrying.get(0).cost;
-    List<ParameterChoice.Alternative> alternatives =
-        carrying.stream()
-            .skip(1)
-            .limit(ALTERNATIVES)
-            .map(
-                candidate ->
-                    new ParameterChoice.Alternative(
-                        candidate.parameters, candidate.cost.total() / cost.total()))
-            .toList();
+    Cost cost = carrying.get(0).cost;
     String why =
         "cheapest of "
             + carrying.size()
@@ -198,11 +155,24 @@ public final class ParameterSearch {
     return new ParameterChoice(
         chosen,
         activationBits,
-        covers,
+        messageBits >= worstCase,
         policy(messageBits, worstCase, activationBits, request.nonZeroRecords()),
         cost,
+        carrying.size(),
         why,
-        alternatives);
+        carrying.stream()
+            .skip(1)
+            .limit(ALTERNATIVES)
+            .map(candidate -> alternative(candidate, cost))
+            .toList());
+  }
+
+  private ParameterChoice.Alternative alternative(Candidate candidate, Cost least) {
+    return new ParameterChoice.Alternative(
+        candidate.parameters,
+        candidate.cost.total() / least.total(),
+        candidate.cost.perRecord(request.records()),
+        candidate.cost.mostAbove(least));
   }
 
   private static String policy(

@@ -1,13 +1,18 @@
 package org.fhespark.jobs.cli;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.compiler.parameters.Cost;
+import org.fhespark.compiler.parameters.ParameterChoice;
+import org.fhespark.compiler.parameters.ServerKernel;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.nativelib.PackedParameters;
@@ -79,8 +84,27 @@ final class CompileCommand implements Callable<Integer> {
   @Option(
       names = "--expected-batch",
       paramLabel = "RECORDS",
-      description = "Records expected in a block (default: 4096).")
+      description =
+          "Records expected in a block (default: 4096): parameters are the cheapest for such blocks."
+              + " Blocks carry more where more come, but small ones cost far less if expected.")
   private Integer expectedBatch;
+
+  @Option(
+      names = "--server-kernel",
+      paramLabel = "KERNEL",
+      defaultValue = "avx512-vnni",
+      description =
+          "The executors' kernel, ${COMPLETION-CANDIDATES}: what work costs there; any executor can"
+              + " run the result (default: ${DEFAULT-VALUE}).")
+  private ServerKernel serverKernel;
+
+  @Option(
+      names = "--wire-gigabits",
+      paramLabel = "GBIT/S",
+      description =
+          "Speed between client and executors, Spark's copies included (default: 8): what a byte"
+              + " costs.")
+  private Double wireGigabits;
 
   @Override
   public Integer call() throws IOException {
@@ -102,6 +126,7 @@ final class CompileCommand implements Callable<Integer> {
         CompileOptions.remote(remote)
             .weightBits(weightBits)
             .quantization(quantization)
+            .serverKernel(serverKernel)
             .log2PError(log2PError);
     if (!activationBits.equals("auto")) {
       try {
@@ -118,31 +143,95 @@ final class CompileCommand implements Callable<Integer> {
     if (expectedBatch != null) {
       options.expectedBatch(expectedBatch);
     }
+    if (wireGigabits != null) {
+      options.wireGigabits(wireGigabits);
+    }
     return options.build();
   }
 
   private void print(CompileReport report) {
     for (CompileReport.Module module : report.modules()) {
-      PackedParameters parameters = module.parameters();
+      System.out.println(summary(module));
       System.out.printf(
-          "%s: %d x %d, weights %d bits, activations %d bits; k = %d, N = %d, q = 2^%d, p = %d;"
-              + " failure 2^%.0f a value, margin %.2f bits; %.2f bytes a value up, %.2f down%n",
-          module.module(),
-          module.dIn(),
-          module.dOut(),
-          module.weightBits(),
-          module.activationBits(),
-          parameters.glweDimension(),
-          parameters.polynomialSize(),
-          parameters.log2Modulus(),
-          parameters.messageBits(),
-          module.log2FailureProbability(),
-          module.noiseMarginBits(),
+          Locale.ROOT,
+          "  %.2f bytes a value up, %.2f down; noise margin %.2f bits%n",
           module.bytesUpPerValue(),
-          module.bytesDownPerValue());
+          module.bytesDownPerValue(),
+          module.noiseMarginBits());
       System.out.println("  " + module.policy());
       System.out.println("  " + module.leakage());
     }
+    System.out.printf(
+        Locale.ROOT,
+        "costs are those of blocks of %,d records, executors with kernel %s and %.1f Gbit/s%n",
+        report.expectedBatch(),
+        report.costs().kernel(),
+        report.costs().wireGigabits());
     System.out.println("wrote " + out + "/client, " + out + "/server and " + out + "/report.json");
+  }
+
+  /** What a module became and why, in one line. */
+  private static String summary(CompileReport.Module module) {
+    PackedParameters parameters = module.parameters();
+    Cost cost = module.nanosecondsPerRecord();
+    String line =
+        String.format(
+            Locale.ROOT,
+            "%s: %d -> %d, p = %d of %d-bit weights x %d-bit activations; (k,N) = (%d,%d),"
+                + " q = 2^%d, %s: cheapest of %d candidates that decrypt right, with probability"
+                + " 1 - 2^%.1f a value; %,.0f ns a record: %.0f %% server, %.0f %% client,"
+                + " %.0f %% wire",
+            module.module(),
+            module.dIn(),
+            module.dOut(),
+            parameters.messageBits(),
+            module.weightBits(),
+            module.activationBits(),
+            parameters.glweDimension(),
+            parameters.polynomialSize(),
+            parameters.log2Modulus(),
+            limbs(parameters),
+            module.candidates(),
+            module.log2FailureProbability(),
+            cost.total(),
+            100 * cost.server() / cost.total(),
+            100 * cost.client() / cost.total(),
+            100 * cost.wire() / cost.total());
+    if (module.alternatives().isEmpty()) {
+      return line;
+    }
+    ParameterChoice.Alternative next = module.alternatives().get(0);
+    return line
+        + String.format(
+            Locale.ROOT,
+            "; next best +%.1f %%, mostly %s: %s",
+            100 * (next.costRatio() - 1),
+            next.mostlyMore(),
+            difference(parameters, next.parameters()));
+  }
+
+  private static String limbs(PackedParameters parameters) {
+    return String.format(
+        Locale.ROOT,
+        "bodies %d bytes up, results %d+%d bytes",
+        parameters.bodyLimbs(),
+        parameters.outputLimbs(),
+        parameters.outputBodyLimbs());
+  }
+
+  /** What is other in other parameters. */
+  private static String difference(PackedParameters chosen, PackedParameters other) {
+    List<String> differing = new ArrayList<>();
+    if (chosen.glweDimension() != other.glweDimension()
+        || chosen.polynomialSize() != other.polynomialSize()) {
+      differing.add("(" + other.glweDimension() + "," + other.polynomialSize() + ")");
+    }
+    if (chosen.limbs() != other.limbs()) {
+      differing.add("q = 2^" + other.log2Modulus());
+    }
+    if (!limbs(chosen).equals(limbs(other))) {
+      differing.add(limbs(other));
+    }
+    return String.join(", ", differing);
   }
 }

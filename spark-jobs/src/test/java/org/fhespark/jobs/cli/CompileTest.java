@@ -1,6 +1,7 @@
 package org.fhespark.jobs.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -64,7 +65,7 @@ class CompileTest {
     for (int run = 0; run < 2; run++) {
       CommandRun done = compile("--remote", "seq.0", "--remote", "seq.4");
       done.assertDone();
-      assertTrue(done.out().contains("seq.0: 64 x 128"), done.out());
+      assertTrue(done.out().contains("seq.0: 64 -> 128"), done.out());
       try (Stream<Path> made = Files.list(folder)) {
         assertEquals(List.of(out), made.toList());
       }
@@ -72,6 +73,37 @@ class CompileTest {
         assertEquals(List.of(), files.filter(file -> file.toString().endsWith(".crc")).toList());
       }
     }
+  }
+
+  @Test
+  void aLineAModuleSaysWhichParametersWereChosenAndWhy() {
+    CommandRun run = compile("--remote", "seq.0", "--remote", "seq.2");
+    run.assertDone();
+    String line =
+        "seq\\.[02]: \\d+ -> \\d+, p = \\d+ of 8-bit weights x \\d+-bit activations;"
+            + " \\(k,N\\) = \\(\\d+,\\d+\\), q = 2\\^\\d+, bodies \\d bytes up, results \\d\\+\\d bytes:"
+            + " cheapest of \\d+ candidates that decrypt right, with probability"
+            + " 1 - 2\\^-4\\d\\.\\d a value; [\\d,]+ ns a record:"
+            + " \\d+ % server, \\d+ % client, \\d+ % wire;"
+            + " next best \\+\\d+\\.\\d %, mostly (server|client|wire): .+";
+    assertEquals(2, run.out().lines().filter(l -> l.matches(line)).count(), run.out());
+  }
+
+  @Test
+  void whatIsExpectedDecidesWhatIsCheapest() {
+    String usual = choiceOf("seq.0");
+    assertTrue(choiceOf("seq.0", "--expected-batch", "1").contains(",64),"), "one record");
+    assertNotEquals(usual, choiceOf("seq.0", "--expected-batch", "1"));
+    assertNotEquals(usual, choiceOf("seq.0", "--server-kernel", "portable"));
+    assertNotEquals(usual, choiceOf("seq.0", "--wire-gigabits", "0.1"));
+  }
+
+  private String choiceOf(String module, String... options) {
+    List<String> arguments = new ArrayList<>(List.of("--remote", module));
+    arguments.addAll(List.of(options));
+    CommandRun run = compile(arguments.toArray(String[]::new));
+    run.assertDone();
+    return run.out().lines().findFirst().orElseThrow();
   }
 
   @Test
@@ -120,7 +152,10 @@ class CompileTest {
     "--p-error, 2^-100000",
     "--expected-batch, 0",
     "--expected-batch, 1000000000",
-    "--expected-batch, 99999999999999"
+    "--expected-batch, 99999999999999",
+    "--server-kernel, abacus",
+    "--wire-gigabits, 0",
+    "--wire-gigabits, fast"
   })
   void anOptionOutOfItsRangeIsNamed(String option, String value) throws Exception {
     String name = option.substring(2).replace('-', ' ').replace("p error", "p-error");

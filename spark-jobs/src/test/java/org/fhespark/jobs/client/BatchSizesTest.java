@@ -62,7 +62,7 @@ class BatchSizesTest {
 
   @ParameterizedTest
   @ValueSource(ints = {1, 64, 4097})
-  void manySmallBlocksAreExact(int records) {
+  void parametersForSmallBlocksAreExactForAnyNumberOfRecords(int records) {
     HybridModel model =
         Digits.load(
             Digits.compile(
@@ -71,8 +71,8 @@ class BatchSizesTest {
     int activationBits = model.specs().remote().get(0).quantization().activationBits();
     assertEquals(16, activationBits);
     assertTrue(
-        model.specs().remote().stream().anyMatch(m -> m.parameters().maxRecords() <= 1024),
-        "blocks are not small");
+        model.specs().remote().stream().anyMatch(m -> m.parameters().polynomialSize() <= 128),
+        "bodies are not small");
     assertEveryRecordGetsItsOwnResult(model, records);
   }
 }

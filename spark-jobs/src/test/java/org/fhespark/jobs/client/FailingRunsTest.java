@@ -39,10 +39,7 @@ class FailingRunsTest {
   @BeforeAll
   static void start() {
     spark = Digits.session();
-    model =
-        Digits.load(
-            Digits.compile(
-                spark, CompileOptions.remote(List.of("seq.4")).expectedBatch(64).build()));
+    model = Digits.load(Digits.compile(spark, CompileOptions.remote(List.of("seq.4")).build()));
     key = model.newKey();
     List<Row> images = Digits.images(spark);
     List<Row> records = new ArrayList<>();

@@ -1,0 +1,97 @@
+package org.fhespark.compiler.parameters;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.NoiseModel;
+import org.fhespark.nativelib.PackedParameters;
+import org.fhespark.nativelib.WeightNorms;
+
+/**
+ * With how few limbs messages of p bits still decrypt right, for each n. Noise depends on n = k·N
+ * alone, so all its splits share the answer.
+ */
+final class ExactLimbs {
+  static final int FEWEST_LIMBS = 3;
+  static final int MOST_LIMBS = 7;
+
+  private static final int SMALLEST_POLYNOMIAL = 64;
+  private static final int FEWEST_BODY_LIMBS = 2;
+
+  /** For each n, the limbs of moduli at which some noise is secure: the curve alone says so. */
+  private static final Map<Integer, List<Integer>> SECURE = new HashMap<>();
+
+  private final WeightNorms norms;
+  private final int messageBits;
+  private final double log2PError;
+  private final Map<Integer, List<Limbs>> found = new HashMap<>();
+
+  ExactLimbs(WeightNorms norms, int messageBits, double log2PError) {
+    this.norms = norms;
+    this.messageBits = messageBits;
+    this.log2PError = log2PError;
+  }
+
+  /** All choices at dimension n but those that others undercut in every limb. */
+  List<Limbs> at(int dimension) {
+    return found.computeIfAbsent(dimension, this::search);
+  }
+
+  private List<Limbs> search(int dimension) {
+    List<Limbs> exact = new ArrayList<>();
+    int fewest = (messageBits + 7) / 8;
+    for (int mask : secureLimbs(dimension)) {
+      // Without any rounding there is the least noise that this modulus can have.
+      if (fewest > mask || !isExact(dimension, new Limbs(mask, mask, mask, mask))) {
+        continue;
+      }
+      for (int body = Math.max(FEWEST_BODY_LIMBS, fewest); body <= mask; body++) {
+        for (int outputMask = fewest; outputMask <= mask; outputMask++) {
+          for (int outputBody = fewest; outputBody <= Math.min(body, outputMask); outputBody++) {
+            Limbs limbs = new Limbs(mask, body, outputMask, outputBody);
+            if (exact.stream().anyMatch(fewer -> fewer.atMost(limbs))) {
+              break;
+            }
+            if (isExact(dimension, limbs)) {
+              exact.add(limbs);
+              break;
+            }
+          }
+        }
+      }
+    }
+    return exact;
+  }
+
+  private boolean isExact(int dimension, Limbs limbs) {
+    PackedParameters parameters =
+        limbs.with(dimension / SMALLEST_POLYNOMIAL, SMALLEST_POLYNOMIAL, messageBits, 1);
+    return NoiseModel.log2FailureProbability(parameters, norms) <= log2PError;
+  }
+
+  private static List<Integer> secureLimbs(int dimension) {
+    synchronized (SECURE) {
+      return SECURE.computeIfAbsent(
+          dimension,
+          n -> {
+            List<Integer> secure = new ArrayList<>();
+            for (int limbs = FEWEST_LIMBS; limbs <= MOST_LIMBS; limbs++) {
+              if (isSecure(n, limbs)) {
+                secure.add(limbs);
+              }
+            }
+            return secure;
+          });
+    }
+  }
+
+  private static boolean isSecure(int dimension, int limbs) {
+    try {
+      return NoiseModel.freshStandardDeviation(dimension, limbs) > 0;
+    } catch (InvalidInputException tooSmall) {
+      return false;
+    }
+  }
+}
