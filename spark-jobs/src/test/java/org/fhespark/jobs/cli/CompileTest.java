@@ -83,7 +83,7 @@ class CompileTest {
         "seq\\.[02]: \\d+ -> \\d+, p = \\d+ of 8-bit weights x \\d+-bit activations;"
             + " \\(k,N\\) = \\(\\d+,\\d+\\), q = 2\\^\\d+, bodies \\d bytes up, results \\d\\+\\d bytes:"
             + " cheapest of \\d+ candidates that decrypt right, with probability"
-            + " 1 - 2\\^-4\\d\\.\\d a value; [\\d,]+ ns a record:"
+            + " 1 - 2\\^-\\d+\\.\\d a value; [\\d,]+ ns a record:"
             + " \\d+ % server, \\d+ % client, \\d+ % wire;"
             + " next best \\+\\d+\\.\\d %, mostly (server|client|wire): .+";
     assertEquals(2, run.out().lines().filter(l -> l.matches(line)).count(), run.out());
