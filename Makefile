@@ -17,7 +17,7 @@ native:
 demo: build
 	examples/digits/demo
 
-## bench: encrypted against clear layers, as ratios within one run; takes some minutes
+## bench: encrypted layers against clear ones and other libraries, one table of ratios; takes about ten minutes
 bench: native
 	$(MVN) -q -Pbench package -DskipTests
 	bench/layers
@@ -44,7 +44,7 @@ lint:
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
 	for script in bin/* bench/layers .ci/run examples/digits/demo; do bash -n $$script; done
-	python3 -m compileall -q native/oracle examples
+	python3 -m compileall -q native/oracle examples bench/peers
 
 ## format: formats everything that lint checks
 format:

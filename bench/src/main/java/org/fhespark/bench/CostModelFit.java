@@ -1,7 +1,6 @@
 package org.fhespark.bench;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -22,19 +21,19 @@ public final class CostModelFit {
   private static final int LAYERS = 40;
   private static final int[] FEATURES = {32, 64, 128, 256, 512, 768};
   private static final int[] BATCHES = {1, 64, 200, 512, 1024, 2048};
-  private static final EncryptedLayer.Modulus[] MODULI = {
-    new EncryptedLayer.Modulus(20, 64, 4, 4, 4, 3),
-    new EncryptedLayer.Modulus(24, 64, 5, 4, 4, 3),
-    new EncryptedLayer.Modulus(10, 128, 4, 4, 3, 3),
-    new EncryptedLayer.Modulus(13, 128, 5, 5, 4, 3),
-    new EncryptedLayer.Modulus(5, 256, 4, 3, 3, 3),
-    new EncryptedLayer.Modulus(6, 256, 5, 4, 4, 3),
-    new EncryptedLayer.Modulus(8, 256, 6, 6, 6, 4),
-    new EncryptedLayer.Modulus(3, 512, 5, 5, 4, 3),
-    new EncryptedLayer.Modulus(3, 512, 5, 4, 4, 4),
-    new EncryptedLayer.Modulus(4, 512, 6, 5, 4, 4),
-    new EncryptedLayer.Modulus(2, 1024, 5, 5, 5, 4),
-    new EncryptedLayer.Modulus(1, 2048, 6, 5, 5, 4)
+  private static final FixedParameters[] MODULI = {
+    new FixedParameters(20, 64, 4, 4, 4, 3),
+    new FixedParameters(24, 64, 5, 4, 4, 3),
+    new FixedParameters(10, 128, 4, 4, 3, 3),
+    new FixedParameters(13, 128, 5, 5, 4, 3),
+    new FixedParameters(5, 256, 4, 3, 3, 3),
+    new FixedParameters(6, 256, 5, 4, 4, 3),
+    new FixedParameters(8, 256, 6, 6, 6, 4),
+    new FixedParameters(3, 512, 5, 5, 4, 3),
+    new FixedParameters(3, 512, 5, 4, 4, 4),
+    new FixedParameters(4, 512, 6, 5, 4, 4),
+    new FixedParameters(2, 1024, 5, 5, 5, 4),
+    new FixedParameters(1, 2048, 6, 5, 5, 4)
   };
   private static final long MOST_MULTIPLY_ACCUMULATES = 2_000_000_000L;
   private static final double SECONDS = 60;
@@ -106,26 +105,22 @@ public final class CostModelFit {
       int inputs = FEATURES[random.nextInt(FEATURES.length)];
       int outputs = FEATURES[random.nextInt(FEATURES.length)];
       int records = BATCHES[random.nextInt(BATCHES.length)];
-      EncryptedLayer.Modulus modulus = MODULI[samples.size() % MODULI.length];
-      ByteBuffer floats =
-          ByteBuffer.allocateDirect(4 * records * inputs).order(ByteOrder.nativeOrder());
-      while (floats.hasRemaining()) {
-        floats.putFloat((float) random.nextGaussian());
-      }
-      floats.flip();
+      FixedParameters modulus = MODULI[samples.size() % MODULI.length];
+      ByteBuffer floats = RandomRecords.of(records, inputs);
       BlockWork work = work(modulus, records, inputs, outputs);
       if (work.server().multiplyAccumulates() <= MOST_MULTIPLY_ACCUMULATES) {
         samples.add(
-            new Sample(work, new EncryptedLayer(floats, records, inputs, outputs, 6, modulus)));
+            new Sample(work, new EncryptedLayer(
+                    floats, records, new LayerShape(inputs, outputs), 6, modulus)));
       }
     }
     return samples;
   }
 
   private static BlockWork work(
-      EncryptedLayer.Modulus modulus, int records, int inputs, int outputs) {
+      FixedParameters modulus, int records, int inputs, int outputs) {
     return BlockWork.of(
-        modulus.parameters(2, records), records, new BlockWork.Layer(1, inputs, outputs));
+        modulus.of(2, records), records, new BlockWork.Layer(1, inputs, outputs));
   }
 
   private static void fitServer(List<Sample> samples) {

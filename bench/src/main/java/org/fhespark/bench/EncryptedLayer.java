@@ -2,14 +2,21 @@ package org.fhespark.bench;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Random;
+import org.fhespark.compiler.parameters.BlockWork;
+import org.fhespark.compiler.parameters.CostConstants;
+import org.fhespark.compiler.parameters.ParameterRequest;
+import org.fhespark.compiler.parameters.ParameterSearch;
+import org.fhespark.compiler.parameters.ServerKernel;
+import org.fhespark.compiler.quantize.ActivationStatistics;
+import org.fhespark.compiler.quantize.QuantizationMode;
+import org.fhespark.compiler.quantize.QuantizedWeights;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.ModuleSpec;
-import org.fhespark.nativelib.NoiseModel;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.Quantization;
@@ -17,102 +24,137 @@ import org.fhespark.nativelib.WeightNorms;
 import org.fhespark.udf.BlockBatch;
 import org.fhespark.udf.EncryptedBlock;
 
-/** A layer of random weights under FHE, both sides in one process, on one thread. */
-final class EncryptedLayer implements AutoCloseable {
+/**
+ * A layer of random weights under FHE, 8-bit activations and p_error 2^-40, both sides in one
+ * process, on one thread.
+ */
+public final class EncryptedLayer implements AutoCloseable {
   private static final double LOG2_P_ERROR = -40;
+  private static final int ACTIVATION_BITS = 8;
 
+  /** Records compared with the clear computation. */
+  private static final int CHECKED_RECORDS = 64;
+
+  private final LayerShape shape;
+  private final PackedParameters parameters;
+  private final byte[] circuitFile;
   private final ClientKey key;
   private final PackedCircuit circuit;
   private final ModuleClient client;
   private final ByteBuffer records;
   private final float[] scales;
   private final ByteBuffer outputs;
-  private EncryptedBlock block;
+  private final EncryptedBlock block;
   private EncryptedBlock result;
 
   /**
+   * Makes keys and circuit, and runs the layer once.
+   *
    * @param records floats {@code [T][d_in]}
+   * @param count T
    * @param weightBits 2 to 8
-   * @param modulus see {@link Modulus}
+   * @param fixed null for the parameters that the compiler chooses
+   * @throws IllegalStateException if the encrypted layer differs from the clear one in a bit
    */
-  EncryptedLayer(
-      ByteBuffer records, int count, int inputs, int outputs, int weightBits, Modulus modulus) {
-    int largest = (1 << (weightBits - 1)) - 1;
-    byte[] weights = new byte[inputs * outputs];
-    Random random = new Random(1);
-    for (int i = 0; i < weights.length; i++) {
-      // The largest weight of a column is odd, as the compiler makes it.
-      weights[i] = (byte) (i % inputs == 0 ? largest : random.nextInt(2 * largest + 1) - largest);
-    }
-    WeightNorms norms = WeightNorms.of(weights, inputs, outputs);
-    PackedParameters parameters = parameters(modulus, norms, count);
-    byte[] file = PackedCircuit.encode(parameters, "bench", inputs, outputs, weights);
-    float[] weightScales = new float[outputs];
-    Arrays.fill(weightScales, 0.01f);
+  public EncryptedLayer(
+      ByteBuffer records, int count, LayerShape shape, int weightBits, FixedParameters fixed) {
+    this.shape = shape;
+    QuantizedWeights weights = weights(shape, weightBits);
+    this.parameters =
+        fixed == null
+            ? chosen(records, count, shape, weights.norms())
+            : fixed.of(weights.norms(), count, LOG2_P_ERROR);
+    this.circuitFile =
+        PackedCircuit.encode(
+            parameters, "bench", shape.inputs(), shape.outputs(), weights.values());
     ModuleSpec spec =
         new ModuleSpec(
-            CircuitDigest.of(file),
+            CircuitDigest.of(circuitFile),
             parameters,
-            inputs,
-            outputs,
-            norms,
-            new Quantization(8, 0f),
-            weightScales,
+            shape.inputs(),
+            shape.outputs(),
+            weights.norms(),
+            new Quantization(ACTIVATION_BITS, 0f),
+            weights.scales(),
             new float[0]);
     this.records = records;
     this.scales = new float[count];
-    this.outputs = ByteBuffer.allocateDirect(4 * count * outputs).order(ByteOrder.nativeOrder());
+    this.outputs = floats(count * shape.outputs());
     this.key = ClientKey.generate(new byte[32], List.of(parameters.secretKeyShape()));
-    this.circuit = PackedCircuit.open(file);
+    this.circuit = PackedCircuit.open(circuitFile);
     this.client = ModuleClient.withKey(spec, key);
+    this.block = EncryptedBlock.allocate(client.blockBytes(count));
     encrypt();
     evaluate();
     decrypt();
     requireExact();
   }
 
-  /** k, N, and the limbs of mask and body entries on both ways. */
-  record Modulus(
-      int glweDimension,
-      int polynomialSize,
-      int limbs,
-      int bodyLimbs,
-      int outputLimbs,
-      int outputBodyLimbs) {
-
-    PackedParameters parameters(int messageBits, int records) {
-      return new PackedParameters(
-          glweDimension,
-          polynomialSize,
-          limbs,
-          bodyLimbs,
-          outputLimbs,
-          outputBodyLimbs,
-          messageBits,
-          (records + polynomialSize - 1) / polynomialSize);
+  /** Gaussian weights, quantised as the compiler does it. */
+  private static QuantizedWeights weights(LayerShape shape, int bits) {
+    Random random = new Random(1);
+    float[] weights = new float[shape.weights()];
+    for (int i = 0; i < weights.length; i++) {
+      weights[i] = (float) random.nextGaussian();
     }
+    return QuantizedWeights.quantize("bench", weights, shape.inputs(), shape.outputs(), bits);
   }
 
-  private static PackedParameters parameters(Modulus modulus, WeightNorms norms, int count) {
-    PackedParameters parameters = modulus.parameters(8 * modulus.outputBodyLimbs, count);
-    while (NoiseModel.log2FailureProbability(parameters, norms) > LOG2_P_ERROR) {
-      parameters = parameters.withMessageBits(parameters.messageBits() - 1);
-    }
-    return parameters;
+  /** What the compiler would choose. */
+  private static PackedParameters chosen(
+      ByteBuffer records, int count, LayerShape shape, WeightNorms norms) {
+    ActivationStatistics statistics = new ActivationStatistics();
+    statistics.add("bench", records.asFloatBuffer(), shape.inputs());
+    return ParameterSearch.search(
+            new ParameterRequest(
+                "bench",
+                new BlockWork.Layer(1, shape.inputs(), shape.outputs()),
+                norms,
+                bits ->
+                    statistics.accumulatorBound(
+                        norms, bits, QuantizationMode.DYNAMIC, ParameterSearch.FITTING_RECORDS),
+                statistics.nonZeroRecords(),
+                OptionalInt.of(ACTIVATION_BITS),
+                LOG2_P_ERROR,
+                count,
+                CostConstants.of(
+                    ServerKernel.AVX512_VNNI, CostConstants.DEFAULT_WIRE_GIGABITS)))
+        .parameters();
   }
 
   private void requireExact() {
-    long[] expected = circuit.accumulate(client.quantize(records, new float[scales.length]));
-    if (!Arrays.equals(expected, client.decryptAccumulators(result.toByteArray()))) {
+    int checked = Math.min(CHECKED_RECORDS, scales.length);
+    float[] checkedScales = new float[checked];
+    ByteBuffer checkedRecords =
+        records.slice(0, Float.BYTES * checked * shape.inputs()).order(ByteOrder.nativeOrder());
+    ByteBuffer expected = floats(checked * shape.outputs());
+    long[] accumulators = circuit.accumulate(client.quantize(checkedRecords, checkedScales));
+    client.dequantize(accumulators, checkedScales, expected);
+    if (!expected.equals(outputs.slice(0, expected.capacity()))) {
       throw new IllegalStateException("the encrypted layer differs from the clear one");
     }
   }
 
+  private static ByteBuffer floats(int count) {
+    return ByteBuffer.allocateDirect(Float.BYTES * count).order(ByteOrder.nativeOrder());
+  }
+
+  /** The client's side. */
+  public ModuleClient client() {
+    return client;
+  }
+
+  /** The server's side. */
+  public byte[] circuitFile() {
+    return circuitFile;
+  }
+
+  PackedParameters parameters() {
+    return parameters;
+  }
+
   /** Float records to a block. */
   void encrypt() {
-    if (block == null) {
-      block = EncryptedBlock.allocate(client.blockBytes(scales.length));
-    }
     client.encrypt(records, scales, 0, 1, block.bytes());
   }
 
@@ -139,6 +181,8 @@ final class EncryptedLayer implements AutoCloseable {
 
   @Override
   public void close() {
+    block.close();
+    result.close();
     client.close();
     circuit.close();
     key.close();

@@ -9,6 +9,9 @@ import java.util.Map;
  * all alike; reports the median of each.
  */
 final class Interleaved {
+  private static final int FEWEST_ROUNDS = 3;
+  private static final int MOST_ROUNDS = 50;
+
   private final Map<String, Runnable> works = new LinkedHashMap<>();
   private final double secondsEach;
 
@@ -32,7 +35,7 @@ final class Interleaved {
       seconds(work);
       longest = Math.max(longest, seconds(work));
     }
-    int rounds = (int) Math.max(5, Math.min(50, secondsEach / longest));
+    int rounds = (int) Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, secondsEach / longest));
     Map<String, double[]> times = new LinkedHashMap<>();
     works.keySet().forEach(name -> times.put(name, new double[rounds]));
     for (int round = 0; round < rounds; round++) {

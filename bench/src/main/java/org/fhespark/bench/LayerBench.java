@@ -1,90 +1,194 @@
 package org.fhespark.bench;
 
 import ai.onnxruntime.OrtException;
+import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
-import java.util.Random;
+import java.util.concurrent.Callable;
+import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.NativeLibrary;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
 
 /**
- * One linear layer, encrypted against clear: the server's part (wire bytes in to wire bytes out,
- * one thread) as a ratio to ONNX Runtime's fp32 MatMul of the same T, d_in and d_out (one thread,
- * the same process, in turns); and the client's nanoseconds a value on one thread, quantisation
- * included.
+ * Encrypted linear layers against everything they are compared with: prints one table and writes
+ * its figures as JSON.
  */
-public final class LayerBench {
-  private static final int[][] SHAPES = {
-    {384, 384}, {384, 1536}, {1536, 384}, {768, 768}, {768, 3072}
-  };
-  private static final int[] BATCHES = {1, 64, 512, 2048, 4096};
-  private static final double SECONDS_EACH = 1.5;
+@Command(
+    name = "bench/layers",
+    description = "Times encrypted linear layers against their references, as ratios.",
+    mixinStandardHelpOptions = true,
+    showDefaultValues = true,
+    sortOptions = false)
+public final class LayerBench implements Callable<Integer> {
+  /** TenSEAL packs as many records as half its ring's dimension. */
+  private static final int TENSEAL_RECORDS = 4096;
 
-  /** 8-bit weights at q = 2^40, and 6-bit weights at q = 2^32. */
-  private enum Setting {
-    WIDE(8, new EncryptedLayer.Modulus(3, 512, 5, 5, 4, 3)),
-    NARROW(6, new EncryptedLayer.Modulus(5, 256, 4, 4, 4, 3));
+  @Option(
+      names = "--shapes",
+      split = ",",
+      paramLabel = "DxD",
+      defaultValue = "384x384,384x1536,1536x384,768x768,768x3072",
+      description = "d_in x d_out of the layers.")
+  private List<LayerShape> shapes;
 
-    private final int weightBits;
-    private final EncryptedLayer.Modulus modulus;
+  @Option(
+      names = "--batches",
+      split = ",",
+      paramLabel = "T",
+      defaultValue = "1,64,512,2048,4096",
+      description = "Records in a block.")
+  private List<Integer> batches;
 
-    Setting(int weightBits, EncryptedLayer.Modulus modulus) {
-      this.weightBits = weightBits;
-      this.modulus = modulus;
+  @Option(
+      names = "--weight-bits",
+      split = ",",
+      paramLabel = "BITS",
+      defaultValue = "8,6",
+      description = "Bits of the weights, 2 to 8.")
+  private List<Integer> weightBits;
+
+  @Option(
+      names = "--parameters",
+      paramLabel = "k:N:L:L:L:L",
+      description =
+          "GLWE dimension, polynomial size, limbs of mask and bodies up, then down, as"
+              + " 3:512:5:5:4:4. By default those that the compiler chooses for layer and batch.")
+  private FixedParameters fixed;
+
+  @Option(
+      names = "--seconds",
+      paramLabel = "S",
+      defaultValue = "1",
+      description = "How long each of a row's works is run, about.")
+  private double seconds;
+
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      defaultValue = "build/bench/layers.json",
+      description = "Where the figures go.")
+  private Path json;
+
+  @Option(
+      names = "--kernels",
+      description =
+          "Each kernel of this machine in turn, in a process of its own; without peers. Choose"
+              + " few shapes and batches.")
+  private boolean eachKernel;
+
+  @Option(names = "--no-peers", description = "Without the libraries that run in Python.")
+  private boolean withoutPeers;
+
+  @Option(
+      names = "--peers",
+      hidden = true,
+      paramLabel = "PYTHON",
+      description = "Interpreter with bench/peers/requirements.txt.")
+  private Path peersPython;
+
+  public static void main(String[] arguments) {
+    // The table is for everybody's eyes: decimal points.
+    Locale.setDefault(Locale.ROOT);
+    CommandLine commandLine = new CommandLine(new LayerBench());
+    commandLine.registerConverter(LayerShape.class, LayerShape::parse);
+    commandLine.registerConverter(FixedParameters.class, FixedParameters::parse);
+    commandLine.setExecutionExceptionHandler(
+        (error, command, parsed) -> {
+          if (error instanceof InvalidInputException) {
+            System.err.println("bench/layers: " + error.getMessage());
+            return CommandLine.ExitCode.USAGE;
+          }
+          throw error;
+        });
+    System.exit(commandLine.execute(arguments));
+  }
+
+  @Override
+  public Integer call() throws IOException, OrtException, InterruptedException {
+    List<LayerMeasurement> layers =
+        eachKernel
+            ? new KernelRuns(shapes, batches, weightBits, fixed, seconds).measure()
+            : measureAll();
+    LayerReport report = LayerReport.ofThisMachine(layers);
+    report.write(json);
+    LayerTable.print(report, System.out);
+    System.out.println();
+    Targets.print(report, System.out);
+    return CommandLine.ExitCode.OK;
+  }
+
+  private List<LayerMeasurement> measureAll() throws IOException, OrtException {
+    if (withoutPeers || peersPython == null) {
+      return measureAll(null);
+    }
+    try (Peers peers = new Peers(peersPython, Path.of("bench/peers/serve.py"))) {
+      return measureAll(peers);
     }
   }
 
-  private LayerBench() {}
-
-  public static void main(String[] arguments) throws OrtException {
-    System.out.println("kernel: " + NativeLibrary.kernelName());
-    System.out.println(
-        "| layer | T | weights, q | server / ORT fp32 (speed) | encrypt ns/value | decrypt ns/value"
-            + " | B/value up | down |");
-    System.out.println("|---|---:|---|---:|---:|---:|---:|---:|");
-    for (int[] shape : SHAPES) {
-      for (int count : BATCHES) {
-        for (Setting setting : Setting.values()) {
-          measure(shape[0], shape[1], count, setting);
+  /**
+   * @param peers null for none
+   */
+  private List<LayerMeasurement> measureAll(Peers peers) throws IOException, OrtException {
+    // Fails before the first minutes pass if the kernel that was asked for is not to be had.
+    String kernel = NativeLibrary.kernelName();
+    List<LayerMeasurement> layers = new ArrayList<>();
+    for (LayerShape shape : shapes) {
+      for (int records : batches) {
+        System.err.printf("%s, T = %d, %s%n", shape, records, kernel);
+        ByteBuffer batch = RandomRecords.of(records, shape.inputs());
+        PeerMeasurement concrete = peers == null ? null : peers.concrete(shape);
+        PeerMeasurement tenseal =
+            peers == null || records != TENSEAL_RECORDS ? null : peers.tenseal(shape, records);
+        for (int bits : weightBits) {
+          layers.add(measure(kernel, shape, batch, records, bits, concrete, tenseal));
         }
       }
     }
+    return layers;
   }
 
-  private static void measure(int inputs, int outputs, int count, Setting setting)
+  private LayerMeasurement measure(
+      String kernel,
+      LayerShape shape,
+      ByteBuffer batch,
+      int records,
+      int bits,
+      PeerMeasurement concrete,
+      PeerMeasurement tenseal)
       throws OrtException {
-    ByteBuffer records =
-        ByteBuffer.allocateDirect(4 * count * inputs).order(ByteOrder.nativeOrder());
-    Random random = new Random(2);
-    while (records.hasRemaining()) {
-      records.putFloat((float) random.nextGaussian());
-    }
-    records.flip();
-    try (ClearLayer clear = new ClearLayer(records, count, inputs, outputs);
-        EncryptedLayer encrypted =
-            new EncryptedLayer(
-                records, count, inputs, outputs, setting.weightBits, setting.modulus)) {
-      Map<String, Double> seconds =
-          new Interleaved(SECONDS_EACH)
+    try (EncryptedLayer encrypted = new EncryptedLayer(batch, records, shape, bits, fixed);
+        ClearLayer clear = new ClearLayer(batch, records, shape);
+        IntegerLimbs limbs = new IntegerLimbs(encrypted.parameters(), records, shape)) {
+      Map<String, Double> medians =
+          new Interleaved(seconds)
               .add("clear", clear::run)
+              .add("limbs", limbs::run)
               .add("evaluate", encrypted::evaluate)
               .add("encrypt", encrypted::encrypt)
               .add("decrypt", encrypted::decrypt)
               .medians();
-      double valuesUp = (double) count * inputs;
-      double valuesDown = (double) count * outputs;
-      System.out.printf(
-          "| %d x %d | %d | %d bits, 2^%d | %.3f | %.2f | %.2f | %.2f | %.2f |%n",
-          inputs,
-          outputs,
-          count,
-          setting.weightBits,
-          8 * setting.modulus.limbs(),
-          seconds.get("clear") / seconds.get("evaluate"),
-          seconds.get("encrypt") / valuesUp * 1e9,
-          seconds.get("decrypt") / valuesDown * 1e9,
-          encrypted.bytesUp() / valuesUp,
-          encrypted.bytesDown() / valuesDown);
+      return new LayerMeasurement(
+          kernel,
+          shape,
+          records,
+          bits,
+          encrypted.parameters(),
+          medians.get("evaluate"),
+          medians.get("clear"),
+          medians.get("limbs"),
+          medians.get("encrypt"),
+          medians.get("decrypt"),
+          encrypted.bytesUp(),
+          encrypted.bytesDown(),
+          concrete,
+          tenseal);
     }
   }
 }
