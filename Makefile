@@ -21,6 +21,7 @@ demo: build
 bench: native
 	$(MVN) -q -Pbench package -DskipTests
 	bench/layers
+	bench/spark
 
 ## test: all tests but the slow ones
 test: test-rust test-java
@@ -43,7 +44,7 @@ lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers .ci/run examples/digits/demo; do bash -n $$script; done
+	for script in bin/* bench/layers bench/spark bench/cost-model .ci/run examples/digits/demo; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples bench/peers
 
 ## format: formats everything that lint checks

@@ -110,17 +110,16 @@ public final class CostModelFit {
       BlockWork work = work(modulus, records, inputs, outputs);
       if (work.server().multiplyAccumulates() <= MOST_MULTIPLY_ACCUMULATES) {
         samples.add(
-            new Sample(work, new EncryptedLayer(
-                    floats, records, new LayerShape(inputs, outputs), 6, modulus)));
+            new Sample(
+                work,
+                new EncryptedLayer(floats, records, new LayerShape(inputs, outputs), 6, modulus)));
       }
     }
     return samples;
   }
 
-  private static BlockWork work(
-      FixedParameters modulus, int records, int inputs, int outputs) {
-    return BlockWork.of(
-        modulus.of(2, records), records, new BlockWork.Layer(1, inputs, outputs));
+  private static BlockWork work(FixedParameters modulus, int records, int inputs, int outputs) {
+    return BlockWork.of(modulus.of(2, records), records, new BlockWork.Layer(1, inputs, outputs));
   }
 
   private static void fitServer(List<Sample> samples) {

@@ -117,8 +117,7 @@ public final class EncryptedLayer implements AutoCloseable {
                 OptionalInt.of(ACTIVATION_BITS),
                 LOG2_P_ERROR,
                 count,
-                CostConstants.of(
-                    ServerKernel.AVX512_VNNI, CostConstants.DEFAULT_WIRE_GIGABITS)))
+                CostConstants.of(ServerKernel.AVX512_VNNI, CostConstants.DEFAULT_WIRE_GIGABITS)))
         .parameters();
   }
 

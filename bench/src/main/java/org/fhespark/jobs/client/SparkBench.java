@@ -1,171 +1,175 @@
 package org.fhespark.jobs.client;
 
-import java.lang.management.ManagementFactory;
-import java.lang.management.ThreadMXBean;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
-import java.util.Random;
-import java.util.TreeMap;
+import java.util.concurrent.atomic.LongAdder;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.fhespark.bench.EncryptedLayer;
+import org.fhespark.bench.LayerShape;
+import org.fhespark.bench.RandomRecords;
 import org.fhespark.compiler.onnx.ElementType;
-import org.fhespark.nativelib.CircuitDigest;
-import org.fhespark.nativelib.ClientKey;
-import org.fhespark.nativelib.ModuleClient;
-import org.fhespark.nativelib.ModuleSpec;
-import org.fhespark.nativelib.PackedCircuit;
-import org.fhespark.nativelib.PackedParameters;
-import org.fhespark.nativelib.Quantization;
-import org.fhespark.nativelib.WeightNorms;
-import org.fhespark.udf.BlockBatch;
 import org.fhespark.udf.Circuit;
-import org.fhespark.udf.EncryptedBlock;
 
-/** Scratch version. */
+/**
+ * One encrypted layer through Spark, floats on the driver to floats on the driver: where the cores'
+ * time goes.
+ */
 public final class SparkBench {
-  private static final int INPUTS = 768;
-  private static final int OUTPUTS = 768;
+  private static final LayerShape SHAPE = new LayerShape(768, 768);
+  private static final int WEIGHT_BITS = 8;
+  private static final int BLOCK_RECORDS = 4096;
   private static final int RECORDS = 100_000;
+  private static final int CORES = 2;
+  private static final int RUNS = 5;
 
-  public static void main(String[] arguments) {
-    byte[] weights = new byte[INPUTS * OUTPUTS];
-    Random random = new Random(1);
-    for (int i = 0; i < weights.length; i++) {
-      weights[i] =
-          (byte)
-              (i % INPUTS == 0
-                  ? 127
-                  : Math.max(-127, Math.min(127, Math.round(random.nextGaussian() * 35))));
+  /** Runs before those that count: the JVM compiles and commits its heap. */
+  private static final int WARM_UPS = 3;
+
+  private SparkBench() {}
+
+  /** What tasks say of themselves. */
+  private static final class TaskTimes extends SparkListener {
+    private final LongAdder evaluationNanos = new LongAdder();
+
+    @Override
+    public void onTaskEnd(SparkListenerTaskEnd end) {
+      evaluationNanos.add(end.taskMetrics().executorCpuTime());
     }
-    WeightNorms norms = WeightNorms.of(weights, INPUTS, OUTPUTS);
-    PackedParameters parameters = new PackedParameters(3, 512, 5, 5, 4, 3, 21, 8);
-    byte[] file = PackedCircuit.encode(parameters, "bench", INPUTS, OUTPUTS, weights);
-    float[] weightScales = new float[OUTPUTS];
-    java.util.Arrays.fill(weightScales, 0.01f);
-    ModuleSpec spec =
-        new ModuleSpec(
-            CircuitDigest.of(file),
-            parameters,
-            INPUTS,
-            OUTPUTS,
-            norms,
-            new Quantization(8, 0f),
-            weightScales,
-            new float[0]);
+  }
+
+  /** Seconds of one run; all but the first are core seconds. */
+  private record Run(
+      double wall, double kernel, double client, double tasks, double scheduling, double jvm) {
+    double cores() {
+      return CORES * wall;
+    }
+
+    double arithmetic() {
+      return kernel + client;
+    }
+
+    double idle() {
+      return cores() - arithmetic() - tasks - scheduling - jvm;
+    }
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    Locale.setDefault(Locale.ROOT);
     SparkConf conf =
         SparkSettings.addTo(
             new SparkConf()
-                .setMaster("local[2]")
+                .setMaster("local[" + CORES + "]")
                 .setAppName("bench")
                 .set("spark.ui.enabled", "false"));
-    for (String a : arguments) {
-      String[] kv = a.split("=");
-      conf.set(kv[0], kv[1]);
-    }
-    ClientKey key = ClientKey.generate(new byte[32], List.of(parameters.secretKeyShape()));
-    ModuleClient client = ModuleClient.withKey(spec, key);
+    ByteBuffer records = RandomRecords.of(BLOCK_RECORDS, SHAPE.inputs());
     try (JavaSparkContext spark = new JavaSparkContext(conf);
-        ClientThreads threads = new ClientThreads(2)) {
-      RemoteLayer layer = new RemoteLayer("m", 0, "x", "y", client);
-      Tensor x = Tensor.allocate(ElementType.FLOAT, layer.blockRows(), INPUTS);
-      while (x.data().hasRemaining()) {
-        x.data().putFloat((float) random.nextGaussian());
-      }
-      x.data().flip();
-      double arithmetic = arithmetic(client, file, x);
-      for (int round = 0; round < 4; round++) {
-        Measurements m = new Measurements();
-        EncryptedEvaluator evaluator =
-            new EncryptedEvaluator(
-                spark, List.of(new Circuit(file)), threads, m, ScoreProgress.SILENT);
-        Schedule schedule = new Schedule(Map.of(), List.of(layer), evaluator, threads, m);
-        List<List<Batch>> waves = new ArrayList<>();
-        int batches = RECORDS / layer.blockRows();
-        for (int i = 0; i < batches; i += 2) {
-          List<Batch> wave = new ArrayList<>();
-          for (int j = i; j < Math.min(batches, i + 2); j++) {
-            wave.add(new Batch((long) j * layer.blockRows(), List.of(), Map.of("x", x)));
-          }
-          waves.add(wave);
+        ClientThreads threads = new ClientThreads(CORES);
+        EncryptedLayer encrypted =
+            new EncryptedLayer(records, BLOCK_RECORDS, SHAPE, WEIGHT_BITS, null)) {
+      TaskTimes tasks = new TaskTimes();
+      spark.sc().addSparkListener(tasks);
+      List<Run> runs = new ArrayList<>();
+      for (int run = 0; run < WARM_UPS + RUNS; run++) {
+        Run times = run(spark, threads, encrypted, records, tasks);
+        System.err.printf(
+            "%srun of %.2f s, arithmetic %.0f %%%n",
+            run < WARM_UPS ? "warm-up " : "", times.wall, 100 * times.arithmetic() / times.cores());
+        if (run >= WARM_UPS) {
+          runs.add(times);
         }
-        Map<String, Long> before = cpu();
-        long processBefore = process();
-        long start = System.nanoTime();
-        new WavePipeline(schedule)
-            .run(waves.iterator(), wave -> wave.forEach(b -> b.tensors().clear()));
-        double wall = (System.nanoTime() - start) / 1e9;
-        Map<String, Double> byThread = new TreeMap<>();
-        cpu()
-            .forEach(
-                (name, nanos) -> {
-                  double s = (nanos - before.getOrDefault(name, 0L)) / 1e9;
-                  if (s > 0.01) byThread.put(name, s);
-                });
-        double process = (process() - processBefore) / 1e9;
-        double java = byThread.values().stream().mapToDouble(d -> d).sum();
-        System.out.printf(
-            "wall %.2f s, arithmetic %.2f core s = %.1f %% of 2 cores; process cpu %.2f, gc/jit %.2f%n  %s%n  enc %.2f dec %.2f%n",
-            wall,
-            arithmetic * batches,
-            100 * arithmetic * batches / (2 * wall),
-            process,
-            process - java,
-            byThread,
-            m.seconds(Step.ENCRYPT),
-            m.seconds(Step.DECRYPT));
-        evaluator.close();
       }
+      runs.sort(Comparator.comparingDouble(Run::wall));
+      print(runs.get(runs.size() / 2));
     }
   }
 
-  private static double arithmetic(ModuleClient client, byte[] file, Tensor x) {
-    double best = 1e9;
-    double[] parts = new double[3];
-    try (PackedCircuit circuit = PackedCircuit.open(file)) {
-      float[] scales = new float[x.rows()];
-      Tensor y = Tensor.allocate(ElementType.FLOAT, x.rows(), OUTPUTS);
-      ThreadMXBean bean = ManagementFactory.getThreadMXBean();
-      for (int i = 0; i < 12; i++) {
-        long a = bean.getCurrentThreadCpuTime();
-        EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(x.rows()));
-        client.encrypt(x.data(), scales, 1, 1, block.bytes());
-        long b = bean.getCurrentThreadCpuTime();
-        EncryptedBlock result = BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
-        long c = bean.getCurrentThreadCpuTime();
-        client.decrypt(result.bytes(), 1, scales, 1, y.data());
-        long d = bean.getCurrentThreadCpuTime();
-        block.close();
-        result.close();
-        if ((d - a) / 1e9 < best) {
-          best = (d - a) / 1e9;
-          parts = new double[] {(b - a) / 1e6, (c - b) / 1e6, (d - c) / 1e6};
-        }
+  private static Run run(
+      JavaSparkContext spark,
+      ClientThreads threads,
+      EncryptedLayer encrypted,
+      ByteBuffer records,
+      TaskTimes tasks)
+      throws Exception {
+    Measurements measurements = new Measurements();
+    RemoteLayer layer = new RemoteLayer("bench", 0, "x", "y", encrypted.client());
+    spark.sc().listenerBus().waitUntilEmpty();
+    double evaluationBefore = tasks.evaluationNanos.sum() / 1e9;
+    CpuTimes before = CpuTimes.now();
+    long start = System.nanoTime();
+    EncryptedEvaluator evaluator =
+        new EncryptedEvaluator(
+            spark,
+            List.of(new Circuit(encrypted.circuitFile())),
+            threads,
+            measurements,
+            ScoreProgress.SILENT);
+    new WavePipeline(new Schedule(Map.of(), List.of(layer), evaluator, threads, measurements))
+        .run(waves(records).iterator(), wave -> {});
+    double wall = (System.nanoTime() - start) / 1e9;
+    CpuTimes after = CpuTimes.now();
+    spark.sc().listenerBus().waitUntilEmpty();
+    double kernel = tasks.evaluationNanos.sum() / 1e9 - evaluationBefore;
+    double client = after.since(before, "fhe-spark-client");
+    double workers = after.since(before, "Executor task launch worker");
+    double java = after.since(before, "");
+    evaluator.close();
+    return new Run(
+        wall,
+        kernel,
+        client,
+        workers - kernel,
+        java - workers - client,
+        after.process() - before.process() - java);
+  }
+
+  /**
+   * As many batches as a wave has in this session, each of a block's records, until all are there.
+   */
+  private static List<List<Batch>> waves(ByteBuffer records) {
+    List<List<Batch>> waves = new ArrayList<>();
+    List<Batch> wave = new ArrayList<>();
+    for (int first = 0; first < RECORDS; first += BLOCK_RECORDS) {
+      int count = Math.min(BLOCK_RECORDS, RECORDS - first);
+      Tensor input =
+          new Tensor(ElementType.FLOAT, records, new long[] {BLOCK_RECORDS, SHAPE.inputs()});
+      Tensor part =
+          new Tensor(
+              ElementType.FLOAT, input.rowBytes(0, count), new long[] {count, SHAPE.inputs()});
+      wave.add(new Batch(first, List.of(), Map.of("x", part)));
+      if (wave.size() == CORES) {
+        waves.add(wave);
+        wave = new ArrayList<>();
       }
     }
+    if (!wave.isEmpty()) {
+      waves.add(wave);
+    }
+    return waves;
+  }
+
+  private static void print(Run run) {
     System.out.printf(
-        "a block: encrypt %.1f evaluate %.1f decrypt %.1f ms%n", parts[0], parts[1], parts[2]);
-    return best;
+        "%n%,d records through %s at 8 bits on Spark local[%d], floats to floats: %.2f s,"
+            + " %,.0f records/s; shares of the %d cores' time.%n%n",
+        RECORDS, SHAPE, CORES, run.wall, RECORDS / run.wall, CORES);
+    System.out.println("| where | share |\n|---|---:|");
+    row(run, "kernel: evaluation in tasks, with JNI and Arrow", run.kernel);
+    row(run, "client: quantise, encrypt, decrypt, dequantise, with JNI", run.client);
+    row(run, "**arithmetic of both**", run.arithmetic());
+    row(run, "tasks besides: launch, (de)serialisation, metrics", run.tasks);
+    row(run, "driver: scheduling, results, listeners", run.scheduling);
+    row(run, "JVM: garbage collection, compilation", run.jvm);
+    row(run, "idle", run.idle());
   }
 
-  private static long process() {
-    return ((com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
-        .getProcessCpuTime();
-  }
-
-  private static Map<String, Long> cpu() {
-    ThreadMXBean bean = ManagementFactory.getThreadMXBean();
-    Map<String, Long> sums = new LinkedHashMap<>();
-    for (long id : bean.getAllThreadIds()) {
-      var info = bean.getThreadInfo(id);
-      if (info != null) {
-        sums.merge(
-            info.getThreadName().replaceAll("[0-9.]+", "#").replaceAll("worker.*", "worker"),
-            bean.getThreadCpuTime(id),
-            Long::sum);
-      }
-    }
-    return sums;
+  private static void row(Run run, String where, double seconds) {
+    System.out.printf("| %s | %.1f %% |%n", where, 100 * seconds / run.cores());
   }
 }
