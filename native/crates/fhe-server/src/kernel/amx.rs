@@ -2,7 +2,7 @@
 //!
 //! A is a tile of weights, s8 16 outputs × 64 inputs; B a tile of one limb, u8 64 inputs × 16 rows, four
 //! inputs a lane as [`super::quads`] packs them; C = A·B, s32 16 outputs × 16 rows. Two A's and two B's at a
-//! time give four C's. Inputs are taken 512 at a time, so that the A's of all limbs stay in L1.
+//! time give four C's. Inputs are taken up to 512 at a time, so that the A's stay in L1 for all limbs.
 //!
 //! Between products the vector units recombine the limb before, some outputs at every step, while the tile
 //! unit is busy.
@@ -39,11 +39,8 @@ const PAIR_OUTPUTS: usize = PAIR * TILE_OUTPUTS;
 /// Groups of 16 rows of a panel.
 const GROUPS: usize = PANEL_ROWS / 16;
 
-/// Tiles of inputs taken together: 512 inputs, 16 KiB of weights.
-const STEPS_TOGETHER: usize = 8;
-
-/// Outputs recombined while the tile unit does a step.
-const RECOMBINED_A_STEP: usize = 2;
+/// Most tiles of inputs taken together: 512 inputs, 16 KiB of weights.
+const MOST_STEPS_TOGETHER: usize = 8;
 
 /// The order of weights: each tile in one piece.
 pub const WEIGHT_ORDER: WeightOrder = WeightOrder {
@@ -181,8 +178,10 @@ unsafe fn all_limbs<const TILES: usize>(
     let steps = weights[0].len() / TILE_BYTES;
     let limb_bytes = steps * TILE_QUADS * QUAD_BYTES;
     assert_eq!(packed.len(), limbs * limb_bytes, "packed bytes");
-    for start in (0..steps).step_by(STEPS_TOGETHER) {
-        let end = steps.min(start + STEPS_TOGETHER);
+    // Equal parts: the last one must leave time for recombination.
+    let together = steps.div_ceil(steps.div_ceil(MOST_STEPS_TOGETHER));
+    for start in (0..steps).step_by(together) {
+        let end = steps.min(start + together);
         let weights = weights.map(|tiles| &tiles[start * TILE_BYTES..end * TILE_BYTES]);
         for limb in 0..limbs {
             let quads = &packed[limb * limb_bytes..][..limb_bytes];
@@ -216,6 +215,8 @@ unsafe fn accumulate<const TILES: usize>(
 ) {
     let steps = quads.len() / (TILE_QUADS * QUAD_BYTES);
     assert!(half < 2 && (1..=PAIR).contains(&TILES));
+    // A limb is recombined while both halves of the next are multiplied.
+    let recombined_a_step = PAIR_OUTPUTS.div_ceil(2 * steps);
     assert!(
         weights
             .iter()
@@ -267,7 +268,7 @@ unsafe fn accumulate<const TILES: usize>(
                     options(nostack, readonly),
                 );
             }
-            recombination.advance(RECOMBINED_A_STEP);
+            recombination.advance(recombined_a_step);
         }
     }
     // SAFETY: as for the loads. What is still to be recombined from these sums is, before.

@@ -1,6 +1,5 @@
 package org.fhespark.udf;
 
-import java.lang.ref.Cleaner;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -25,9 +24,6 @@ public final class BlockBatch {
 
   private static final BufferAllocator ALLOCATOR =
       ArrowUtils.rootAllocator().newChildAllocator("fhe-spark blocks", 0, Long.MAX_VALUE);
-
-  /** Frees results that are never sent. */
-  private static final Cleaner LOST_RESULTS = Cleaner.create();
 
   private BlockBatch() {}
 
@@ -119,15 +115,14 @@ public final class BlockBatch {
       long start = offset(vector, row);
       int length = Math.toIntExact(offset(vector, row + 1) - start);
       Runnable closeLast =
-          new Once(
-              () -> {
-                if (open.decrementAndGet() == 0) {
-                  vector.close();
-                }
-              });
+          () -> {
+            if (open.decrementAndGet() == 0) {
+              vector.close();
+            }
+          };
       EncryptedBlock result =
-          EncryptedBlock.result(vector.getDataBuffer().nioBuffer(start, length).slice(), closeLast);
-      LOST_RESULTS.register(result, closeLast);
+          EncryptedBlock.result(
+              vector.getDataBuffer().nioBuffer(start, length).slice(), closeLast);
       results.add(result);
     }
     return results;
@@ -135,26 +130,5 @@ public final class BlockBatch {
 
   private static long offset(LargeVarBinaryVector vector, int row) {
     return vector.getOffsetBuffer().getLong((long) row * BaseLargeVariableWidthVector.OFFSET_WIDTH);
-  }
-
-  /** Runs something once, however often and by whomever it is asked to. */
-  private static final class Once implements Runnable {
-    private Runnable action;
-
-    Once(Runnable action) {
-      this.action = action;
-    }
-
-    @Override
-    public void run() {
-      Runnable once;
-      synchronized (this) {
-        once = action;
-        action = null;
-      }
-      if (once != null) {
-        once.run();
-      }
-    }
   }
 }

@@ -110,7 +110,7 @@ class EncryptedBlockTest {
 
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
-  void aResultIsSentOnceAndReleasedOnce(boolean isLocal) {
+  void aResultIsSentOnceAndReleasedOnce(boolean isLocal) throws InterruptedException {
     SparkContext spark =
         isLocal
             ? new SparkContext(
@@ -126,8 +126,14 @@ class EncryptedBlockTest {
       AtomicInteger releases = new AtomicInteger();
       EncryptedBlock result = EncryptedBlock.result(memory, releases::incrementAndGet);
       ByteBuffer sent = instance.serialize(result, BLOCK);
-      assertThrows(IllegalStateException.class, result::bytes);
-      assertThrows(IllegalStateException.class, () -> instance.serialize(result, BLOCK));
+      EncryptedBlock closed = result;
+      assertThrows(IllegalStateException.class, closed::bytes);
+      assertThrows(IllegalStateException.class, () -> instance.serialize(closed, BLOCK));
+      assertEquals(isLocal ? 0 : 1, releases.get());
+      result = null;
+      // What the sender has lost, the receiver may still use.
+      System.gc();
+      Thread.sleep(50);
       assertEquals(isLocal ? 0 : 1, releases.get());
       try (EncryptedBlock received = instance.deserialize(sent, BLOCK)) {
         assertArrayEquals(bytes, received.toByteArray());
@@ -138,6 +144,23 @@ class EncryptedBlockTest {
         spark.stop();
       }
     }
+  }
+
+  @Test
+  void memoryOfAResultThatIsLostIsReleasedAndNotBefore() throws InterruptedException {
+    AtomicInteger releases = new AtomicInteger();
+    EncryptedBlock result =
+        EncryptedBlock.result(ByteBuffer.allocateDirect(10), releases::incrementAndGet);
+    System.gc();
+    Thread.sleep(50);
+    assertEquals(0, releases.get());
+    assertEquals(10, result.length());
+    result = null;
+    for (int attempt = 0; attempt < 200 && releases.get() == 0; attempt++) {
+      System.gc();
+      Thread.sleep(20);
+    }
+    assertEquals(1, releases.get());
   }
 
   @Test

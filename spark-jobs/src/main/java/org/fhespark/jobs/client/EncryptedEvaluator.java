@@ -128,12 +128,11 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       decryption.abandon();
       throw explain(error);
     } finally {
+      blocks.forEach(EncryptedBlock::close);
       spark.setJobDescription(null);
       spark.sc().removeJobTag(jobTag);
     }
     measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
-    // Not after a failure: a task may still be on its way.
-    blocks.forEach(EncryptedBlock::close);
     decryption.await();
   }
 
