@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench test test-rust test-java test-all lint format clean
+.PHONY: build native demo bench bench-micro test test-rust test-java test-all lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -22,6 +22,13 @@ bench: native
 	$(MVN) -q -Pbench package -DskipTests
 	bench/layers
 	bench/spark
+
+## bench-micro: what `bench` is made of, in absolute figures of this machine: kernels and client on their own
+## (criterion), and what crossing JNI and Arrow costs (JMH)
+bench-micro: native
+	$(CARGO) bench --locked --manifest-path native/Cargo.toml -p fhe-server -p fhe-client
+	$(MVN) -q -Pbench package -DskipTests
+	bench/crossing
 
 ## test: all tests but the slow ones
 test: test-rust test-java
@@ -44,7 +51,7 @@ lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers bench/spark bench/cost-model .ci/run examples/digits/demo; do bash -n $$script; done
+	for script in bin/* bench/layers bench/spark bench/crossing bench/cost-model .ci/run examples/digits/demo; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples bench/peers
 
 ## format: formats everything that lint checks

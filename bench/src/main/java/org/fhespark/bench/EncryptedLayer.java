@@ -2,6 +2,7 @@ package org.fhespark.bench;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Random;
@@ -17,6 +18,7 @@ import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.ModuleSpec;
+import org.fhespark.nativelib.NativeLibrary;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.Quantization;
@@ -100,7 +102,7 @@ public final class EncryptedLayer implements AutoCloseable {
     return QuantizedWeights.quantize("bench", weights, shape.inputs(), shape.outputs(), bits);
   }
 
-  /** What the compiler would choose. */
+  /** What the compiler would choose for executors that have this machine's kernel. */
   private static PackedParameters chosen(
       ByteBuffer records, int count, LayerShape shape, WeightNorms norms) {
     ActivationStatistics statistics = new ActivationStatistics();
@@ -117,8 +119,16 @@ public final class EncryptedLayer implements AutoCloseable {
                 OptionalInt.of(ACTIVATION_BITS),
                 LOG2_P_ERROR,
                 count,
-                CostConstants.of(ServerKernel.AVX512_VNNI, CostConstants.DEFAULT_WIRE_GIGABITS)))
+                CostConstants.of(kernel(), CostConstants.DEFAULT_WIRE_GIGABITS)))
         .parameters();
+  }
+
+  private static ServerKernel kernel() {
+    String name = NativeLibrary.kernelName();
+    return Arrays.stream(ServerKernel.values())
+        .filter(kernel -> kernel.toString().equals(name))
+        .findFirst()
+        .orElseThrow();
   }
 
   private void requireExact() {

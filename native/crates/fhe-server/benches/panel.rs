@@ -1,0 +1,62 @@
+//! The limb GEMM on one panel of 64 ciphertext rows, with every kernel of this machine; elements are
+//! multiply-accumulates of u8 × s8.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use fhe_core::panel::PANEL_ROWS;
+use fhe_server::{Kernel, PreparedWeights, Scratch};
+use std::hint::black_box;
+
+const SHAPES: [(usize, usize); 2] = [(768, 768), (768, 3072)];
+const LIMBS: [usize; 2] = [4, 5];
+
+/// Random bytes: zeros would be too fast.
+fn random_bytes(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    (0..count)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
+
+fn multiply_panel(criterion: &mut Criterion) {
+    let mut scratch = Scratch::default();
+    for (inputs, outputs) in SHAPES {
+        let weights: Vec<i8> = random_bytes(inputs * outputs)
+            .iter()
+            .map(|&byte| (byte as i8).max(-127))
+            .collect();
+        for limbs in LIMBS {
+            // As circuits have it: one limb fewer comes out than went in.
+            let kept = limbs - 1;
+            let panel = random_bytes(inputs * limbs * PANEL_ROWS);
+            let mut product = vec![0u8; outputs * kept * PANEL_ROWS];
+            let mut group = criterion.benchmark_group(format!("panel {inputs}x{outputs}"));
+            group.throughput(Throughput::Elements(
+                (PANEL_ROWS * limbs * inputs * outputs) as u64,
+            ));
+            for kernel in Kernel::available() {
+                let prepared = PreparedWeights::new(kernel, &weights, inputs, outputs);
+                let id = BenchmarkId::new(kernel.name(), format!("{limbs} limbs"));
+                group.bench_function(id, |bencher| {
+                    bencher.iter(|| {
+                        prepared.multiply_panel(
+                            black_box(&panel),
+                            limbs,
+                            &mut product,
+                            kept,
+                            &mut scratch,
+                        );
+                    });
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, multiply_panel);
+criterion_main!(benches);
