@@ -21,7 +21,7 @@ public final class CostModelFit {
   private static final int LAYERS = 40;
   private static final int[] FEATURES = {32, 64, 128, 256, 512, 768};
   private static final int[] BATCHES = {1, 64, 200, 512, 1024, 2048};
-  private static final FixedParameters[] MODULI = {
+  private static final FixedParameters[] PARAMETERS = {
     new FixedParameters(20, 64, 4, 4, 4, 3),
     new FixedParameters(24, 64, 5, 4, 4, 3),
     new FixedParameters(10, 128, 4, 4, 3, 3),
@@ -35,9 +35,9 @@ public final class CostModelFit {
     new FixedParameters(2, 1024, 5, 5, 5, 4),
     new FixedParameters(1, 2048, 6, 5, 5, 4)
   };
-  private static final long MOST_MULTIPLY_ACCUMULATES = 2_000_000_000L;
-  private static final double SECONDS = 60;
-  private static final int FEWEST_ROUNDS = 3;
+  private static final long MOST_MULTIPLY_ACCUMULATES = 4_000_000_000L;
+  private static final double SECONDS = 80;
+  private static final int FEWEST_ROUNDS = 5;
 
   private CostModelFit() {}
 
@@ -105,21 +105,23 @@ public final class CostModelFit {
       int inputs = FEATURES[random.nextInt(FEATURES.length)];
       int outputs = FEATURES[random.nextInt(FEATURES.length)];
       int records = BATCHES[random.nextInt(BATCHES.length)];
-      FixedParameters modulus = MODULI[samples.size() % MODULI.length];
+      FixedParameters parameters = PARAMETERS[samples.size() % PARAMETERS.length];
       ByteBuffer floats = RandomRecords.of(records, inputs);
-      BlockWork work = work(modulus, records, inputs, outputs);
+      BlockWork work = work(parameters, records, inputs, outputs);
       if (work.server().multiplyAccumulates() <= MOST_MULTIPLY_ACCUMULATES) {
         samples.add(
             new Sample(
                 work,
-                new EncryptedLayer(floats, records, new LayerShape(inputs, outputs), 6, modulus)));
+                new EncryptedLayer(
+                    floats, records, new LayerShape(inputs, outputs), 6, parameters)));
       }
     }
     return samples;
   }
 
-  private static BlockWork work(FixedParameters modulus, int records, int inputs, int outputs) {
-    return BlockWork.of(modulus.of(2, records), records, new BlockWork.Layer(1, inputs, outputs));
+  private static BlockWork work(FixedParameters parameters, int records, int inputs, int outputs) {
+    return BlockWork.of(
+        parameters.of(2, records), records, new BlockWork.Layer(1, inputs, outputs));
   }
 
   private static void fitServer(List<Sample> samples) {

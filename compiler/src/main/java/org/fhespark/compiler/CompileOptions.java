@@ -70,8 +70,9 @@ public final class CompileOptions {
   }
 
   /**
-   * Records expected in a block: parameters are the cheapest for such blocks, and carry larger ones
-   * too.
+   * Records expected in a block: parameters are the cheapest for such blocks. A block holds 4096
+   * records even if fewer are expected, since more records under one mask cost less each; the
+   * client cuts blocks to about 24 MB.
    */
   public int expectedBatch() {
     return expectedBatch;

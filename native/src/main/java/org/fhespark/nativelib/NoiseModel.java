@@ -35,7 +35,8 @@ public final class NoiseModel {
   /**
    * log2 of a bound on the probability that one accumulator decrypts wrong: all noise terms are
    * uniform, hence sub-Gaussian, and 2·exp(-t²/2σ²) bounds their tail beyond t, the half distance
-   * of messages less the bias of rounding.
+   * of messages less the bias of rounding. The rounding of a result's body counts as noise or by
+   * its largest value, whichever bounds the probability better.
    *
    * @param norms of the weights; those that are all zero count as one weight of 1
    */

@@ -49,8 +49,8 @@ public record CostConstants(
       // Not measured: 1,500 GMAC/s in all at 768 x 768, as a prototype reached, which packed and
       // recombined while it multiplied.
       case AMX -> withServer(kernel, 0.00055, 0.03, 0.05, 0.18, wireByte);
-      case AVX512_VNNI -> withServer(kernel, 0.00305, 0.218, 0.330, 0.183, wireByte);
-      case AVX2 -> withServer(kernel, 0.0276, 0.190, 0.406, 0.169, wireByte);
+      case AVX512_VNNI -> withServer(kernel, 0.00317, 0.171, 0.123, 0.264, wireByte);
+      case AVX2 -> withServer(kernel, 0.0251, 0.158, 0.113, 0.199, wireByte);
       case PORTABLE -> withServer(kernel, 0.130, 0, 0.863, 0.836, wireByte);
     };
   }

@@ -10,7 +10,8 @@ import org.fhespark.nativelib.WeightNorms;
  * @param log2PerValue log2 of a bound on the probability that one accumulator is wrong
  * @param marginBits log2 of how much larger the standard deviation of the noise could be before
  *     that probability reached what was asked for: log2(c / c'), where 2·exp(-c²/2) is the
- *     probability there is and 2·exp(-c'²/2) the one asked for; 0 if they are equal
+ *     probability there is and 2·exp(-c'²/2) the one asked for; 0 if they are equal. (Where the
+ *     bound counts the rounding of a result's body by its largest value, of the other noise.)
  */
 public record FailureProbability(double log2PerValue, double marginBits) {
 
