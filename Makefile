@@ -40,8 +40,14 @@ test-rust: native
 test-java: native
 	$(MVN) verify
 
-## test-all: the slow ones too (standalone Spark cluster)
-test-all: test-rust build
+## test-sanitizer: the Rust tests under AddressSanitizer, every kernel among them (emulated AMX too)
+test-sanitizer:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --release --locked --manifest-path native/Cargo.toml \
+	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
+	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
+
+## test-all: the slow ones too (standalone Spark cluster), and the sanitizer's
+test-all: test-rust test-sanitizer build
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
