@@ -1,6 +1,7 @@
 package org.fhespark.bench;
 
 import java.io.PrintStream;
+import java.util.Comparator;
 import java.util.List;
 import org.fhespark.nativelib.PackedParameters;
 
@@ -51,12 +52,12 @@ final class LayerTable {
     layers.stream()
         .map(LayerMeasurement::concrete)
         .filter(peer -> peer != null)
-        .findFirst()
+        .min(Comparator.comparingDouble(PeerMeasurement::bytesUpPerValue))
         .ifPresent(
             peer ->
                 out.printf(
                     "- concrete-ml-extensions %s: matrix_multiplication of one record, on one core;"
-                        + " %.1f B/value up.%n",
+                        + " at least %.1f B/value up.%n",
                     peer.version(), peer.bytesUpPerValue()));
     layers.stream()
         .map(LayerMeasurement::tenseal)

@@ -4,7 +4,9 @@ import java.io.PrintStream;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
 
-/** The figures to reach, and whether a run reached them. */
+/**
+ * The figures to reach, and whether a run reached them; both to two decimals, as they are printed.
+ */
 final class Targets {
   private static final LayerShape SQUARE = new LayerShape(768, 768);
   private static final LayerShape WIDE = new LayerShape(768, 3072);
@@ -49,7 +51,7 @@ final class Targets {
     for (LayerMeasurement layer : layers) {
       if (layer.kernel().startsWith(kernel) && isOf(layer, shape, records)) {
         double value = figure.applyAsDouble(layer);
-        line(layer, what, value, value >= target, "at least", target);
+        line(layer, what, value, rounded(value) >= target, "at least", target);
       }
     }
   }
@@ -59,7 +61,7 @@ final class Targets {
     for (LayerMeasurement layer : layers) {
       if (isOf(layer, shape, 4096)) {
         double value = figure.applyAsDouble(layer);
-        line(layer, what, value, value <= target, "at most", target);
+        line(layer, what, value, rounded(value) <= target, "at most", target);
       }
     }
   }
@@ -89,6 +91,10 @@ final class Targets {
           bound,
           target);
     }
+  }
+
+  private static double rounded(double value) {
+    return Math.rint(value * 100) / 100;
   }
 
   private static double orNaN(Double value) {

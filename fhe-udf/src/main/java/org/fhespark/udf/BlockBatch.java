@@ -121,8 +121,7 @@ public final class BlockBatch {
             }
           };
       EncryptedBlock result =
-          EncryptedBlock.result(
-              vector.getDataBuffer().nioBuffer(start, length).slice(), closeLast);
+          EncryptedBlock.result(vector.getDataBuffer().nioBuffer(start, length).slice(), closeLast);
       results.add(result);
     }
     return results;
