@@ -617,12 +617,18 @@ mod tests {
     fn a_configuration_is_stored_as_it_was_loaded_until_it_is_released() {
         install();
         let configuration = configuration(&[(16, 64), (3, 20), (0, 0), (1, 1)]);
+        // Linux lets a new thread inherit the configuration, so the other thread begins before.
+        let (configured, wait) = std::sync::mpsc::channel();
+        let other = std::thread::spawn(move || {
+            wait.recv().expect("a message");
+            stored_configuration()
+        });
         // SAFETY: 64 bytes.
         unsafe { asm!("ldtilecfg [{}]", in(reg) configuration.as_ptr(), options(nostack)) };
+        configured.send(()).expect("a thread that waits");
+        let of_other = other.join().expect("a thread that does not panic");
+        assert_eq!(of_other, [0; CONFIGURATION_BYTES], "another thread's");
         assert_eq!(stored_configuration(), configuration);
-        std::thread::spawn(|| assert_eq!(stored_configuration(), [0; CONFIGURATION_BYTES]))
-            .join()
-            .expect("another thread's tiles are its own");
         // SAFETY: it touches nothing but the tiles.
         unsafe { asm!("tilerelease", options(nostack, nomem)) };
         assert_eq!(stored_configuration(), [0; CONFIGURATION_BYTES]);
