@@ -59,16 +59,30 @@ fn block(criterion: &mut Criterion) {
         group.bench_function("quantize", |bencher| {
             bencher.iter_with_large_drop(|| layer.client.quantize(black_box(&records)).unwrap());
         });
+        let mut block = vec![0; layer.client.block_bytes(count)];
         group.bench_function("encrypt", |bencher| {
-            bencher
-                .iter_with_large_drop(|| layer.client.encrypt(black_box(&activations), 0).unwrap());
+            bencher.iter(|| {
+                layer
+                    .client
+                    .encrypt_into(black_box(&activations), 0, 1, &mut block)
+                    .unwrap();
+            });
+        });
+        let mut scales = scales;
+        group.bench_function("quantize and encrypt", |bencher| {
+            bencher.iter(|| {
+                layer
+                    .client
+                    .encrypt_records(black_box(&records), &mut scales, 0, 1, &mut block)
+                    .unwrap();
+            });
         });
         group.throughput(Throughput::Elements((count * OUTPUTS) as u64));
         group.bench_function("decrypt", |bencher| {
             bencher.iter(|| {
                 layer
                     .client
-                    .decrypt_to_floats(black_box(&result), 0, &scales, &mut outputs)
+                    .decrypt_to_floats(black_box(&result), 0, &scales, 1, &mut outputs)
                     .unwrap();
             });
         });

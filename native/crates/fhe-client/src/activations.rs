@@ -1,14 +1,18 @@
 //! Integer activations on their way to encryption.
 
+use aligned_vec::{AVec, avec};
 use fhe_core::panel::PANEL_ROWS;
 
-/// Quantised records, feature after feature, the order in which encryption takes them.
+/// One feature of 64 records.
+pub(crate) type Column = [i16; PANEL_ROWS];
+
+/// Quantised records, in the panels in which encryption takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activations {
     records: usize,
     inputs: usize,
-    /// `[inputs][records rounded up to 64]`.
-    values: Vec<i16>,
+    /// `[records / 64, rounded up][inputs]`; the last panel is padded with zeros.
+    columns: AVec<Column>,
 }
 
 impl Activations {
@@ -17,7 +21,7 @@ impl Activations {
         Activations {
             records,
             inputs,
-            values: vec![0; inputs * records.next_multiple_of(PANEL_ROWS)],
+            columns: avec![[0; PANEL_ROWS]; inputs * records.div_ceil(PANEL_ROWS)],
         }
     }
 
@@ -28,8 +32,12 @@ impl Activations {
     pub fn from_records(records: &[i16], inputs: usize) -> Self {
         assert!(records.len().is_multiple_of(inputs), "whole records");
         let mut activations = Activations::zeros(records.len() / inputs, inputs);
-        for (tile, rows) in records.chunks(PANEL_ROWS * inputs).enumerate() {
-            activations.write_tile(tile, rows);
+        for (record, values) in records.chunks_exact(inputs).enumerate() {
+            let (panel, row) = (record / PANEL_ROWS, record % PANEL_ROWS);
+            let columns = &mut activations.columns[panel * inputs..];
+            for (column, &value) in columns.iter_mut().zip(values) {
+                column[row] = value;
+            }
         }
         activations
     }
@@ -38,7 +46,9 @@ impl Activations {
     pub fn to_records(&self) -> Vec<i16> {
         (0..self.records)
             .flat_map(|record| (0..self.inputs).map(move |input| (record, input)))
-            .map(|(record, input)| self.feature(input)[record])
+            .map(|(record, input)| {
+                self.columns(record / PANEL_ROWS, input, 1)[0][record % PANEL_ROWS]
+            })
             .collect()
     }
 
@@ -52,25 +62,31 @@ impl Activations {
         self.inputs
     }
 
-    /// One feature of all records, padded with zeros to a multiple of 64.
-    pub fn feature(&self, input: usize) -> &[i16] {
-        let stride = self.stride();
-        &self.values[input * stride..][..stride]
+    /// Some features, from `first` on, of records 64·panel ...
+    pub(crate) fn columns(&self, panel: usize, first: usize, count: usize) -> &[Column] {
+        &self.columns[panel * self.inputs + first..][..count]
     }
 
-    fn stride(&self) -> usize {
-        self.records.next_multiple_of(PANEL_ROWS)
+    /// All columns, `[panel][inputs]`.
+    pub(crate) fn all_columns(&self) -> &[Column] {
+        &self.columns
     }
 
-    /// Writes records 64·tile .. given as rows `[≤ 64][d_in]`.
-    #[inline(always)]
-    pub(crate) fn write_tile(&mut self, tile: usize, rows: &[i16]) {
-        let stride = self.stride();
-        let inputs = self.inputs;
-        for (input, feature) in self.values.chunks_exact_mut(stride).enumerate() {
-            let column = &mut feature[tile * PANEL_ROWS..][..PANEL_ROWS];
-            for (value, row) in column.iter_mut().zip(rows.chunks_exact(inputs)) {
-                *value = row[input];
+    /// All columns, to be written, `[panel][inputs]`; rows beyond the last record stay zero.
+    pub(crate) fn all_columns_mut(&mut self) -> &mut [Column] {
+        &mut self.columns
+    }
+
+    /// Makes room for other records; what was there is left as it is, but for zeros beyond the last record.
+    pub(crate) fn reset(&mut self, records: usize, inputs: usize) {
+        self.records = records;
+        self.inputs = inputs;
+        let panels = records.div_ceil(PANEL_ROWS);
+        self.columns.resize(inputs * panels, [0; PANEL_ROWS]);
+        let kept = records % PANEL_ROWS;
+        if kept > 0 {
+            for column in &mut self.columns[(panels - 1) * inputs..] {
+                column[kept..].fill(0);
             }
         }
     }

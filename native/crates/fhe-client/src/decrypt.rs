@@ -1,15 +1,23 @@
 //! Decryption of a block of results.
 
-use fhe_core::block::{BlockHeader, BlockKind, short_hex};
+use std::ops::Range;
+
+use fhe_core::block::{BlockHeader, BlockKind, BlockLayout, Payload, short_hex};
+use fhe_core::checksum::Checksum;
 use fhe_core::panel::PANEL_ROWS;
+use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
-use pulp::{Arch, NullaryFnOnce};
-use zeroize::Zeroizing;
 
 use crate::ModuleClient;
-use crate::dequantize::FloatRows;
-use crate::mask::{MaskTransforms, read_entries, read_narrow_entries};
+use crate::buffer::OnLine;
+use crate::key::SecretKeySet;
+use crate::mask::MaskTransforms;
+use crate::negacyclic::i64_to_f64;
+use crate::planes::{Planes, Task, dispatch};
+use crate::rows::RowWriter;
 use crate::staging::{STAGED_FEATURES, Staging};
+use crate::threads::{in_parallel, ranges};
+use crate::transpose::Cell;
 
 impl ModuleClient {
     /// Accumulators `[T][d_out]` of a block of results.
@@ -17,31 +25,34 @@ impl ModuleClient {
     /// # Errors
     /// [`Error::InvalidInput`] if the block is damaged, or made by another circuit or under another key.
     pub fn decrypt(&self, block: &[u8]) -> Result<Vec<i64>> {
-        let outputs = self.spec.outputs;
         let (header, payload) = self.accept_results(block)?;
-        let mut accumulators = vec![0; header.records * outputs];
+        let mut accumulators = vec![0; header.records * self.spec.outputs];
+        let message_bits = self.message_bits();
         self.decrypt_phases(
-            &header,
-            payload,
-            Columns {
-                outputs,
-                out: &mut accumulators,
-                value: |phase| round_to_message(phase, self.message_bits()),
+            (&header, payload),
+            1,
+            &mut accumulators,
+            |_, _, phases, values| {
+                for (value, &phase) in values.iter_mut().zip(phases) {
+                    *value = round_to_message(phase, message_bits);
+                }
             },
         )?;
         Ok(accumulators)
     }
 
     /// Decrypts block `block_number` of results and dequantises it to floats `[T][d_out]`, given the
-    /// records' scales `[T]`.
+    /// records' scales `[T]`, on at most `threads` threads.
     ///
     /// # Errors
-    /// As [`ModuleClient::decrypt`], and if it is another block, or `scales` or `out` do not fit it.
+    /// As [`ModuleClient::decrypt`], and if it is another block, or `scales` or `out` do not fit it. What is
+    /// in `out` then means nothing.
     pub fn decrypt_to_floats(
         &self,
         block: &[u8],
         block_number: u64,
         scales: &[f32],
+        threads: usize,
         out: &mut [f32],
     ) -> Result<()> {
         let (header, payload) = self.accept_results(block)?;
@@ -60,12 +71,19 @@ impl ModuleClient {
                 scales.len()
             )));
         }
+        let (dequantizer, message_bits) = (&self.spec.dequantizer, self.message_bits());
         self.decrypt_phases(
-            &header,
-            payload,
-            Floats {
-                message_bits: self.message_bits(),
-                rows: FloatRows::new(&self.spec.dequantizer, scales, out),
+            (&header, payload),
+            threads,
+            out,
+            #[inline(always)]
+            |output, first, phases, values| {
+                let column = dequantizer.column(output);
+                let rows = values.iter_mut().zip(phases).zip(&scales[first..]);
+                for ((value, &phase), &scale) in rows {
+                    let accumulator = i64_to_f64(round_to_message(phase, message_bits));
+                    *value = column.output(accumulator, scale);
+                }
             },
         )
     }
@@ -76,23 +94,16 @@ impl ModuleClient {
     /// # Errors
     /// As [`ModuleClient::decrypt`].
     pub fn residual_noise(&self, block: &[u8]) -> Result<Vec<f64>> {
-        let outputs = self.spec.outputs;
         let (header, payload) = self.accept_results(block)?;
-        let mut noise = vec![0.0; header.records * outputs];
+        let mut noise = vec![0.0; header.records * self.spec.outputs];
         let message_bits = self.message_bits();
-        self.decrypt_phases(
-            &header,
-            payload,
-            Columns {
-                outputs,
-                out: &mut noise,
+        self.decrypt_phases((&header, payload), 1, &mut noise, |_, _, phases, values| {
+            for (value, &phase) in values.iter_mut().zip(phases) {
                 // The bits below the message, with their sign.
-                value: |phase| {
-                    let residue = ((phase << message_bits) as i64) >> message_bits;
-                    residue as f64 * (-64f64).exp2()
-                },
-            },
-        )?;
+                let residue = ((phase << message_bits) as i64) >> message_bits;
+                *value = residue as f64 * (-64f64).exp2();
+            }
+        })?;
         Ok(noise)
     }
 
@@ -101,10 +112,10 @@ impl ModuleClient {
     }
 
     /// Checks that a block holds results of this module under this key.
-    fn accept_results<'a>(&self, block: &'a [u8]) -> Result<(BlockHeader, &'a [u8])> {
+    fn accept_results<'a>(&self, block: &'a [u8]) -> Result<(BlockHeader, Payload<'a>)> {
         let (key_id, _) = self.keys()?;
         let spec = &self.spec;
-        let (header, payload) = BlockHeader::parse(block)?;
+        let (header, payload) = BlockHeader::parse_header(block)?;
         header.expect(
             BlockKind::Results,
             &spec.circuit,
@@ -122,27 +133,42 @@ impl ModuleClient {
         Ok((header, payload))
     }
 
-    /// Gives `sink` the phases of all outputs.
-    fn decrypt_phases(
+    /// Decrypts a block on at most `threads` threads to `out`, `[T][d_out]`.
+    ///
+    /// `convert` is called with an output, the first of some records, at most 64, their phases, scaled to
+    /// q = 2^64, and the places of their values.
+    fn decrypt_phases<T: Cell + Send>(
         &self,
-        header: &BlockHeader,
-        payload: &[u8],
-        sink: impl PhaseSink,
+        (header, payload): (&BlockHeader, Payload),
+        threads: usize,
+        out: &mut [T],
+        convert: impl Fn(usize, usize, &[u64], &mut [T]) + Sync,
     ) -> Result<()> {
         let (_, set) = self.keys()?;
         let parameters = &self.spec.parameters;
         let layout = header.layout();
-        let (mask_payload, body_payload) = payload.split_at(layout.mask.bytes());
-        Arch::new().dispatch(DecryptOutputs {
-            header,
-            mask_payload,
-            body_payload,
-            mask: MaskTransforms::new(parameters, 8 * layout.mask.limbs, set),
-            staged_mask: Staging::new(layout.mask),
-            staged_bodies: Staging::new(layout.bodies),
-            sink,
+        let parts = output_parts(out, self.spec.outputs, threads);
+        let checksums = in_parallel(parts, |(outputs, rows)| {
+            let new = || Workspace::new(parameters, set);
+            self.decryption.lend(new, |workspace| {
+                dispatch(DecryptOutputs {
+                    set,
+                    layout,
+                    payload: payload.bytes,
+                    outputs,
+                    rows: RowWriter::new(rows, PANEL_ROWS),
+                    convert: &convert,
+                    workspace,
+                })
+            })
         });
-        Ok(())
+        let mut checksum = Checksum::new();
+        for panel in 0..layout.mask.panels() + layout.bodies.panels() {
+            for part in &checksums {
+                checksum.append(part[panel]);
+            }
+        }
+        payload.verify(checksum.value())
     }
 }
 
@@ -154,108 +180,126 @@ fn round_to_message(phase: u64, message_bits: u32) -> i64 {
     (phase.wrapping_add(1 << (shift - 1)) as i64) >> shift
 }
 
-/// Takes decrypted phases, scaled to q = 2^64.
-trait PhaseSink {
-    /// Phases of up to 64 records from `first` on; outputs come in order.
-    fn take(&mut self, output: usize, first: usize, phases: &[u64]);
-
-    /// All phases were taken.
-    fn finish(&mut self) {}
-}
-
-/// Writes a value a phase to `out`, `[T][outputs]`.
-struct Columns<'a, T, F> {
-    outputs: usize,
-    out: &'a mut [T],
-    value: F,
-}
-
-impl<T, F: Fn(u64) -> T> PhaseSink for Columns<'_, T, F> {
-    #[inline(always)]
-    fn take(&mut self, output: usize, first: usize, phases: &[u64]) {
-        let rows = self.out[first * self.outputs..].chunks_exact_mut(self.outputs);
-        for (row, &phase) in rows.zip(phases) {
-            row[output] = (self.value)(phase);
+/// Cuts a table `[T][columns]` by columns into at most `threads` parts: some columns, and their part of
+/// every row.
+fn output_parts<T>(
+    table: &mut [T],
+    columns: usize,
+    threads: usize,
+) -> Vec<(Range<usize>, Vec<&mut [T]>)> {
+    let rows = table.len() / columns;
+    let mut parts: Vec<_> = ranges(columns, threads)
+        .map(|outputs| (outputs, Vec::with_capacity(rows)))
+        .collect();
+    for mut row in table.chunks_exact_mut(columns) {
+        for (outputs, rows) in &mut parts {
+            let (piece, rest) = row.split_at_mut(outputs.len());
+            rows.push(piece);
+            row = rest;
         }
     }
+    parts
 }
 
-/// Dequantises to rows of floats.
-struct Floats<'a> {
-    message_bits: u32,
-    rows: FloatRows<'a>,
-}
-
-impl PhaseSink for Floats<'_> {
-    #[inline(always)]
-    fn take(&mut self, output: usize, first: usize, phases: &[u64]) {
-        let mut accumulators = [0i64; PANEL_ROWS];
-        for (accumulator, &phase) in accumulators.iter_mut().zip(phases) {
-            *accumulator = round_to_message(phase, self.message_bits);
-        }
-        self.rows.put(output, first, &accumulators[..phases.len()]);
-    }
-
-    #[inline(always)]
-    fn finish(&mut self) {
-        self.rows.finish();
-    }
-}
-
-/// The loop over outputs, compiled for the machine at hand.
-struct DecryptOutputs<'a, S> {
-    header: &'a BlockHeader,
-    mask_payload: &'a [u8],
-    body_payload: &'a [u8],
-    mask: MaskTransforms<'a>,
+/// Buffers of one thread.
+pub(crate) struct Workspace {
+    mask: MaskTransforms,
     staged_mask: Staging,
     staged_bodies: Staging,
-    sink: S,
 }
 
-impl<S: PhaseSink> NullaryFnOnce for DecryptOutputs<'_, S> {
-    type Output = ();
+impl Workspace {
+    fn new(parameters: &PackedParameters, set: &SecretKeySet) -> Self {
+        Workspace {
+            mask: MaskTransforms::new(parameters, parameters.output_limbs, set),
+            staged_mask: Staging::new(),
+            staged_bodies: Staging::new(),
+        }
+    }
+}
+
+/// The loop over outputs, compiled for the machine at hand; gives the checksum of each panel, those of the
+/// mask first.
+struct DecryptOutputs<'a, T, F> {
+    set: &'a SecretKeySet,
+    layout: BlockLayout,
+    payload: &'a [u8],
+    outputs: Range<usize>,
+    rows: RowWriter<'a, T>,
+    convert: &'a F,
+    workspace: &'a mut Workspace,
+}
+
+impl<T, F> Task for DecryptOutputs<'_, T, F>
+where
+    T: Cell,
+    F: Fn(usize, usize, &[u64], &mut [T]),
+{
+    type Output = Vec<Checksum>;
 
     #[inline(always)]
-    fn call(mut self) {
-        let records = self.header.records;
-        let layout = self.header.layout();
-        let size = self.header.polynomial_size;
-        // Both are scaled to q = 2^64.
-        let product_shift = 64 - 8 * layout.mask.limbs as u32;
-        let body_shift = 64 - 8 * layout.bodies.limbs as u32;
-        let mut entries = [0u64; PANEL_ROWS];
-        let mut product = Zeroizing::new(vec![0u64; size]);
-        for output in 0..self.header.features {
-            let staged = output % STAGED_FEATURES;
-            if staged == 0 {
-                self.staged_mask.load(self.mask_payload, output);
-                self.staged_bodies.load(self.body_payload, output);
-            }
-            for panel in 0..layout.mask.panels() {
-                read_entries(self.staged_mask.planes(panel, staged), &mut entries);
-                self.mask.set_entries(panel, &entries);
-            }
-            self.mask.transform();
-            for first in (0..records).step_by(size) {
-                self.mask.multiply_by_secret(first / size, &mut product);
-                let tiles = product.as_chunks::<PANEL_ROWS>().0;
-                for (first, tile) in (first..records).step_by(PANEL_ROWS).zip(tiles) {
-                    let panel = first / PANEL_ROWS;
-                    let planes = self.staged_bodies.planes(panel, staged);
-                    match layout.bodies.panel_width(panel) {
-                        PANEL_ROWS => read_entries(planes, &mut entries),
-                        width => read_narrow_entries(planes, width, &mut entries),
-                    }
-                    for (entry, product) in entries.iter_mut().zip(tile) {
-                        let body = *entry << body_shift;
-                        *entry = body.wrapping_sub(*product << product_shift);
-                    }
-                    let count = (records - first).min(PANEL_ROWS);
-                    self.sink.take(output, first, &entries[..count]);
-                }
+    fn run<P: Planes>(mut self, planes: P) -> Vec<Checksum> {
+        let layout = self.layout;
+        let (mask_payload, body_payload) = self.payload.split_at(layout.mask.bytes());
+        self.workspace.staged_mask.reset(layout.mask);
+        self.workspace.staged_bodies.reset(layout.bodies);
+        let mut mask_checksums = vec![Checksum::new(); layout.mask.panels()];
+        let mut body_checksums = vec![Checksum::new(); layout.bodies.panels()];
+        for first in self.outputs.clone().step_by(STAGED_FEATURES) {
+            let count = (self.outputs.end - first).min(STAGED_FEATURES);
+            let Workspace {
+                staged_mask,
+                staged_bodies,
+                ..
+            } = &mut *self.workspace;
+            staged_mask.load(mask_payload, &mut mask_checksums, first, count);
+            staged_bodies.load(body_payload, &mut body_checksums, first, count);
+            for staged in 0..count {
+                self.decrypt_output(planes, first + staged, staged);
             }
         }
-        self.sink.finish();
+        self.rows.write();
+        mask_checksums.append(&mut body_checksums);
+        mask_checksums
+    }
+}
+
+impl<T, F> DecryptOutputs<'_, T, F>
+where
+    T: Cell,
+    F: Fn(usize, usize, &[u64], &mut [T]),
+{
+    #[inline(always)]
+    fn decrypt_output(&mut self, planes: impl Planes, output: usize, staged: usize) {
+        let layout = self.layout;
+        let Workspace {
+            mask,
+            staged_mask,
+            staged_bodies,
+        } = &mut *self.workspace;
+        let mask_planes = (0..layout.mask.panels()).map(|panel| staged_mask.planes(panel, staged));
+        mask.transform(planes, self.set, mask_planes);
+
+        // Both are scaled to q = 2^64.
+        let product_shift = 64 - 8 * layout.mask.limbs;
+        let body_shift = 64 - 8 * layout.bodies.limbs;
+        let body_panels = mask.polynomial_size() / PANEL_ROWS;
+        let OnLine(phases) = &mut OnLine([0; PANEL_ROWS]);
+        for first in (0..layout.bodies.panels()).step_by(body_panels) {
+            let products = mask.multiply_by_secret(self.set, first / body_panels);
+            let products = products.as_chunks::<PANEL_ROWS>().0;
+            for (panel, products) in (first..layout.bodies.panels()).zip(products) {
+                planes.join(staged_bodies.planes(panel, staged), phases);
+                for (phase, product) in phases.iter_mut().zip(products) {
+                    let body = *phase << body_shift;
+                    *phase = body.wrapping_sub(*product << product_shift);
+                }
+                let width = layout.bodies.panel_width(panel);
+                let first = panel * PANEL_ROWS;
+                let values = &mut self.rows.column(first)[..width];
+                (self.convert)(output, first, &phases[..width], values);
+            }
+        }
+        self.rows.end_column();
     }
 }

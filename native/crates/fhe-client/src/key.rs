@@ -10,6 +10,7 @@ use fhe_core::parameters::{MAX_BODIES, MAX_LIMBS, MAX_POLYNOMIAL_SIZE, MIN_LIMBS
 use fhe_core::{Error, Result};
 use zeroize::Zeroizing;
 
+use crate::buffer::Buffer;
 use crate::negacyclic::NegacyclicFft;
 use crate::random::fill_from_os;
 
@@ -60,7 +61,7 @@ pub(crate) struct SecretKeySet {
     /// Bits, eight a byte, `[body][polynomial][coefficient]`.
     bits: Zeroizing<Vec<u8>>,
     /// `[body][polynomial][N]`.
-    transforms: Zeroizing<Vec<f64>>,
+    transforms: Buffer<f64>,
 }
 
 impl SecretKeySet {
@@ -68,14 +69,14 @@ impl SecretKeySet {
         let fft = NegacyclicFft::new(shape.polynomial_size);
         let mut scratch = fft.scratch();
         let size = shape.polynomial_size;
-        let mut transforms = Zeroizing::new(vec![0.0; shape.bodies * shape.glwe_dimension * size]);
+        let mut transforms = Buffer::zeros(shape.bodies * shape.glwe_dimension * size);
         let mut coefficients = Zeroizing::new(vec![0.0; size]);
         for (polynomial, transform) in transforms.chunks_exact_mut(size).enumerate() {
             let first = polynomial * size;
             for (bit, coefficient) in (first..).zip(coefficients.iter_mut()) {
                 *coefficient = f64::from(bits[bit / 8] >> (bit % 8) & 1);
             }
-            fft.forward(&coefficients, transform, &mut scratch);
+            fft.forward(&coefficients, |bit| bit, transform, &mut scratch);
         }
         SecretKeySet {
             shape,
@@ -85,10 +86,10 @@ impl SecretKeySet {
         }
     }
 
-    /// Transform of polynomial `polynomial` of the key of body `body`, `[2][N/2]`.
-    pub(crate) fn transform(&self, body: usize, polynomial: usize) -> &[f64] {
-        let len = self.fft.transform_len();
-        &self.transforms[(body * self.shape.glwe_dimension + polynomial) * len..][..len]
+    /// Transforms of the key of body `body`, `[polynomial][2][N/2]`.
+    pub(crate) fn transforms(&self, body: usize) -> &[f64] {
+        let len = self.shape.glwe_dimension * self.shape.polynomial_size;
+        &self.transforms[body * len..][..len]
     }
 }
 

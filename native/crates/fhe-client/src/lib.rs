@@ -4,6 +4,7 @@
 //! server … a block of results → [`ModuleClient::decrypt`] → [`Dequantizer`] (accumulators to floats).
 
 mod activations;
+mod buffer;
 mod decrypt;
 mod dequantize;
 mod encrypt;
@@ -12,9 +13,14 @@ mod key_file;
 mod mask;
 mod module;
 mod negacyclic;
+mod past_cache;
+mod planes;
 mod quantize;
 mod random;
+mod rows;
 mod staging;
+mod threads;
+mod transpose;
 
 pub use activations::Activations;
 pub use dequantize::Dequantizer;

@@ -7,10 +7,12 @@ use fhe_core::noise::fresh_noise_bound_log2;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use fhe_core::{Error, Result};
-use pulp::{Arch, NullaryFnOnce};
 
 use crate::key::SecretKeySet;
-use crate::{Activations, ClientKey, Dequantizer, Quantizer, SecretKeyShape};
+use crate::planes::dispatch;
+use crate::quantize::QuantizeRecords;
+use crate::threads::{Pool, in_parallel, ranges};
+use crate::{Activations, ClientKey, Dequantizer, Quantizer, SecretKeyShape, decrypt, encrypt};
 
 /// What the client artefact says of a remote module. No weight is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,9 @@ pub struct ModuleSpec {
 pub struct ModuleClient {
     pub(crate) spec: ModuleSpec,
     pub(crate) noise_bound_log2: u32,
+    pub(crate) encryption: Pool<encrypt::Workspace>,
+    pub(crate) decryption: Pool<decrypt::Workspace>,
+    pub(crate) activations: Pool<Activations>,
     keys: Option<(KeyId, Arc<SecretKeySet>)>,
 }
 
@@ -72,6 +77,9 @@ impl ModuleClient {
             keys: key
                 .map(|key| Ok::<_, Error>((*key.id(), key.set(&shape)?)))
                 .transpose()?,
+            encryption: Pool::new(),
+            decryption: Pool::new(),
+            activations: Pool::new(),
             spec,
         })
     }
@@ -99,11 +107,47 @@ impl ModuleClient {
                 records.len()
             )));
         }
-        Arch::new().dispatch(QuantizeRecords {
-            quantizer: &self.spec.quantizer,
-            records,
-            inputs,
-        })
+        let count = records.len() / inputs;
+        let mut activations = Activations::zeros(count, inputs);
+        let mut scales = vec![0.0; count];
+        self.quantize_to(records, &mut activations, &mut scales, 1)?;
+        Ok((activations, scales))
+    }
+
+    /// As [`ModuleClient::quantize`], to what the caller has, on at most `threads` threads.
+    pub(crate) fn quantize_to(
+        &self,
+        records: &[f32],
+        activations: &mut Activations,
+        scales: &mut [f32],
+        threads: usize,
+    ) -> Result<()> {
+        let inputs = self.spec.inputs;
+        if records.len() != scales.len() * inputs {
+            return Err(Error::invalid(format!(
+                "{} activations are not {} records of {inputs}",
+                records.len(),
+                scales.len()
+            )));
+        }
+        activations.reset(scales.len(), inputs);
+        let mut rest = (records, activations.all_columns_mut(), scales);
+        let mut parts = Vec::new();
+        for panels in ranges(rest.2.len().div_ceil(PANEL_ROWS), threads) {
+            let (columns, more_columns) = rest.1.split_at_mut(panels.len() * inputs);
+            let count = (panels.len() * PANEL_ROWS).min(rest.2.len());
+            let (scales, more_scales) = rest.2.split_at_mut(count);
+            let (records, more_records) = rest.0.split_at(count * inputs);
+            parts.push(QuantizeRecords {
+                quantizer: &self.spec.quantizer,
+                records,
+                first: panels.start * PANEL_ROWS,
+                columns,
+                scales,
+            });
+            rest = (more_records, more_columns, more_scales);
+        }
+        in_parallel(parts, dispatch).into_iter().collect()
     }
 
     pub(crate) fn keys(&self) -> Result<(&KeyId, &SecretKeySet)> {
@@ -113,39 +157,5 @@ impl ModuleClient {
                 "this module was opened without a client key: it can quantise, not encrypt or decrypt",
             )),
         }
-    }
-}
-
-/// The loop over records, compiled for the machine at hand.
-struct QuantizeRecords<'a> {
-    quantizer: &'a Quantizer,
-    records: &'a [f32],
-    inputs: usize,
-}
-
-impl NullaryFnOnce for QuantizeRecords<'_> {
-    type Output = Result<(Activations, Vec<f32>)>;
-
-    #[inline(always)]
-    fn call(self) -> Self::Output {
-        let inputs = self.inputs;
-        let count = self.records.len() / inputs;
-        let mut activations = Activations::zeros(count, inputs);
-        let mut scales = Vec::with_capacity(count);
-        let mut rows = vec![0i16; PANEL_ROWS * inputs];
-        for (tile, records) in self.records.chunks(PANEL_ROWS * inputs).enumerate() {
-            for (record, out) in records
-                .chunks_exact(inputs)
-                .zip(rows.chunks_exact_mut(inputs))
-            {
-                let scale = self
-                    .quantizer
-                    .quantize_record(record, out)
-                    .map_err(|error| Error::invalid(format!("record {}: {error}", scales.len())))?;
-                scales.push(scale);
-            }
-            activations.write_tile(tile, &rows[..records.len()]);
-        }
-        Ok((activations, scales))
     }
 }

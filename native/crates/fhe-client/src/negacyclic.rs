@@ -7,8 +7,9 @@
 //!
 //! Transforms are kept with real and imaginary parts apart, `[2][N/2]`: their products are then plain
 //! loops over doubles, which compilers vectorise. Everything here is inlined into callers that
-//! [`pulp::Arch::dispatch`] compiles for the machine at hand.
+//! [`crate::planes::dispatch`] compiles for the machine at hand.
 
+use aligned_vec::{AVec, CACHELINE_ALIGN, avec};
 use dyn_stack::{PodBuffer, PodStack};
 use std::time::Duration;
 use tfhe_fft::c64;
@@ -38,21 +39,21 @@ pub fn i64_to_f64(x: i64) -> f64 {
 pub struct NegacyclicFft {
     plan: Plan,
     /// ω^c, `[2][N/2]`.
-    twist: Vec<f64>,
+    twist: AVec<f64>,
     /// ω^-c · 2/N, `[2][N/2]`.
-    untwist: Vec<f64>,
+    untwist: AVec<f64>,
 }
 
 /// Buffers of one thread.
 pub struct Scratch {
     memory: PodBuffer,
-    values: Vec<c64>,
+    values: AVec<c64>,
 }
 
 impl Drop for Scratch {
     /// What is left of the last transform may be a secret's.
     fn drop(&mut self) {
-        for value in &mut self.values {
+        for value in self.values.iter_mut() {
             value.re.zeroize();
             value.im.zeroize();
         }
@@ -66,7 +67,8 @@ impl NegacyclicFft {
         let angle = |c: usize| std::f64::consts::PI * c as f64 / size as f64;
         let parts = |real: &dyn Fn(f64) -> f64, imaginary: &dyn Fn(f64) -> f64| {
             let real = (0..half).map(|c| real(angle(c)));
-            real.chain((0..half).map(|c| imaginary(angle(c)))).collect()
+            let imaginary = (0..half).map(|c| imaginary(angle(c)));
+            AVec::from_iter(CACHELINE_ALIGN, real.chain(imaginary))
         };
         let scale = 1.0 / half as f64;
         NegacyclicFft {
@@ -85,72 +87,114 @@ impl NegacyclicFft {
     pub fn scratch(&self) -> Scratch {
         Scratch {
             memory: PodBuffer::new(self.plan.fft_scratch()),
-            values: vec![c64::new(0.0, 0.0); self.transform_len() / 2],
+            values: avec![c64::new(0.0, 0.0); self.transform_len() / 2],
         }
     }
 
-    /// The transform of `polynomial`, N coefficients, to `out`, `[2][N/2]`.
+    /// The transform of a polynomial to `out`, `[2][N/2]`; `coefficient` makes doubles of what is given, N
+    /// of them.
     #[inline(always)]
-    pub fn forward(&self, polynomial: &[f64], out: &mut [f64], scratch: &mut Scratch) {
+    pub fn forward<T: Copy>(
+        &self,
+        polynomial: &[T],
+        coefficient: impl Fn(T) -> f64,
+        out: &mut [f64],
+        scratch: &mut Scratch,
+    ) {
         let half = self.transform_len() / 2;
         let (low, high) = polynomial.split_at(half);
+        let (low, high) = (&low[..half], &high[..half]);
         let (twist_re, twist_im) = self.twist.split_at(half);
+        let (twist_re, twist_im) = (&twist_re[..half], &twist_im[..half]);
         let values = &mut scratch.values[..half];
         for c in 0..half {
+            let (low, high) = (coefficient(low[c]), coefficient(high[c]));
             values[c] = c64::new(
-                low[c].mul_add(twist_re[c], -high[c] * twist_im[c]),
-                low[c].mul_add(twist_im[c], high[c] * twist_re[c]),
+                low.mul_add(twist_re[c], -high * twist_im[c]),
+                low.mul_add(twist_im[c], high * twist_re[c]),
             );
         }
         self.plan.fwd(values, PodStack::new(&mut scratch.memory));
         let (out_re, out_im) = out.split_at_mut(half);
-        for ((value, re), im) in values.iter().zip(out_re).zip(out_im) {
-            *re = value.re;
-            *im = value.im;
+        let (out_re, out_im) = (&mut out_re[..half], &mut out_im[..half]);
+        for c in 0..half {
+            out_re[c] = values[c].re;
+            out_im[c] = values[c].im;
         }
     }
 
-    /// The polynomial whose transform is `transform`, `[2][N/2]`, rounded to integers, to `out`, N
-    /// coefficients.
+    /// The coefficients of Σ_j a_j·b_j, rounded to integers, given the transforms of a and b,
+    /// `[j][2][N/2]`: `put` is called on each of N places of `out` with its coefficient.
     #[inline(always)]
-    pub fn inverse(&self, transform: &[f64], out: &mut [i64], scratch: &mut Scratch) {
+    pub fn sum_of_products<T>(
+        &self,
+        a: &[f64],
+        b: &[f64],
+        out: &mut [T],
+        put: impl Fn(&mut T, i64),
+        scratch: &mut Scratch,
+    ) {
         let half = self.transform_len() / 2;
-        let (re, im) = transform.split_at(half);
         let values = &mut scratch.values[..half];
-        for ((value, &re), &im) in values.iter_mut().zip(re).zip(im) {
-            *value = c64::new(re, im);
-        }
+        multiply_and_sum(a, b, values);
         self.plan.inv(values, PodStack::new(&mut scratch.memory));
         let (untwist_re, untwist_im) = self.untwist.split_at(half);
+        let (untwist_re, untwist_im) = (&untwist_re[..half], &untwist_im[..half]);
         let (low, high) = out.split_at_mut(half);
         let (low, high) = (&mut low[..half], &mut high[..half]);
         for c in 0..half {
             let (re, im) = (values[c].re, values[c].im);
-            low[c] = round_to_i64(re.mul_add(untwist_re[c], -im * untwist_im[c]));
-            high[c] = round_to_i64(re.mul_add(untwist_im[c], im * untwist_re[c]));
+            let real = re.mul_add(untwist_re[c], -im * untwist_im[c]);
+            let imaginary = re.mul_add(untwist_im[c], im * untwist_re[c]);
+            put(&mut low[c], round_to_i64(real));
+            put(&mut high[c], round_to_i64(imaginary));
         }
     }
 }
 
-/// Adds the product of two transforms to `sum`, all `[2][N/2]`; or writes it, if `is_first`.
+/// Writes the transform of Σ_j a_j·b_j to `out`, N/2 values; `a` and `b` are `[j][2][N/2]`.
 #[inline(always)]
-pub fn multiply_add(sum: &mut [f64], a: &[f64], b: &[f64], is_first: bool) {
-    let half = sum.len() / 2;
-    let (a_re, a_im) = a.split_at(half);
-    let (b_re, b_im) = b.split_at(half);
-    let (sum_re, sum_im) = sum.split_at_mut(half);
-    let (a_im, b_re, b_im) = (&a_im[..half], &b_re[..half], &b_im[..half]);
-    let (sum_re, sum_im) = (&mut sum_re[..half], &mut sum_im[..half]);
-    if is_first {
-        for c in 0..half {
-            sum_re[c] = a_re[c].mul_add(b_re[c], -a_im[c] * b_im[c]);
-            sum_im[c] = a_re[c].mul_add(b_im[c], a_im[c] * b_re[c]);
+fn multiply_and_sum(a: &[f64], b: &[f64], out: &mut [c64]) {
+    let size = 2 * out.len();
+    // Sums of some products stay in registers; more at a time would leave too few of them.
+    let groups = a.chunks(3 * size).zip(b.chunks(3 * size));
+    for (group, (a, b)) in groups.enumerate() {
+        match (a.len() / size, group) {
+            (1, 0) => add_products::<1, true>(a, b, out),
+            (2, 0) => add_products::<2, true>(a, b, out),
+            (_, 0) => add_products::<3, true>(a, b, out),
+            (1, _) => add_products::<1, false>(a, b, out),
+            (2, _) => add_products::<2, false>(a, b, out),
+            _ => add_products::<3, false>(a, b, out),
         }
-    } else {
-        for c in 0..half {
-            sum_re[c] = a_re[c].mul_add(b_re[c], (-a_im[c]).mul_add(b_im[c], sum_re[c]));
-            sum_im[c] = a_re[c].mul_add(b_im[c], a_im[c].mul_add(b_re[c], sum_im[c]));
+    }
+}
+
+/// Real and imaginary parts of transform `index`.
+#[inline(always)]
+fn halves(transforms: &[f64], index: usize, half: usize) -> (&[f64], &[f64]) {
+    let (re, im) = transforms[2 * index * half..][..2 * half].split_at(half);
+    (&re[..half], &im[..half])
+}
+
+/// Adds `COUNT` products to `out`, or writes them, if `FIRST`.
+#[inline(always)]
+fn add_products<const COUNT: usize, const FIRST: bool>(a: &[f64], b: &[f64], out: &mut [c64]) {
+    let half = out.len();
+    let a: [(&[f64], &[f64]); COUNT] = std::array::from_fn(|j| halves(a, j, half));
+    let b: [(&[f64], &[f64]); COUNT] = std::array::from_fn(|j| halves(b, j, half));
+    for (c, value) in out.iter_mut().enumerate() {
+        let (mut re, mut im) = if FIRST {
+            (0.0, 0.0)
+        } else {
+            (value.re, value.im)
+        };
+        for j in 0..COUNT {
+            let (a_re, a_im, b_re, b_im) = (a[j].0[c], a[j].1[c], b[j].0[c], b[j].1[c]);
+            re = (-a_im).mul_add(b_im, a_re.mul_add(b_re, re));
+            im = a_im.mul_add(b_re, a_re.mul_add(b_im, im));
         }
+        *value = c64::new(re, im);
     }
 }
 
@@ -176,22 +220,47 @@ impl EntrySplit {
         self.bits.div_ceil(self.part_bits)
     }
 
-    /// Part `part` of an entry; the top part is taken with its sign, which halves its size.
-    #[inline(always)]
-    pub fn part(&self, entry: u64, part: usize) -> f64 {
-        let shift = (part * self.part_bits) as u32;
-        if part + 1 == self.parts() {
-            // Sign-extend from `bits`.
-            let unused = 64 - self.bits as u32;
-            i64_to_f64(((entry << unused) as i64) >> unused >> shift)
+    /// How to take part `part` of entries; the top part comes with its sign, which halves its size.
+    pub fn part(&self, part: usize) -> EntryPart {
+        let shift = self.shift(part);
+        let bits = (self.bits as u32 - shift).min(self.part_bits as u32);
+        let sign = if part + 1 == self.parts() {
+            1 << (bits - 1)
         } else {
-            i64_to_f64(((entry >> shift) & ((1 << self.part_bits) - 1)) as i64)
+            0
+        };
+        EntryPart {
+            shift,
+            mask: (1 << bits) - 1,
+            flip: sign ^ TWO_TO_52.to_bits(),
+            offset: TWO_TO_52 + sign as f64,
         }
     }
 
     /// Weight of part `part` in the whole, as a shift.
     pub fn shift(&self, part: usize) -> u32 {
         (part * self.part_bits) as u32
+    }
+}
+
+/// A part of an entry, as a double.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryPart {
+    shift: u32,
+    mask: u64,
+    /// Makes a double of a part below 2^52: the exponent of 2^52, and the sign bit, which stands for what
+    /// must be taken off if it is not set.
+    flip: u64,
+    offset: f64,
+}
+
+const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
+
+impl EntryPart {
+    /// The part of `entry`, exactly.
+    #[inline(always)]
+    pub fn of(self, entry: u64) -> f64 {
+        f64::from_bits(((entry >> self.shift) & self.mask) ^ self.flip) - self.offset
     }
 }
 
@@ -240,21 +309,16 @@ mod tests {
                     let split = EntrySplit::of(bits);
                     let bits_of_secret: Vec<f64> = secret.iter().map(|&b| f64::from(b)).collect();
                     let mut key = vec![0.0; size];
-                    fft.forward(&bits_of_secret, &mut key, &mut scratch);
+                    fft.forward(&bits_of_secret, |bit| bit, &mut key, &mut scratch);
                     let mut product = vec![0u64; size];
                     for part in 0..split.parts() {
-                        let polynomial: Vec<f64> =
-                            entries.iter().map(|&e| split.part(e, part)).collect();
+                        let (entry_part, shift) = (split.part(part), split.shift(part));
                         let mut transform = vec![0.0; size];
-                        fft.forward(&polynomial, &mut transform, &mut scratch);
-                        let mut sum = vec![f64::NAN; size];
-                        multiply_add(&mut sum, &transform, &key, true);
-                        let mut values = vec![0i64; size];
-                        fft.inverse(&sum, &mut values, &mut scratch);
-                        for (product, value) in product.iter_mut().zip(values) {
-                            *product =
-                                product.wrapping_add((value as u64) << split.shift(part)) & mask;
-                        }
+                        fft.forward(&entries, |e| entry_part.of(e), &mut transform, &mut scratch);
+                        let put = |product: &mut u64, value: i64| {
+                            *product = product.wrapping_add((value as u64) << shift) & mask;
+                        };
+                        fft.sum_of_products(&transform, &key, &mut product, put, &mut scratch);
                     }
                     assert!(
                         product == schoolbook(&entries, &secret, mask),

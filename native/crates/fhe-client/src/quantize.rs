@@ -1,8 +1,11 @@
 //! Float activations to integers, one scale a record, never out of the accumulators' range.
 
+use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
-use crate::negacyclic::round_to_i64;
+use crate::activations::Column;
+use crate::planes::{Planes, Task};
+use crate::transpose::transpose_8x8;
 
 /// What a client knows of the integer weights: norms over all outputs j.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +43,10 @@ impl Quantizer {
                 self.activation_bits
             )));
         }
-        if !(self.static_scale.is_finite() && self.static_scale >= 0.0) {
+        let has_inverse = self.static_scale.is_normal() && self.static_scale > 0.0;
+        if !(has_inverse || self.static_scale == 0.0) {
             return Err(Error::invalid(format!(
-                "static scale is {}, must be positive, or zero for dynamic quantisation",
+                "static scale is {}, must be positive and no subnormal, or zero for dynamic quantisation",
                 self.static_scale
             )));
         }
@@ -82,7 +86,7 @@ impl Quantizer {
         };
         // A static scale clips first; were clipped values to come back with a coarser scale, they would
         // drown the others.
-        let largest_kept = f64::from(scale) * f64::from(max_activation);
+        let largest_kept = scale * max_activation as f32;
         loop {
             let norms = round_record(record, scale, largest_kept, out);
             let excess = self.excess(norms);
@@ -124,30 +128,38 @@ impl Quantizer {
 
 const SIGN_BIT: u32 = 1 << 31;
 
+/// Adding it rounds a float below 2^22 in magnitude to an integer, the low bits of the sum.
+const ROUNDER: f32 = 12_582_912.0; // 1.5 · 2^23
+
 /// Rounds a record, clipped to ±`largest_kept`, to integers; returns their ‖·‖∞, ‖·‖₁ and ‖·‖₂².
+///
+/// An integer is x · (1/s) to the nearest, ties to even, all in single precision: the same on every machine.
 #[inline(always)]
-fn round_record(record: &[f32], scale: f32, largest_kept: f64, out: &mut [i16]) -> (u64, u64, u64) {
-    let inverse = 1.0 / f64::from(scale);
+fn round_record(record: &[f32], scale: f32, largest_kept: f32, out: &mut [i16]) -> (u64, u64, u64) {
+    let inverse = 1.0 / scale;
     let (mut linf, mut l1, mut l2_squared) = (0u16, 0u64, 0u64);
     for (values, integers) in record.chunks(NORM_CHUNK).zip(out.chunks_mut(NORM_CHUNK)) {
         let mut chunk_l1 = 0u32;
-        let mut chunk_l2_squared = 0u64;
+        // Squares in two halves, so that sums fit 32 bits.
+        let (mut low, mut high) = (0u32, 0u32);
         for (&value, integer) in values.iter().zip(integers) {
-            let kept = f64::from(value).clamp(-largest_kept, largest_kept);
-            *integer = round_to_i64(kept * inverse) as i16;
+            let kept = value.clamp(-largest_kept, largest_kept);
+            *integer = (kept * inverse + ROUNDER).to_bits() as i16;
             let magnitude = integer.unsigned_abs();
             linf = linf.max(magnitude);
             chunk_l1 += u32::from(magnitude);
-            chunk_l2_squared += u64::from(u32::from(magnitude) * u32::from(magnitude));
+            let square = u32::from(magnitude) * u32::from(magnitude);
+            low += square & 0xffff;
+            high += square >> 16;
         }
         l1 += u64::from(chunk_l1);
-        l2_squared += chunk_l2_squared;
+        l2_squared += (u64::from(high) << 16) + u64::from(low);
     }
     (u64::from(linf), l1, l2_squared)
 }
 
-/// Values whose magnitudes are summed in 32 bits.
-const NORM_CHUNK: usize = 1 << 12;
+/// Values whose norms are summed in 32 bits.
+const NORM_CHUNK: usize = 1 << 15;
 
 #[cold]
 fn not_finite(record: &[f32]) -> Error {
@@ -157,6 +169,83 @@ fn not_finite(record: &[f32]) -> Error {
         "feature {feature} of the activations is {}; activations must be finite",
         record[feature]
     ))
+}
+
+/// The loop over records, compiled for the machine at hand.
+pub(crate) struct QuantizeRecords<'a> {
+    pub(crate) quantizer: &'a Quantizer,
+    /// `[records][inputs]`.
+    pub(crate) records: &'a [f32],
+    /// Index of the first record, for messages.
+    pub(crate) first: usize,
+    /// `[records / 64, rounded up][inputs]`.
+    pub(crate) columns: &'a mut [Column],
+    /// `[records]`.
+    pub(crate) scales: &'a mut [f32],
+}
+
+/// Records quantised before they are transposed.
+const TILE: usize = 16;
+
+/// Writes `count` of 16 rows `[inputs]` to columns from row `at` on.
+#[inline(always)]
+fn transpose(rows: &[i16], columns: &mut [Column], at: usize, count: usize) {
+    let inputs = columns.len();
+    for (rows, at) in rows
+        .chunks_exact(8 * inputs)
+        .zip((at..at + count).step_by(8))
+    {
+        let mut rows = rows.chunks_exact(inputs);
+        let rows: [&[i16]; 8] = std::array::from_fn(|_| rows.next().expect("8 rows"));
+        let (blocks, rest) = columns.as_chunks_mut::<8>();
+        for (block, columns) in blocks.iter_mut().enumerate() {
+            let tile = rows.map(|row| &row.as_chunks().0[block]);
+            for (column, values) in columns.iter_mut().zip(transpose_8x8(tile)) {
+                column[at..][..8].copy_from_slice(&values);
+            }
+        }
+        let first = 8 * blocks.len();
+        for (column, input) in rest.iter_mut().zip(first..) {
+            for (value, row) in column[at..][..8].iter_mut().zip(rows) {
+                *value = row[input];
+            }
+        }
+    }
+}
+
+impl Task for QuantizeRecords<'_> {
+    type Output = Result<()>;
+
+    #[inline(always)]
+    fn run<P: Planes>(self, _: P) -> Result<()> {
+        if self.scales.is_empty() {
+            return Ok(());
+        }
+        let inputs = self.records.len() / self.scales.len();
+        let mut rows = vec![0i16; TILE * inputs];
+        let tiles = self.records.chunks(TILE * inputs);
+        for (tile, (records, scales)) in tiles.zip(self.scales.chunks_mut(TILE)).enumerate() {
+            let first = tile * TILE;
+            for (record, ((values, scale), row)) in records
+                .chunks_exact(inputs)
+                .zip(scales)
+                .zip(rows.chunks_exact_mut(inputs))
+                .enumerate()
+            {
+                *scale = self
+                    .quantizer
+                    .quantize_record(values, row)
+                    .map_err(|error| {
+                        Error::invalid(format!("record {}: {error}", self.first + first + record))
+                    })?;
+            }
+            let columns = &mut self.columns[first / PANEL_ROWS * inputs..][..inputs];
+            let count = records.len() / inputs;
+            rows[records.len()..].fill(0);
+            transpose(&rows, columns, first % PANEL_ROWS, count);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! Secret randomness.
 //!
 //! Seeds and key bits come from the operating system; noise from AES-128 in counter mode under a fresh
-//! seed, the construction of tfhe-rs's own CSPRNG (see `fhe_core::mask`).
+//! seed, the construction of tfhe-rs's own CSPRNG (see `fhe_core::keystream`).
 
-use aes::Aes128;
-use aes::cipher::{KeyIvInit, StreamCipher};
-use ctr::Ctr128LE;
+use fhe_core::keystream::Keystream;
+use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
-use zeroize::Zeroizing;
 
 /// Fills `out` from the operating system's CSPRNG.
 pub fn fill_from_os(out: &mut [u8]) -> Result<()> {
@@ -16,55 +14,73 @@ pub fn fill_from_os(out: &mut [u8]) -> Result<()> {
 }
 
 /// A stream of TUniform(-2^b, 2^b) samples under a seed that nothing else uses.
+///
+/// A sample is (b+1 uniform bits) + (one more bit) - 2^b, as in tfhe-rs: uniform on [-2^b, 2^b], the ends
+/// half as likely.
 pub struct NoiseStream {
-    cipher: Ctr128LE<Aes128>,
+    keystream: Keystream,
     bound_log2: u32,
-    bytes: Zeroizing<Vec<u8>>,
 }
 
 impl NoiseStream {
-    /// A stream with a fresh seed.
-    pub fn from_os(bound_log2: u32) -> Result<Self> {
-        let mut seed = Zeroizing::new([0u8; 16]);
-        fill_from_os(seed.as_mut_slice())?;
-        Ok(NoiseStream {
-            cipher: Ctr128LE::<Aes128>::new((&*seed).into(), &[0u8; 16].into()),
+    /// The stream of a seed.
+    pub fn new(seed: &[u8; 16], bound_log2: u32) -> Self {
+        assert!(bound_log2 + 2 <= 56, "noise of 2^{bound_log2}");
+        NoiseStream {
+            keystream: Keystream::new(seed),
             bound_log2,
-            bytes: Zeroizing::new(Vec::new()),
-        })
+        }
     }
 
-    /// Fills `out` with samples: uniform on [-2^b, 2^b], the ends half as likely.
-    ///
-    /// A sample is (b+1 uniform bits) + (one more bit) - 2^b, as in tfhe-rs.
+    /// Bytes of 64 samples.
+    pub fn panel_bytes(&self) -> usize {
+        PANEL_ROWS * (self.bound_log2 + 2).div_ceil(8) as usize
+    }
+
+    /// Draws the samples of one feature, whole panels, to `bytes`: those of no other feature.
+    pub fn fill_feature(&self, feature: usize, bytes: &mut [u8]) {
+        let blocks = (bytes.len() / 16) as u64;
+        self.keystream.fill(feature as u64 * blocks, bytes);
+    }
+
+    /// Adds a panel of samples, drawn by `fill_feature`, to entries.
     #[inline(always)]
-    pub fn fill(&mut self, out: &mut [i64]) {
-        let bits = self.bound_log2 + 2;
-        let width = bits.div_ceil(8) as usize;
-        assert!(width <= 7, "noise of {bits} bits");
-        self.bytes.clear();
-        self.bytes.resize(out.len() * width, 0);
-        self.cipher.apply_keystream(&mut self.bytes);
-        match width {
-            1 => self.convert::<1>(out),
-            2 => self.convert::<2>(out),
-            3 => self.convert::<3>(out),
-            4 => self.convert::<4>(out),
-            5 => self.convert::<5>(out),
-            6 => self.convert::<6>(out),
-            _ => self.convert::<7>(out),
+    pub fn add(&self, bytes: &[u8], entries: &mut [u64; PANEL_ROWS]) {
+        if let Ok(bytes) = <&[u8; PANEL_ROWS]>::try_from(bytes) {
+            // Up to 2^6, bytes hold all there is.
+            let (uniform_mask, bit) = (self.uniform_mask() as u8, self.bound_log2 + 1);
+            let bound = 1u8 << self.bound_log2;
+            let samples = bytes.map(|byte| {
+                let sample = (byte & uniform_mask) + (byte >> bit & 1);
+                sample.wrapping_sub(bound) as i8
+            });
+            for (entry, sample) in entries.iter_mut().zip(samples) {
+                *entry = entry.wrapping_add(sample as u64);
+            }
+        } else {
+            match bytes.len() / PANEL_ROWS {
+                2 => self.add_wide::<2>(bytes, entries),
+                3 => self.add_wide::<3>(bytes, entries),
+                4 => self.add_wide::<4>(bytes, entries),
+                5 => self.add_wide::<5>(bytes, entries),
+                6 => self.add_wide::<6>(bytes, entries),
+                _ => self.add_wide::<7>(bytes, entries),
+            }
         }
     }
 
     #[inline(always)]
-    fn convert<const WIDTH: usize>(&self, out: &mut [i64]) {
-        let uniform_mask = (1u64 << (self.bound_log2 + 1)) - 1;
-        for (sample, bytes) in out.iter_mut().zip(self.bytes.as_chunks::<WIDTH>().0) {
+    fn add_wide<const WIDTH: usize>(&self, bytes: &[u8], entries: &mut [u64; PANEL_ROWS]) {
+        let uniform_mask = self.uniform_mask();
+        for (entry, bytes) in entries.iter_mut().zip(bytes.as_chunks::<WIDTH>().0) {
             let word = (0..WIDTH).fold(0, |word, i| word | u64::from(bytes[i]) << (8 * i));
-            let uniform = word & uniform_mask;
-            let bit = (word >> (self.bound_log2 + 1)) & 1;
-            *sample = (uniform + bit) as i64 - (1i64 << self.bound_log2);
+            let sample = (word & uniform_mask) + (word >> (self.bound_log2 + 1) & 1);
+            *entry = entry.wrapping_add(sample.wrapping_sub(1 << self.bound_log2));
         }
+    }
+
+    fn uniform_mask(&self) -> u64 {
+        (1 << (self.bound_log2 + 1)) - 1
     }
 }
 
@@ -74,25 +90,51 @@ mod tests {
 
     #[test]
     fn samples_follow_tuniform() {
-        let bound_log2 = 4;
-        let mut samples = vec![0i64; 1 << 20];
-        NoiseStream::from_os(bound_log2).unwrap().fill(&mut samples);
-        let bound = 1i64 << bound_log2;
-        let mut counts = vec![0f64; 2 * bound as usize + 1];
-        for &sample in &samples {
-            counts[(sample + bound) as usize] += 1.0;
+        for bound_log2 in [4, 6, 7] {
+            let mut seed = [0; 16];
+            fill_from_os(&mut seed).unwrap();
+            let noise = NoiseStream::new(&seed, bound_log2);
+            let panels = 1 << 14;
+            let mut bytes = vec![0; panels * noise.panel_bytes()];
+            noise.fill_feature(3, &mut bytes);
+            let bound = 1i64 << bound_log2;
+            let mut counts = vec![0f64; 2 * bound as usize + 1];
+            for bytes in bytes.chunks_exact(noise.panel_bytes()) {
+                let mut entries = [1000; PANEL_ROWS];
+                noise.add(bytes, &mut entries);
+                for entry in entries {
+                    counts[(entry as i64 - 1000 + bound) as usize] += 1.0;
+                }
+            }
+            let inner = (panels * PANEL_ROWS) as f64 / (2 * bound) as f64;
+            let chi_squared: f64 = counts
+                .iter()
+                .enumerate()
+                .map(|(index, &count)| {
+                    let at_end = index == 0 || index == counts.len() - 1;
+                    let expected = if at_end { inner / 2.0 } else { inner };
+                    (count - expected).powi(2) / expected
+                })
+                .sum();
+            // Of mean 2^(b+1) and standard deviation 2^(b/2+1): a fair sampler exceeds this once in 10^8 runs.
+            let freedom = 2.0 * bound as f64;
+            let limit = freedom + 8.5 * (2.0 * freedom).sqrt();
+            assert!(
+                chi_squared < limit,
+                "b = {bound_log2}: chi squared {chi_squared}"
+            );
         }
-        let inner = samples.len() as f64 / (2 * bound) as f64;
-        let chi_squared: f64 = counts
-            .iter()
-            .enumerate()
-            .map(|(index, &count)| {
-                let at_end = index == 0 || index == counts.len() - 1;
-                let expected = if at_end { inner / 2.0 } else { inner };
-                (count - expected).powi(2) / expected
-            })
-            .sum();
-        // 32 degrees of freedom; a fair sampler exceeds 100 once in 10^8 runs.
-        assert!(chi_squared < 100.0, "chi squared {chi_squared}");
+    }
+
+    #[test]
+    fn features_have_noise_of_their_own() {
+        let noise = NoiseStream::new(&[7; 16], 6);
+        let mut features = vec![vec![0; 3 * noise.panel_bytes()]; 3];
+        for (feature, bytes) in features.iter_mut().enumerate() {
+            noise.fill_feature(feature, bytes);
+        }
+        let mut stream = vec![0; 9 * noise.panel_bytes()];
+        noise.fill_feature(0, &mut stream);
+        assert!(features.concat() == stream);
     }
 }

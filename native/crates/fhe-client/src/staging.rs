@@ -1,9 +1,14 @@
-//! A few neighbouring features of a payload, each in one piece.
+//! A few neighbouring features of a payload, each panel's in one piece and whole lines of the cache.
 //!
 //! In a payload the panels of a feature lie far apart, those of neighbouring features side by side. Moving
 //! several features at a time keeps memory traffic in long runs.
 
-use fhe_core::panel::PanelLayout;
+use aligned_vec::{AVec, avec};
+use fhe_core::checksum::Checksum;
+use fhe_core::panel::{PANEL_ROWS, PanelLayout};
+
+use crate::past_cache;
+use crate::planes::Plane;
 
 /// Features moved together.
 pub(crate) const STAGED_FEATURES: usize = 16;
@@ -11,72 +16,89 @@ pub(crate) const STAGED_FEATURES: usize = 16;
 /// Room for [`STAGED_FEATURES`] features of a payload.
 pub(crate) struct Staging {
     layout: PanelLayout,
-    /// `[STAGED_FEATURES][rows · limbs]`.
-    bytes: Vec<u8>,
+    /// `[panel][STAGED_FEATURES][limbs]`; a narrow panel is padded.
+    planes: AVec<Plane>,
 }
 
 impl Staging {
-    /// Room for features of a payload of this layout.
-    pub(crate) fn new(layout: PanelLayout) -> Self {
+    /// No room yet.
+    pub(crate) fn new() -> Self {
         Staging {
-            layout,
-            bytes: vec![0; STAGED_FEATURES * layout.rows * layout.limbs],
+            layout: PanelLayout {
+                rows: 0,
+                features: 0,
+                limbs: 0,
+            },
+            planes: avec![],
         }
     }
 
-    /// Copies features from `first` on from the payload.
-    pub(crate) fn load(&mut self, payload: &[u8], first: usize) {
-        self.each_run(first, |run, staged, bytes| {
-            bytes[staged].copy_from_slice(&payload[run]);
-        });
+    /// Makes room for features of a payload of this layout.
+    pub(crate) fn reset(&mut self, layout: PanelLayout) {
+        let planes = layout.panels() * STAGED_FEATURES * layout.limbs;
+        self.planes.resize(planes, [0; PANEL_ROWS]);
+        self.layout = layout;
     }
 
-    /// Copies features from `first` on to the payload.
-    pub(crate) fn store(&mut self, payload: &mut [u8], first: usize) {
-        self.each_run(first, |run, staged, bytes| {
-            payload[run].copy_from_slice(&bytes[staged]);
-        });
-    }
-
-    fn each_run(
-        &mut self,
-        first: usize,
-        mut copy: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>, &mut [u8]),
-    ) {
-        let end = self.layout.features.min(first + STAGED_FEATURES);
-        for panel in 0..self.layout.panels() {
-            for feature in first..end {
-                let staged = self.range(panel, feature - first);
-                copy(
-                    self.layout.feature_range(panel, feature),
-                    staged,
-                    &mut self.bytes,
-                );
-            }
-        }
-    }
-
-    /// Planar limbs `[limbs][panel width]` of a panel of a staged feature.
+    /// Planar limbs `[limbs][64]` of a panel of a staged feature.
     #[inline(always)]
-    pub(crate) fn planes(&self, panel: usize, staged: usize) -> &[u8] {
-        &self.bytes[self.range(panel, staged)]
+    pub(crate) fn planes(&self, panel: usize, staged: usize) -> &[Plane] {
+        let limbs = self.layout.limbs;
+        &self.planes[(panel * STAGED_FEATURES + staged) * limbs..][..limbs]
     }
 
     /// The same, to be written.
     #[inline(always)]
-    pub(crate) fn planes_mut(&mut self, panel: usize, staged: usize) -> &mut [u8] {
-        let range = self.range(panel, staged);
-        &mut self.bytes[range]
+    pub(crate) fn planes_mut(&mut self, panel: usize, staged: usize) -> &mut [Plane] {
+        let limbs = self.layout.limbs;
+        &mut self.planes[(panel * STAGED_FEATURES + staged) * limbs..][..limbs]
     }
 
-    #[inline(always)]
-    fn range(&self, panel: usize, staged: usize) -> std::ops::Range<usize> {
-        let one = PanelLayout {
-            features: 1,
-            ..self.layout
-        };
-        let range = one.panel_range(panel);
-        let offset = staged * one.bytes();
-        offset + range.start..offset + range.end
+    /// Copies `count` features from feature `first` on from the payload; the checksums, one for each panel,
+    /// take what is read.
+    pub(crate) fn load(
+        &mut self,
+        payload: &[u8],
+        checksums: &mut [Checksum],
+        first: usize,
+        count: usize,
+    ) {
+        let layout = self.layout;
+        for (panel, checksum) in checksums.iter_mut().enumerate() {
+            let width = layout.panel_width(panel);
+            let start = layout.feature_range(panel, first).start;
+            let source = &payload[start..][..count * layout.limbs * width];
+            checksum.update(source);
+            let planes = &mut self.planes[panel * STAGED_FEATURES * layout.limbs..];
+            if width == PANEL_ROWS {
+                planes.as_flattened_mut()[..source.len()].copy_from_slice(source);
+            } else {
+                for (plane, source) in planes.iter_mut().zip(source.chunks_exact(width)) {
+                    plane[..width].copy_from_slice(source);
+                }
+            }
+        }
+    }
+
+    /// Moves `count` staged features to the front of the places given, one for each panel, and past them;
+    /// the checksums, one for each panel, take what is written.
+    pub(crate) fn store(&self, panels: &mut [&mut [u8]], checksums: &mut [Checksum], count: usize) {
+        let layout = self.layout;
+        for (panel, (place, checksum)) in panels.iter_mut().zip(checksums).enumerate() {
+            let width = layout.panel_width(panel);
+            let (out, rest) = std::mem::take(place).split_at_mut(count * layout.limbs * width);
+            *place = rest;
+            let planes = &self.planes[panel * STAGED_FEATURES * layout.limbs..];
+            if width == PANEL_ROWS {
+                let bytes = &planes.as_flattened()[..out.len()];
+                checksum.update(bytes);
+                past_cache::copy(bytes, out);
+            } else {
+                for (out, plane) in out.chunks_exact_mut(width).zip(planes) {
+                    out.copy_from_slice(&plane[..width]);
+                }
+                checksum.update(out);
+            }
+        }
     }
 }

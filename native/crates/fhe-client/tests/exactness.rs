@@ -116,8 +116,19 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
         let mut floats = vec![f32::NAN; expected.len()];
         layer
             .client
-            .decrypt_to_floats(&result, number as u64, &scales, &mut floats)
+            .decrypt_to_floats(&result, number as u64, &scales, 1, &mut floats)
             .unwrap();
+        let mut by_threads = vec![f32::NAN; expected.len()];
+        let threads = 2 + number % 3;
+        layer
+            .client
+            .decrypt_to_floats(&result, number as u64, &scales, threads, &mut by_threads)
+            .unwrap();
+        prop_assert!(
+            by_threads == floats,
+            "the floats of {} threads differ",
+            threads
+        );
         let mut clear = vec![f32::NAN; expected.len()];
         let dequantizer = &layer.client.spec().dequantizer;
         dequantizer.dequantize(&expected, &scales, &mut clear);

@@ -138,7 +138,7 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
             .unwrap();
         std::fs::write(file("secret.u8"), &*secret).unwrap();
         let (header, payload) = BlockHeader::parse(&block).unwrap();
-        let mut stream = MaskStream::new(&header.mask_seed, &parameters);
+        let stream = MaskStream::new(&header.mask_seed, &parameters);
         let mut mask = Vec::new();
         for feature in 0..inputs {
             let mut bytes = vec![0u8; parameters.mask_bytes_per_feature()];

@@ -7,6 +7,7 @@ pub mod block;
 pub mod checksum;
 pub mod circuit;
 pub mod error;
+pub mod keystream;
 pub mod mask;
 pub mod noise;
 pub mod panel;

@@ -1,13 +1,6 @@
 //! Expansion of a block's mask from its seed.
-//!
-//! AES-128 in counter mode (little-endian counter from zero, the seed as key): the byte stream of
-//! tfhe-rs's own CSPRNG (`tfhe_csprng`, checked by a test), taken through RustCrypto's bulk interface
-//! because the crate's own, a byte at a time, is fourteen times slower.
 
-use aes::Aes128;
-use aes::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
-use ctr::Ctr128LE;
-
+use crate::keystream::Keystream;
 use crate::panel::PANEL_ROWS;
 use crate::parameters::PackedParameters;
 
@@ -19,7 +12,7 @@ pub type MaskSeed = [u8; 16];
 /// The mask of feature `f` is the stream's bytes from `f·k·N·limbs` on, as `[k·N/64][limbs][64]`: planar
 /// limbs of k·N rows, polynomial after polynomial.
 pub struct MaskStream {
-    cipher: Ctr128LE<Aes128>,
+    keystream: Keystream,
     feature_bytes: usize,
     panel_bytes: usize,
 }
@@ -28,7 +21,7 @@ impl MaskStream {
     /// The mask that `seed` stands for under these parameters.
     pub fn new(seed: &MaskSeed, parameters: &PackedParameters) -> Self {
         MaskStream {
-            cipher: Ctr128LE::<Aes128>::new(seed.into(), &[0u8; 16].into()),
+            keystream: Keystream::new(seed),
             feature_bytes: parameters.mask_bytes_per_feature(),
             panel_bytes: PANEL_ROWS * parameters.limbs,
         }
@@ -38,7 +31,7 @@ impl MaskStream {
     ///
     /// # Panics
     /// If `out` is not `k·N·limbs` bytes.
-    pub fn fill_feature(&mut self, feature: usize, out: &mut [u8]) {
+    pub fn fill_feature(&self, feature: usize, out: &mut [u8]) {
         assert_eq!(out.len(), self.feature_bytes, "bytes of a feature's mask");
         self.fill_at(feature as u64 * self.feature_bytes as u64, out);
     }
@@ -47,16 +40,15 @@ impl MaskStream {
     ///
     /// # Panics
     /// If `out` is not `64·limbs` bytes.
-    pub fn fill_panel(&mut self, feature: usize, panel: usize, out: &mut [u8]) {
+    pub fn fill_panel(&self, feature: usize, panel: usize, out: &mut [u8]) {
         assert_eq!(out.len(), self.panel_bytes, "bytes of a mask panel");
         let start = feature as u64 * self.feature_bytes as u64 + (panel * self.panel_bytes) as u64;
         self.fill_at(start, out);
     }
 
-    fn fill_at(&mut self, start: u64, out: &mut [u8]) {
-        self.cipher.seek(start);
-        out.fill(0);
-        self.cipher.apply_keystream(out);
+    fn fill_at(&self, start: u64, out: &mut [u8]) {
+        // Panels are whole blocks: 64 rows of any number of bytes.
+        self.keystream.fill(start / 16, out);
     }
 }
 
@@ -83,7 +75,7 @@ mod tests {
     fn the_stream_is_the_one_of_tfhe_csprng() {
         let seed: MaskSeed = *b"0123456789abcdef";
         let parameters = parameters();
-        let mut stream = MaskStream::new(&seed, &parameters);
+        let stream = MaskStream::new(&seed, &parameters);
         let mut reference = DefaultRandomGenerator::new(Seed(u128::from_le_bytes(seed)));
         let mut chunk = vec![0u8; parameters.mask_bytes_per_feature()];
         for feature in 0..3 {
@@ -96,7 +88,7 @@ mod tests {
     #[test]
     fn a_panel_is_a_part_of_its_feature() {
         let parameters = parameters();
-        let mut stream = MaskStream::new(&[7; 16], &parameters);
+        let stream = MaskStream::new(&[7; 16], &parameters);
         let mut feature = vec![0u8; parameters.mask_bytes_per_feature()];
         stream.fill_feature(5, &mut feature);
         let mut panel = vec![0u8; 64 * 5];

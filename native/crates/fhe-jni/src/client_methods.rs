@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use fhe_client::{
-    Activations, ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape,
-    WeightNorms,
+    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
 };
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
@@ -180,7 +179,9 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_quantize<'local>(
 ) -> jintArray {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let (activations, record_scales) = quantize(env, &module, &records, count)?;
+        let values = arrays::count(count, "number of records")? * module.spec().inputs;
+        let (activations, record_scales) =
+            module.quantize(arrays::float_buffer(env, &records, values)?)?;
         arrays::write_floats(env, &scales, &record_scales)?;
         let integers: Vec<i32> = activations
             .to_records()
@@ -221,14 +222,21 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
     count: jint,
     scales: JFloatArray<'local>,
     block_number: jlong,
-    _threads: jint,
+    threads: jint,
     block: JByteBuffer<'local>,
 ) {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let (activations, record_scales) = quantize(env, &module, &records, count)?;
-        let encrypted = module.encrypt(&activations, block_number as u64)?;
-        arrays::byte_buffer_mut(env, &block)?.copy_from_slice(&encrypted);
+        let values = arrays::count(count, "number of records")? * module.spec().inputs;
+        let records = arrays::float_buffer(env, &records, values)?;
+        let mut record_scales = vec![0.0; count as usize];
+        module.encrypt_records(
+            records,
+            &mut record_scales,
+            block_number as u64,
+            arrays::count(threads, "number of threads")?,
+            arrays::byte_buffer_mut(env, &block)?,
+        )?;
         arrays::write_floats(env, &scales, &record_scales)
     })
 }
@@ -242,7 +250,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
     block: JByteBuffer<'local>,
     block_number: jlong,
     scales: JFloatArray<'local>,
-    _threads: jint,
+    threads: jint,
     outputs: JByteBuffer<'local>,
 ) {
     call(env, |env| {
@@ -251,7 +259,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
         let values = scales.len() * module.spec().outputs;
         let out = arrays::float_buffer_mut(env, &outputs, values)?;
         let block = arrays::byte_buffer(env, &block)?;
-        module.decrypt_to_floats(block, block_number as u64, &scales, out)
+        let threads = arrays::count(threads, "number of threads")?;
+        module.decrypt_to_floats(block, block_number as u64, &scales, threads, out)
     });
 }
 
@@ -298,14 +307,4 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantize<'local>(
         dequantizer.dequantize(&accumulators, &scales, out);
         Ok(())
     });
-}
-
-fn quantize(
-    env: &JNIEnv,
-    module: &ModuleClient,
-    records: &JByteBuffer,
-    count: jint,
-) -> Result<(Activations, Vec<f32>)> {
-    let values = arrays::count(count, "number of records")? * module.spec().inputs;
-    module.quantize(arrays::float_buffer(env, records, values)?)
 }

@@ -189,7 +189,7 @@ impl Panels<'_> {
     ) -> Result<Checksums> {
         let mask_panels = self.output.mask.panels();
         let first = self.start(panels.start);
-        let mut mask = MaskStream::new(&self.header.mask_seed, &self.circuit.circuit.parameters);
+        let mask = MaskStream::new(&self.header.mask_seed, &self.circuit.circuit.parameters);
         let mut checksums = Checksums::default();
         self.circuit.workspaces.with(|workspace| {
             for index in panels {
@@ -198,7 +198,7 @@ impl Panels<'_> {
                 }
                 let output = &mut output[self.start(index) - first..self.start(index + 1) - first];
                 match index.checked_sub(mask_panels) {
-                    None => self.evaluate_mask(index, &mut mask, output, workspace),
+                    None => self.evaluate_mask(index, &mask, output, workspace),
                     Some(body) => {
                         let input = &self.payload[self.header.layout().bodies.panel_range(body)];
                         checksums.read.update(input);
@@ -215,7 +215,7 @@ impl Panels<'_> {
     fn evaluate_mask(
         &self,
         index: usize,
-        mask: &mut MaskStream,
+        mask: &MaskStream,
         output: &mut [u8],
         workspace: &mut Workspace,
     ) {
