@@ -15,8 +15,10 @@ import java.util.function.Consumer;
 /** The threads of the client's arithmetic: as many as the driver has cores. */
 final class ClientThreads implements AutoCloseable {
   private final ExecutorService executor;
+  private final int cores;
 
   ClientThreads(int cores) {
+    this.cores = cores;
     AtomicInteger number = new AtomicInteger();
     ThreadFactory daemons =
         task -> {
@@ -25,6 +27,11 @@ final class ClientThreads implements AutoCloseable {
           return thread;
         };
     this.executor = Executors.newFixedThreadPool(cores, daemons);
+  }
+
+  /** The share of the cores of each of so many pieces of work at a time, at least one. */
+  int coresEach(int pieces) {
+    return Math.max(1, cores / pieces);
   }
 
   <T> Future<T> submit(Callable<T> task) {

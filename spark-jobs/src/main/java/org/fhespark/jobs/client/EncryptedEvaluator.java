@@ -154,20 +154,24 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private List<EncryptedSlice> encrypt(List<Slice> slices) {
     List<Future<EncryptedSlice>> futures = new ArrayList<>();
     for (Slice slice : slices) {
-      futures.add(threads.submit(() -> encrypt(slice)));
+      futures.add(threads.submit(() -> encrypt(slice, threads.coresEach(slices.size()))));
     }
     ClientThreads.awaitAll(futures);
     return futures.stream().map(ClientThreads::await).toList();
   }
 
-  private EncryptedSlice encrypt(Slice slice) {
+  private EncryptedSlice encrypt(Slice slice, int cores) {
     float[] scales = new float[slice.rows()];
     Tensor input = slice.layer().inputOf(slice.batch());
     try (var unused = measurements.time(Step.ENCRYPT)) {
       ModuleClient client = slice.layer().client();
       EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(slice.rows()));
       client.encrypt(
-          input.rowBytes(slice.firstRow(), slice.rows()), scales, slice.number(), 1, block.bytes());
+          input.rowBytes(slice.firstRow(), slice.rows()),
+          scales,
+          slice.number(),
+          cores,
+          block.bytes());
       return new EncryptedSlice(slice, scales, block);
     } catch (InvalidInputException error) {
       throw slice.layer().explain(error, slice.batch(), slice.firstRow());
@@ -250,7 +254,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
                 result.bytes(),
                 slice.number(),
                 sent.scales(),
-                1,
+                threads.coresEach(slices.size()),
                 slice.output().rowBytes(slice.firstRow(), slice.rows()));
       } catch (InvalidInputException error) {
         throw new InvalidInputException(
