@@ -254,7 +254,16 @@ where
             } = &mut *self.workspace;
             staged_mask.load(mask_payload, &mut mask_checksums, first, count);
             staged_bodies.load(body_payload, &mut body_checksums, first, count);
+            let next = first + count;
+            let next_count = (self.outputs.end - next).min(STAGED_FEATURES);
             for staged in 0..count {
+                let Workspace {
+                    staged_mask,
+                    staged_bodies,
+                    ..
+                } = &*self.workspace;
+                staged_mask.prefetch(mask_payload, next, next_count, staged);
+                staged_bodies.prefetch(body_payload, next, next_count, staged);
                 self.decrypt_output(planes, first + staged, staged);
             }
         }
@@ -286,7 +295,7 @@ where
         let body_panels = mask.polynomial_size() / PANEL_ROWS;
         let OnLine(phases) = &mut OnLine([0; PANEL_ROWS]);
         for first in (0..layout.bodies.panels()).step_by(body_panels) {
-            let products = mask.multiply_by_secret(self.set, first / body_panels);
+            let products = mask.multiply_by_secret(planes, self.set, first / body_panels);
             let products = products.as_chunks::<PANEL_ROWS>().0;
             for (panel, products) in (first..layout.bodies.panels()).zip(products) {
                 planes.join(staged_bodies.planes(panel, staged), phases);

@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::activations::Column;
 use crate::buffer::{Buffer, OnLine};
+use crate::cache;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
-use crate::past_cache;
 use crate::planes::{Planes, Task, dispatch};
 use crate::random::{NoiseStream, fill_from_os};
 use crate::staging::{STAGED_FEATURES, Staging};
@@ -253,13 +253,18 @@ impl Task for EncryptFeatures<'_> {
             for (panel, messages) in messages.enumerate() {
                 messages[..count].copy_from_slice(self.activations.columns(panel, first, count));
             }
+            let next = first + count;
+            let next_count = (self.features.end - next).min(STAGED_FEATURES);
             for staged in 0..count {
+                for panel in (staged..layout.panels()).step_by(STAGED_FEATURES) {
+                    cache::prefetch(self.activations.columns(panel, next, next_count));
+                }
                 self.encrypt_feature(planes, first + staged, staged);
             }
             let staging = &self.workspace.staging;
             staging.store(&mut self.panels, &mut checksums, count);
         }
-        past_cache::fence();
+        cache::fence();
         checksums
     }
 }
@@ -289,7 +294,7 @@ impl EncryptFeatures<'_> {
         let body_panels = parameters.polynomial_size / PANEL_ROWS;
         let OnLine(entries) = &mut OnLine([0; PANEL_ROWS]);
         for first in (0..layout.panels()).step_by(body_panels) {
-            let products = mask.multiply_by_secret(self.set, first / body_panels);
+            let products = mask.multiply_by_secret(planes, self.set, first / body_panels);
             let products = products.as_chunks::<PANEL_ROWS>().0;
             for ((panel, products), noise) in (first..).zip(products).zip(&mut noise) {
                 let messages = &messages[panel * STAGED_FEATURES + staged];
@@ -314,6 +319,7 @@ impl EncryptFeatures<'_> {
 mod tests {
     use super::*;
     use crate::{ClientKey, Dequantizer, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms};
+    use aligned_vec::{AVec, avec};
     use fhe_core::block::short_hex;
     use proptest::prelude::*;
 

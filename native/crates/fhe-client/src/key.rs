@@ -11,7 +11,8 @@ use fhe_core::{Error, Result};
 use zeroize::Zeroizing;
 
 use crate::buffer::Buffer;
-use crate::negacyclic::NegacyclicFft;
+use crate::negacyclic::{Chunk, NegacyclicFft};
+use crate::planes::{Planes, Task, dispatch};
 use crate::random::fill_from_os;
 
 const MAGIC: &[u8; 4] = b"FHEK";
@@ -60,24 +61,18 @@ pub(crate) struct SecretKeySet {
     pub(crate) fft: NegacyclicFft,
     /// Bits, eight a byte, `[body][polynomial][coefficient]`.
     bits: Zeroizing<Vec<u8>>,
-    /// `[body][polynomial][N]`.
+    /// `[body][N/16][polynomial]` chunks.
     transforms: Buffer<f64>,
 }
 
 impl SecretKeySet {
     fn new(shape: SecretKeyShape, bits: Zeroizing<Vec<u8>>) -> Self {
         let fft = NegacyclicFft::new(shape.polynomial_size);
-        let mut scratch = fft.scratch();
-        let size = shape.polynomial_size;
-        let mut transforms = Buffer::zeros(shape.bodies * shape.glwe_dimension * size);
-        let mut coefficients = Zeroizing::new(vec![0.0; size]);
-        for (polynomial, transform) in transforms.chunks_exact_mut(size).enumerate() {
-            let first = polynomial * size;
-            for (bit, coefficient) in (first..).zip(coefficients.iter_mut()) {
-                *coefficient = f64::from(bits[bit / 8] >> (bit % 8) & 1);
-            }
-            fft.forward(&coefficients, |bit| bit, transform, &mut scratch);
-        }
+        let transforms = dispatch(TransformSecrets {
+            fft: &fft,
+            shape,
+            bits: &bits,
+        });
         SecretKeySet {
             shape,
             fft,
@@ -86,10 +81,51 @@ impl SecretKeySet {
         }
     }
 
-    /// Transforms of the key of body `body`, `[polynomial][2][N/2]`.
-    pub(crate) fn transforms(&self, body: usize) -> &[f64] {
+    /// Transforms of the key of body `body`, `[N/16][polynomial]`.
+    pub(crate) fn transforms(&self, body: usize) -> &[Chunk] {
         let len = self.shape.glwe_dimension * self.shape.polynomial_size;
-        &self.transforms[body * len..][..len]
+        self.transforms[body * len..][..len].as_chunks().0
+    }
+}
+
+/// Makes the transforms of all polynomials of a set.
+struct TransformSecrets<'a> {
+    fft: &'a NegacyclicFft,
+    shape: SecretKeyShape,
+    bits: &'a [u8],
+}
+
+impl Task for TransformSecrets<'_> {
+    type Output = Buffer<f64>;
+
+    #[inline(always)]
+    fn run<P: Planes>(self, planes: P) -> Buffer<f64> {
+        let SecretKeyShape {
+            glwe_dimension,
+            polynomial_size: size,
+            bodies,
+            ..
+        } = self.shape;
+        let mut scratch = self.fft.scratch();
+        let mut coefficients = Buffer::zeros(size);
+        let mut transforms = Buffer::zeros(bodies * glwe_dimension * size);
+        let mut bits = (0..).map(|bit| self.bits[bit / 8] >> (bit % 8) & 1);
+        for body in transforms.chunks_exact_mut(glwe_dimension * size) {
+            for polynomial in 0..glwe_dimension {
+                for (coefficient, bit) in coefficients.iter_mut().zip(&mut bits) {
+                    *coefficient = f64::from(bit);
+                }
+                let chunks = body.as_chunks_mut().0[polynomial..].iter_mut();
+                self.fft.forward(
+                    planes.simd(),
+                    &coefficients,
+                    |bit| bit,
+                    chunks.step_by(glwe_dimension),
+                    &mut scratch,
+                );
+            }
+        }
+        transforms
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod activations;
 mod buffer;
+mod cache;
 mod decrypt;
 mod dequantize;
 mod encrypt;
@@ -13,7 +14,6 @@ mod key_file;
 mod mask;
 mod module;
 mod negacyclic;
-mod past_cache;
 mod planes;
 mod quantize;
 mod random;

@@ -10,7 +10,7 @@ use crate::planes::{Plane, Planes};
 /// Forward transforms of k mask polynomials, shared by all bodies, and the buffers of one thread.
 pub(crate) struct MaskTransforms {
     split: EntrySplit,
-    /// `[part][polynomial][2][N/2]`.
+    /// `[part][N/16][polynomial]` chunks.
     transforms: Buffer<f64>,
     /// Entries of one polynomial.
     entries: Buffer<u64>,
@@ -45,18 +45,20 @@ impl MaskTransforms {
         set: &SecretKeySet,
         mut panels: impl Iterator<Item = &'b [Plane]>,
     ) {
-        let size = self.entries.len();
         let len = self.transforms.len() / self.split.parts();
-        for polynomial in 0..len / size {
+        let count = len / self.entries.len();
+        for polynomial in 0..count {
             for (entries, panel) in self.entries.as_chunks_mut().0.iter_mut().zip(&mut panels) {
                 planes.join(panel, entries);
             }
-            for part in 0..self.split.parts() {
+            for (part, transforms) in self.transforms.chunks_exact_mut(len).enumerate() {
                 let entry_part = self.split.part(part);
+                let chunks = transforms.as_chunks_mut().0[polynomial..].iter_mut();
                 set.fft.forward(
+                    planes.simd(),
                     &self.entries,
                     |entry| entry_part.of(entry),
-                    &mut self.transforms[part * len + polynomial * size..][..size],
+                    chunks.step_by(count),
                     &mut self.scratch,
                 );
             }
@@ -65,22 +67,26 @@ impl MaskTransforms {
 
     /// Σ_j A_j·S_j mod X^N + 1, S the key of body `body`; only the low bits of the modulus count.
     #[inline(always)]
-    pub(crate) fn multiply_by_secret(&mut self, set: &SecretKeySet, body: usize) -> &[u64] {
+    pub(crate) fn multiply_by_secret(
+        &mut self,
+        planes: impl Planes,
+        set: &SecretKeySet,
+        body: usize,
+    ) -> &[u64] {
         let len = self.transforms.len() / self.split.parts();
         for (part, transforms) in self.transforms.chunks_exact(len).enumerate() {
-            let secrets = set.transforms(body);
+            let factors = (transforms.as_chunks().0, set.transforms(body));
+            let simd = planes.simd();
             let (out, scratch) = (&mut self.product[..], &mut self.scratch);
             if part == 0 {
                 let put = |out: &mut u64, value: i64| *out = value as u64;
-                set.fft
-                    .sum_of_products(transforms, secrets, out, put, scratch);
+                set.fft.sum_of_products(simd, factors, out, put, scratch);
             } else {
                 let shift = self.split.shift(part);
                 let put = |out: &mut u64, value: i64| {
                     *out = out.wrapping_add((value as u64) << shift);
                 };
-                set.fft
-                    .sum_of_products(transforms, secrets, out, put, scratch);
+                set.fft.sum_of_products(simd, factors, out, put, scratch);
             }
         }
         &self.product

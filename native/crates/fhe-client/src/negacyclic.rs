@@ -5,16 +5,18 @@
 //! entry below 2^40 with a binary polynomial is off by about 2^-8, so rounding is exact;
 //! wider entries are split into two halves.
 //!
-//! Transforms are kept with real and imaginary parts apart, `[2][N/2]`: their products are then plain
-//! loops over doubles, which compilers vectorise. Everything here is inlined into callers that
-//! [`crate::planes::dispatch`] compiles for the machine at hand.
+//! Transforms are kept in chunks of eight values, real and imaginary parts apart, which products like best.
+//! Everything here is inlined into callers that [`crate::planes::dispatch`] compiles for the machine at hand.
 
-use aligned_vec::{AVec, CACHELINE_ALIGN, avec};
+use aligned_vec::{AVec, CACHELINE_ALIGN};
 use dyn_stack::{PodBuffer, PodStack};
+use pulp::Simd;
+use pulp::bytemuck::cast_slice_mut;
 use std::time::Duration;
 use tfhe_fft::c64;
 use tfhe_fft::unordered::{Method, Plan};
-use zeroize::Zeroize;
+
+use crate::buffer::Buffer;
 
 /// Widest entries, in bits, that one transform carries exactly.
 const MAX_BITS_PER_TRANSFORM: usize = 40;
@@ -44,20 +46,18 @@ pub struct NegacyclicFft {
     untwist: AVec<f64>,
 }
 
-/// Buffers of one thread.
+/// Eight values of a transform: their real parts, then their imaginary parts, in an order of the machine's.
+///
+/// Transforms of k polynomials are kept together, `[N/16][k]`.
+pub type Chunk = [f64; 2 * CHUNK_VALUES];
+
+const CHUNK_VALUES: usize = 8;
+
+/// Buffers of one thread; what is left of the last transform may be a secret's.
 pub struct Scratch {
     memory: PodBuffer,
-    values: AVec<c64>,
-}
-
-impl Drop for Scratch {
-    /// What is left of the last transform may be a secret's.
-    fn drop(&mut self) {
-        for value in self.values.iter_mut() {
-            value.re.zeroize();
-            value.im.zeroize();
-        }
-    }
+    /// N/2 complex values.
+    values: Buffer<f64>,
 }
 
 impl NegacyclicFft {
@@ -87,18 +87,19 @@ impl NegacyclicFft {
     pub fn scratch(&self) -> Scratch {
         Scratch {
             memory: PodBuffer::new(self.plan.fft_scratch()),
-            values: avec![c64::new(0.0, 0.0); self.transform_len() / 2],
+            values: Buffer::zeros(self.transform_len()),
         }
     }
 
-    /// The transform of a polynomial to `out`, `[2][N/2]`; `coefficient` makes doubles of what is given, N
-    /// of them.
+    /// The transform of a polynomial to its place among those of `count`, `[N/16][count]`; `coefficient`
+    /// makes doubles of what is given, N of them.
     #[inline(always)]
-    pub fn forward<T: Copy>(
+    pub fn forward<'c, T: Copy>(
         &self,
+        simd: impl Simd,
         polynomial: &[T],
         coefficient: impl Fn(T) -> f64,
-        out: &mut [f64],
+        out: impl Iterator<Item = &'c mut Chunk>,
         scratch: &mut Scratch,
     ) {
         let half = self.transform_len() / 2;
@@ -106,38 +107,41 @@ impl NegacyclicFft {
         let (low, high) = (&low[..half], &high[..half]);
         let (twist_re, twist_im) = self.twist.split_at(half);
         let (twist_re, twist_im) = (&twist_re[..half], &twist_im[..half]);
-        let values = &mut scratch.values[..half];
-        for c in 0..half {
+        let values: &mut [c64] = cast_slice_mut(&mut scratch.values);
+        for (c, value) in values[..half].iter_mut().enumerate() {
             let (low, high) = (coefficient(low[c]), coefficient(high[c]));
-            values[c] = c64::new(
+            *value = c64::new(
                 low.mul_add(twist_re[c], -high * twist_im[c]),
                 low.mul_add(twist_im[c], high * twist_re[c]),
             );
         }
         self.plan.fwd(values, PodStack::new(&mut scratch.memory));
-        let (out_re, out_im) = out.split_at_mut(half);
-        let (out_re, out_im) = (&mut out_re[..half], &mut out_im[..half]);
-        for c in 0..half {
-            out_re[c] = values[c].re;
-            out_im[c] = values[c].im;
+        for (values, chunk) in scratch.values.as_chunks().0.iter().zip(out) {
+            take_apart(simd, values, chunk);
         }
     }
 
-    /// The coefficients of Σ_j a_j·b_j, rounded to integers, given the transforms of a and b,
-    /// `[j][2][N/2]`: `put` is called on each of N places of `out` with its coefficient.
+    /// The coefficients of Σ_j a_j·b_j, rounded to integers, given the transforms of a and b, `[N/16][count]`:
+    /// `put` is called on each of N places of `out` with its coefficient.
     #[inline(always)]
     pub fn sum_of_products<T>(
         &self,
-        a: &[f64],
-        b: &[f64],
+        simd: impl Simd,
+        (a, b): (&[Chunk], &[Chunk]),
         out: &mut [T],
         put: impl Fn(&mut T, i64),
         scratch: &mut Scratch,
     ) {
         let half = self.transform_len() / 2;
-        let values = &mut scratch.values[..half];
-        multiply_and_sum(a, b, values);
+        let chunks = scratch.values.as_chunks_mut::<{ 2 * CHUNK_VALUES }>().0;
+        let count = a.len() / chunks.len();
+        let factors = a.chunks_exact(count).zip(b.chunks_exact(count));
+        for (sum, (a, b)) in chunks.iter_mut().zip(factors) {
+            multiply_and_sum(simd, a, b, sum);
+        }
+        let values: &mut [c64] = cast_slice_mut(&mut scratch.values);
         self.plan.inv(values, PodStack::new(&mut scratch.memory));
+        let values = &values[..half];
         let (untwist_re, untwist_im) = self.untwist.split_at(half);
         let (untwist_re, untwist_im) = (&untwist_re[..half], &untwist_im[..half]);
         let (low, high) = out.split_at_mut(half);
@@ -152,49 +156,35 @@ impl NegacyclicFft {
     }
 }
 
-/// Writes the transform of Σ_j a_j·b_j to `out`, N/2 values; `a` and `b` are `[j][2][N/2]`.
+/// Sorts complex values to real and imaginary parts.
 #[inline(always)]
-fn multiply_and_sum(a: &[f64], b: &[f64], out: &mut [c64]) {
-    let size = 2 * out.len();
-    // Sums of some products stay in registers; more at a time would leave too few of them.
-    let groups = a.chunks(3 * size).zip(b.chunks(3 * size));
-    for (group, (a, b)) in groups.enumerate() {
-        match (a.len() / size, group) {
-            (1, 0) => add_products::<1, true>(a, b, out),
-            (2, 0) => add_products::<2, true>(a, b, out),
-            (_, 0) => add_products::<3, true>(a, b, out),
-            (1, _) => add_products::<1, false>(a, b, out),
-            (2, _) => add_products::<2, false>(a, b, out),
-            _ => add_products::<3, false>(a, b, out),
-        }
+fn take_apart<S: Simd>(simd: S, values: &Chunk, chunk: &mut Chunk) {
+    let (re, im) = chunk.split_at_mut(CHUNK_VALUES);
+    let (re, im) = (S::as_mut_simd_f64s(re).0, S::as_mut_simd_f64s(im).0);
+    let pairs = S::as_simd_f64s(values).0.as_chunks().0;
+    for ((&pair, re), im) in pairs.iter().zip(re).zip(im) {
+        [*re, *im] = simd.deinterleave_shfl_f64s::<[S::f64s; 2]>(pair);
     }
 }
 
-/// Real and imaginary parts of transform `index`.
+/// Writes complex values of Σ_j a_j·b_j.
 #[inline(always)]
-fn halves(transforms: &[f64], index: usize, half: usize) -> (&[f64], &[f64]) {
-    let (re, im) = transforms[2 * index * half..][..2 * half].split_at(half);
-    (&re[..half], &im[..half])
-}
-
-/// Adds `COUNT` products to `out`, or writes them, if `FIRST`.
-#[inline(always)]
-fn add_products<const COUNT: usize, const FIRST: bool>(a: &[f64], b: &[f64], out: &mut [c64]) {
-    let half = out.len();
-    let a: [(&[f64], &[f64]); COUNT] = std::array::from_fn(|j| halves(a, j, half));
-    let b: [(&[f64], &[f64]); COUNT] = std::array::from_fn(|j| halves(b, j, half));
-    for (c, value) in out.iter_mut().enumerate() {
-        let (mut re, mut im) = if FIRST {
-            (0.0, 0.0)
-        } else {
-            (value.re, value.im)
-        };
-        for j in 0..COUNT {
-            let (a_re, a_im, b_re, b_im) = (a[j].0[c], a[j].1[c], b[j].0[c], b[j].1[c]);
-            re = (-a_im).mul_add(b_im, a_re.mul_add(b_re, re));
-            im = a_im.mul_add(b_re, a_re.mul_add(b_im, im));
+fn multiply_and_sum<S: Simd>(simd: S, a: &[Chunk], b: &[Chunk], sum: &mut Chunk) {
+    let vectors = |chunk: &Chunk, at: usize| {
+        let vectors = S::as_simd_f64s(chunk).0;
+        (vectors[at], vectors[vectors.len() / 2 + at])
+    };
+    let pairs = S::as_mut_simd_f64s(sum).0.as_chunks_mut().0;
+    for (at, pair) in pairs.iter_mut().enumerate() {
+        let (mut re, mut im) = (simd.splat_f64s(0.0), simd.splat_f64s(0.0));
+        for (a, b) in a.iter().zip(b) {
+            let ((a_re, a_im), (b_re, b_im)) = (vectors(a, at), vectors(b, at));
+            re = simd.mul_add_f64s(a_re, b_re, re);
+            im = simd.mul_add_f64s(a_re, b_im, im);
+            re = simd.mul_add_f64s(simd.neg_f64s(a_im), b_im, re);
+            im = simd.mul_add_f64s(a_im, b_re, im);
         }
-        *value = c64::new(re, im);
+        *pair = simd.interleave_shfl_f64s::<[S::f64s; 2]>([re, im]);
     }
 }
 
@@ -267,6 +257,7 @@ impl EntryPart {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pulp::{Arch, Scalar, WithSimd};
 
     fn schoolbook(entries: &[u64], secret: &[u8], modulus_mask: u64) -> Vec<u64> {
         let n = entries.len();
@@ -287,6 +278,23 @@ mod tests {
 
     #[test]
     fn products_are_exact_for_every_size_and_width() {
+        struct Check;
+
+        impl WithSimd for Check {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) {
+                check_products(simd);
+            }
+        }
+
+        check_products(Scalar);
+        Arch::new().dispatch(Check);
+    }
+
+    #[inline(always)]
+    fn check_products(simd: impl Simd) {
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
         let mut next = || {
             state ^= state << 13;
@@ -308,17 +316,35 @@ mod tests {
                         .collect();
                     let split = EntrySplit::of(bits);
                     let bits_of_secret: Vec<f64> = secret.iter().map(|&b| f64::from(b)).collect();
-                    let mut key = vec![0.0; size];
-                    fft.forward(&bits_of_secret, |bit| bit, &mut key, &mut scratch);
+                    let mut key = vec![[0.0; 16]; size / 16];
+                    fft.forward(
+                        simd,
+                        &bits_of_secret,
+                        |bit| bit,
+                        key.iter_mut(),
+                        &mut scratch,
+                    );
                     let mut product = vec![0u64; size];
                     for part in 0..split.parts() {
                         let (entry_part, shift) = (split.part(part), split.shift(part));
-                        let mut transform = vec![0.0; size];
-                        fft.forward(&entries, |e| entry_part.of(e), &mut transform, &mut scratch);
+                        let mut transform = vec![[0.0; 16]; size / 16];
+                        fft.forward(
+                            simd,
+                            &entries,
+                            |e| entry_part.of(e),
+                            transform.iter_mut(),
+                            &mut scratch,
+                        );
                         let put = |product: &mut u64, value: i64| {
                             *product = product.wrapping_add((value as u64) << shift) & mask;
                         };
-                        fft.sum_of_products(&transform, &key, &mut product, put, &mut scratch);
+                        fft.sum_of_products(
+                            simd,
+                            (&transform, &key),
+                            &mut product,
+                            put,
+                            &mut scratch,
+                        );
                     }
                     assert!(
                         product == schoolbook(&entries, &secret, mask),

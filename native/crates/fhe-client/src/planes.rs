@@ -4,13 +4,19 @@
 //! (AVX-512 VBMI) have their own.
 
 use fhe_core::panel::PANEL_ROWS;
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, Simd, WithSimd};
 
 /// One limb of the 64 entries of a panel.
 pub(crate) type Plane = [u8; PANEL_ROWS];
 
-/// A way to take entries apart and to put them together.
+/// A way to take entries apart and to put them together, and to do arithmetic on the way.
 pub(crate) trait Planes: Copy {
+    /// Vectors of this machine.
+    type Simd: Simd;
+
+    /// Their operations.
+    fn simd(self) -> Self::Simd;
+
     /// Writes the low bytes of `entries` to `planes`, at most 8.
     fn split(self, entries: &[u64; PANEL_ROWS], planes: &mut [Plane]);
 
@@ -39,20 +45,27 @@ pub(crate) fn dispatch<T: Task>(task: T) -> T::Output {
 
 struct Compiled<T>(T);
 
-impl<T: Task> NullaryFnOnce for Compiled<T> {
+impl<T: Task> WithSimd for Compiled<T> {
     type Output = T::Output;
 
     #[inline(always)]
-    fn call(self) -> T::Output {
-        self.0.run(Portable)
+    fn with_simd<S: Simd>(self, simd: S) -> T::Output {
+        self.0.run(Portable(simd))
     }
 }
 
 /// Plain loops.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable;
+pub(crate) struct Portable<S>(S);
 
-impl Planes for Portable {
+impl<S: Simd> Planes for Portable<S> {
+    type Simd = S;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
     #[inline(always)]
     fn split(self, entries: &[u64; PANEL_ROWS], planes: &mut [Plane]) {
         for (limb, plane) in planes.iter_mut().enumerate() {
@@ -102,24 +115,19 @@ mod avx512_vbmi {
 
     use fhe_core::panel::PANEL_ROWS;
 
+    use pulp::x86::V4;
+
     use super::{Plane, Planes, Task};
 
     /// The machine has AVX-512 with VBMI.
     #[derive(Clone, Copy)]
-    pub(crate) struct Vbmi(());
+    pub(crate) struct Vbmi(V4);
 
     impl Vbmi {
         /// Looks at the machine; the answer is cached.
         pub(crate) fn detect() -> Option<Self> {
-            let found = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512cd")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vbmi")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("bmi2");
-            found.then_some(Vbmi(()))
+            let v4 = V4::try_new()?;
+            is_x86_feature_detected!("avx512vbmi").then_some(Vbmi(v4))
         }
 
         /// Runs a task compiled with these features.
@@ -129,12 +137,21 @@ mod avx512_vbmi {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,fma,bmi2")]
+    // All that `V4` stands for, and VBMI.
+    #[target_feature(enable = "sse4.2,popcnt,avx2,bmi1,bmi2,fma,lzcnt,fxsr")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi")]
     fn run_with_features<T: Task>(task: T, vbmi: Vbmi) -> T::Output {
         task.run(vbmi)
     }
 
     impl Planes for Vbmi {
+        type Simd = V4;
+
+        #[inline(always)]
+        fn simd(self) -> V4 {
+            self.0
+        }
+
         #[inline(always)]
         fn split(self, entries: &[u64; PANEL_ROWS], planes: &mut [Plane]) {
             // SAFETY: `detect` has seen the features.
@@ -310,7 +327,7 @@ mod tests {
             limbs in 1usize..=8,
         ) {
             let entries: &[u64; PANEL_ROWS] = entries.as_flattened().try_into().unwrap();
-            let (bytes, joined) = RoundTrip { entries, limbs }.run(Portable);
+            let (bytes, joined) = RoundTrip { entries, limbs }.run(Portable(pulp::Scalar));
             for (row, entry) in entries.iter().enumerate() {
                 let expected = entry & (u64::MAX >> (64 - 8 * limbs));
                 prop_assert_eq!(joined[row], expected);

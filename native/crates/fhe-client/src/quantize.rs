@@ -4,6 +4,7 @@ use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
 use crate::activations::Column;
+use crate::cache;
 use crate::planes::{Planes, Task};
 use crate::transpose::transpose_8x8;
 
@@ -88,7 +89,15 @@ impl Quantizer {
         // drown the others.
         let largest_kept = scale * max_activation as f32;
         loop {
-            let norms = round_record(record, scale, largest_kept, out);
+            let inverse = 1.0 / scale;
+            for (&value, integer) in record.iter().zip(out.iter_mut()) {
+                *integer = round(value, largest_kept, inverse);
+            }
+            let norms = Norms {
+                // Rounding keeps the order of magnitudes.
+                linf: round(largest, largest_kept, inverse).unsigned_abs().into(),
+                ..Norms::of(out, max_activation)
+            };
             let excess = self.excess(norms);
             if excess <= 1.0 {
                 return Ok(scale);
@@ -105,12 +114,13 @@ impl Quantizer {
 
     /// By what factor the best of the three bounds exceeds the range of an accumulator; at most 1 if the
     /// record is safe. Exact where it decides: the bounds are compared as integers.
-    fn excess(&self, (linf, l1, l2_squared): (u64, u64, u64)) -> f64 {
+    fn excess(&self, norms: Norms) -> f64 {
         let limit = (1u64 << (self.message_bits - 1)) - 1;
         // Norms of at least one keep the activations themselves in range, even of a layer of zeros.
-        let by_l1 = u128::from(linf) * u128::from(self.norms.max_l1.max(1));
-        let by_abs = u128::from(l1) * u128::from(self.norms.max_abs.max(1));
-        let by_l2_squared = u128::from(l2_squared) * u128::from(self.norms.max_l2_squared.max(1));
+        let by_l1 = u128::from(norms.linf) * u128::from(self.norms.max_l1.max(1));
+        let by_abs = u128::from(norms.l1) * u128::from(self.norms.max_abs.max(1));
+        let by_l2_squared =
+            u128::from(norms.l2_squared) * u128::from(self.norms.max_l2_squared.max(1));
         let limit_squared = u128::from(limit) * u128::from(limit);
         if by_l1 <= u128::from(limit)
             || by_abs <= u128::from(limit)
@@ -131,35 +141,40 @@ const SIGN_BIT: u32 = 1 << 31;
 /// Adding it rounds a float below 2^22 in magnitude to an integer, the low bits of the sum.
 const ROUNDER: f32 = 12_582_912.0; // 1.5 · 2^23
 
-/// Rounds a record, clipped to ±`largest_kept`, to integers; returns their ‖·‖∞, ‖·‖₁ and ‖·‖₂².
-///
-/// An integer is x · (1/s) to the nearest, ties to even, all in single precision: the same on every machine.
+/// A value, clipped to ±`largest_kept`, times 1/s, to the nearest integer, ties to even: in single precision,
+/// the same on every machine.
 #[inline(always)]
-fn round_record(record: &[f32], scale: f32, largest_kept: f32, out: &mut [i16]) -> (u64, u64, u64) {
-    let inverse = 1.0 / scale;
-    let (mut linf, mut l1, mut l2_squared) = (0u16, 0u64, 0u64);
-    for (values, integers) in record.chunks(NORM_CHUNK).zip(out.chunks_mut(NORM_CHUNK)) {
-        let mut chunk_l1 = 0u32;
-        // Squares in two halves, so that sums fit 32 bits.
-        let (mut low, mut high) = (0u32, 0u32);
-        for (&value, integer) in values.iter().zip(integers) {
-            let kept = value.clamp(-largest_kept, largest_kept);
-            *integer = (kept * inverse + ROUNDER).to_bits() as i16;
-            let magnitude = integer.unsigned_abs();
-            linf = linf.max(magnitude);
-            chunk_l1 += u32::from(magnitude);
-            let square = u32::from(magnitude) * u32::from(magnitude);
-            low += square & 0xffff;
-            high += square >> 16;
-        }
-        l1 += u64::from(chunk_l1);
-        l2_squared += (u64::from(high) << 16) + u64::from(low);
-    }
-    (u64::from(linf), l1, l2_squared)
+fn round(value: f32, largest_kept: f32, inverse: f32) -> i16 {
+    (value.clamp(-largest_kept, largest_kept) * inverse + ROUNDER).to_bits() as i16
 }
 
-/// Values whose norms are summed in 32 bits.
-const NORM_CHUNK: usize = 1 << 15;
+/// ‖·‖∞, ‖·‖₁ and ‖·‖₂² of integers.
+#[derive(Clone, Copy, Default)]
+struct Norms {
+    linf: u64,
+    l1: u64,
+    l2_squared: u64,
+}
+
+impl Norms {
+    /// ‖·‖₁ and ‖·‖₂² of integers up to `max` in magnitude.
+    #[inline(always)]
+    fn of(integers: &[i16], max: i32) -> Norms {
+        // As many as can be summed in 31 bits.
+        let chunk = (i32::MAX / (max * max)).min(1 << 12) as usize;
+        let mut norms = Norms::default();
+        for integers in integers.chunks(chunk) {
+            let (mut l1, mut l2_squared) = (0u32, 0i32);
+            for &integer in integers {
+                l1 += u32::from(integer.unsigned_abs());
+                l2_squared += i32::from(integer) * i32::from(integer);
+            }
+            norms.l1 += u64::from(l1);
+            norms.l2_squared += l2_squared as u64;
+        }
+        norms
+    }
+}
 
 #[cold]
 fn not_finite(record: &[f32]) -> Error {
@@ -226,12 +241,22 @@ impl Task for QuantizeRecords<'_> {
         let tiles = self.records.chunks(TILE * inputs);
         for (tile, (records, scales)) in tiles.zip(self.scales.chunks_mut(TILE)).enumerate() {
             let first = tile * TILE;
+            let columns = &mut self.columns[first / PANEL_ROWS * inputs..][..inputs];
+            let at = first % PANEL_ROWS;
+            // While values are rounded, those of the next tile come, and the places of these.
+            let next = self.records.get(records.len() + first * inputs..);
+            let mut next_records = next.unwrap_or_default().chunks(inputs);
+            let mut places = columns.chunks(inputs.div_ceil(TILE));
             for (record, ((values, scale), row)) in records
                 .chunks_exact(inputs)
                 .zip(scales)
                 .zip(rows.chunks_exact_mut(inputs))
                 .enumerate()
             {
+                cache::prefetch(next_records.next().unwrap_or_default());
+                for column in places.next().unwrap_or_default() {
+                    cache::prefetch(&column[at..at + 1]);
+                }
                 *scale = self
                     .quantizer
                     .quantize_record(values, row)
@@ -239,10 +264,8 @@ impl Task for QuantizeRecords<'_> {
                         Error::invalid(format!("record {}: {error}", self.first + first + record))
                     })?;
             }
-            let columns = &mut self.columns[first / PANEL_ROWS * inputs..][..inputs];
-            let count = records.len() / inputs;
             rows[records.len()..].fill(0);
-            transpose(&rows, columns, first % PANEL_ROWS, count);
+            transpose(&rows, columns, at, records.len() / inputs);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use aligned_vec::{AVec, avec};
 
-use crate::past_cache;
+use crate::cache;
 use crate::transpose::{Cell, TILE};
 
 /// Gathers some columns of a table, so that its rows are written in whole cache lines.
@@ -52,27 +52,28 @@ impl<'a, T: Cell> RowWriter<'a, T> {
     /// Writes what is gathered.
     #[inline(always)]
     pub(crate) fn write(&mut self) {
-        for (block, rows) in self.rows.chunks_mut(TILE).enumerate() {
+        for block in 0..self.rows.len().div_ceil(TILE) {
+            for row in self.rows.iter().skip((block + 1) * TILE).take(TILE) {
+                cache::prefetch(&row[self.written..][..self.gathered]);
+            }
+            let end = self.rows.len().min((block + 1) * TILE);
+            let rows = &mut self.rows[block * TILE..end];
             for first in (0..self.gathered).step_by(TILE) {
-                let columns: [&[T; TILE]; TILE] = std::array::from_fn(|column| {
-                    let start = (first + column) * self.stride + block * TILE;
-                    let values = self.columns[start..].first_chunk();
-                    values.expect("room for every column")
-                });
+                let columns = &self.columns[first * self.stride + block * TILE..];
                 let at = self.written + first;
                 if first + TILE <= self.gathered {
-                    T::write_rows(columns, rows, at);
+                    T::write_rows(columns, self.stride, rows, at);
                 } else {
                     for (record, row) in rows.iter_mut().enumerate() {
-                        let values = &mut row[at..self.written + self.gathered];
-                        for (value, column) in values.iter_mut().zip(columns) {
-                            *value = column[record];
+                        let values = columns[record..].iter().step_by(self.stride);
+                        let out = &mut row[at..self.written + self.gathered];
+                        for (out, &value) in out.iter_mut().zip(values) {
+                            *out = value;
                         }
                     }
                 }
             }
         }
-        past_cache::fence();
         self.written += self.gathered;
         self.gathered = 0;
     }

@@ -7,7 +7,7 @@ use aligned_vec::{AVec, avec};
 use fhe_core::checksum::Checksum;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 
-use crate::past_cache;
+use crate::cache;
 use crate::planes::Plane;
 
 /// Features moved together.
@@ -80,6 +80,16 @@ impl Staging {
         }
     }
 
+    /// Has a share of what `load` will read on its way to the cache: `share` is one of [`STAGED_FEATURES`].
+    pub(crate) fn prefetch(&self, payload: &[u8], first: usize, count: usize, share: usize) {
+        let layout = self.layout;
+        for panel in (share..layout.panels()).step_by(STAGED_FEATURES) {
+            let start = layout.feature_range(panel, first).start;
+            let bytes = count * layout.limbs * layout.panel_width(panel);
+            cache::prefetch(&payload[start..][..bytes]);
+        }
+    }
+
     /// Moves `count` staged features to the front of the places given, one for each panel, and past them;
     /// the checksums, one for each panel, take what is written.
     pub(crate) fn store(&self, panels: &mut [&mut [u8]], checksums: &mut [Checksum], count: usize) {
@@ -92,7 +102,7 @@ impl Staging {
             if width == PANEL_ROWS {
                 let bytes = &planes.as_flattened()[..out.len()];
                 checksum.update(bytes);
-                past_cache::copy(bytes, out);
+                cache::copy_past(bytes, out);
             } else {
                 for (out, plane) in out.chunks_exact_mut(width).zip(planes) {
                     out.copy_from_slice(&plane[..width]);

@@ -5,12 +5,14 @@ pub(crate) const TILE: usize = 16;
 
 /// What a [`crate::rows::RowWriter`] can write.
 pub(crate) trait Cell: Copy + Default {
-    /// Writes value r of every column to row r, from `at` on, as many rows as there are.
+    /// Writes value r of each of sixteen columns, which start `stride` values apart, to row r from `at` on, for
+    /// as many rows as there are, at most sixteen.
     #[inline(always)]
-    fn write_rows(columns: [&[Self; TILE]; TILE], rows: &mut [&mut [Self]], at: usize) {
+    fn write_rows(columns: &[Self], stride: usize, rows: &mut [&mut [Self]], at: usize) {
         for (record, row) in rows.iter_mut().enumerate() {
-            for (value, column) in row[at..][..TILE].iter_mut().zip(columns) {
-                *value = column[record];
+            let values = columns[record..].iter().step_by(stride);
+            for (out, &value) in row[at..][..TILE].iter_mut().zip(values) {
+                *out = value;
             }
         }
     }
@@ -22,9 +24,9 @@ impl Cell for f64 {}
 impl Cell for f32 {
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn write_rows(columns: [&[f32; TILE]; TILE], rows: &mut [&mut [f32]], at: usize) {
+    fn write_rows(columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize) {
         // SAFETY: every x86-64 machine has SSE2.
-        unsafe { sse2::write_rows(columns, rows, at) }
+        unsafe { sse2::write_rows(columns, stride, rows, at) }
     }
 }
 
@@ -75,18 +77,17 @@ mod sse2 {
         columns
     }
 
-    /// Rows that start on a line of the cache go past it.
     #[inline]
     #[target_feature(enable = "sse2")]
-    pub(super) fn write_rows(columns: [&[f32; TILE]; TILE], rows: &mut [&mut [f32]], at: usize) {
-        let on_lines = rows
-            .iter()
-            .all(|row| row[at..].as_ptr().align_offset(64) == 0);
+    pub(super) fn write_rows(columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize) {
+        assert!(rows.len() <= TILE && columns.len() >= (TILE - 1) * stride + TILE);
         for (four, rows) in rows.chunks_mut(4).enumerate() {
-            for (column, columns) in columns.as_chunks::<4>().0.iter().enumerate() {
-                // SAFETY: 16 bytes, no alignment needed.
-                let [a, b, c, d] =
-                    columns.map(|values| unsafe { _mm_loadu_ps(values[4 * four..][..4].as_ptr()) });
+            for column in (0..TILE).step_by(4) {
+                let [a, b, c, d] = std::array::from_fn(|i| {
+                    let start = (column + i) * stride + 4 * four;
+                    // SAFETY: four values, of at most sixteen of a column; no alignment needed.
+                    unsafe { _mm_loadu_ps(columns.as_ptr().add(start)) }
+                });
                 let (ab_low, ab_high) = (_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
                 let (cd_low, cd_high) = (_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
                 let transposed = [
@@ -96,15 +97,9 @@ mod sse2 {
                     _mm_movehl_ps(cd_high, ab_high),
                 ];
                 for (row, values) in rows.iter_mut().zip(transposed) {
-                    let place = row[at + 4 * column..][..4].as_mut_ptr();
-                    // SAFETY: 16 bytes; on a multiple of 16 if rows are on lines.
-                    unsafe {
-                        if on_lines {
-                            _mm_stream_ps(place, values);
-                        } else {
-                            _mm_storeu_ps(place, values);
-                        }
-                    }
+                    let place = row[at + column..][..4].as_mut_ptr();
+                    // SAFETY: four values, no alignment needed.
+                    unsafe { _mm_storeu_ps(place, values) }
                 }
             }
         }
@@ -129,8 +124,10 @@ mod tests {
 
     #[test]
     fn rows_are_written_wherever_they_start() {
-        let columns: [[f32; TILE]; TILE] =
-            std::array::from_fn(|c| std::array::from_fn(|r| (100 * r + c) as f32));
+        let stride = 20;
+        let columns: Vec<f32> = (0..TILE * stride)
+            .map(|i| (100 * (i % stride) + i / stride) as f32)
+            .collect();
         for count in 0..=TILE {
             for start in [0, 1, 8] {
                 let mut table = vec![-1f32; 32 * TILE + start];
@@ -138,7 +135,7 @@ mod tests {
                     .chunks_exact_mut(2 * TILE)
                     .take(count)
                     .collect();
-                f32::write_rows(columns.each_ref(), &mut rows, 8);
+                f32::write_rows(&columns, stride, &mut rows, 8);
                 for (at, &value) in table[start..].iter().enumerate() {
                     let (r, c) = (at / (2 * TILE), at % (2 * TILE));
                     let written = r < count && (8..8 + TILE).contains(&c);
