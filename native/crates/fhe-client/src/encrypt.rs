@@ -319,7 +319,6 @@ impl EncryptFeatures<'_> {
 mod tests {
     use super::*;
     use crate::{ClientKey, Dequantizer, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms};
-    use aligned_vec::{AVec, avec};
     use fhe_core::block::short_hex;
     use proptest::prelude::*;
 

@@ -44,7 +44,27 @@ final class BlockMemory {
       }
     }
     long rounded = ((long) length + GRANULE - 1) / GRANULE * GRANULE;
-    return ByteBuffer.allocateDirect((int) Math.min(rounded, Integer.MAX_VALUE));
+    int bytes = (int) Math.min(rounded, Integer.MAX_VALUE);
+    try {
+      return ByteBuffer.allocateDirect(bytes);
+    } catch (OutOfMemoryError full) {
+      forgetIdle();
+    }
+    try {
+      return ByteBuffer.allocateDirect(bytes);
+    } catch (OutOfMemoryError full) {
+      // An error would end Spark's thread, and with it the job's hope of an answer.
+      throw new IllegalStateException(
+          "no direct memory for an encrypted block of "
+              + length
+              + " bytes: raise the heap or -XX:MaxDirectMemorySize",
+          full);
+    }
+  }
+
+  private synchronized void forgetIdle() {
+    idle.clear();
+    idleBytes = 0;
   }
 
   /** Gives back what {@link #take} gave; it must not be used any more. */

@@ -8,6 +8,7 @@ import java.io.Externalizable;
 import java.io.IOException;
 import java.io.ObjectInput;
 import java.io.ObjectOutput;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import org.fhespark.InvalidInputException;
 
@@ -73,7 +74,8 @@ public final class EncryptedBlock implements Externalizable, KryoSerializable, A
   }
 
   /**
-   * Its bytes, from the start; direct memory, valid until the block is closed.
+   * Its bytes, from the start; direct memory, valid until the block is closed, and only as long as
+   * it is reachable.
    *
    * @throws IllegalStateException if it is closed
    */
@@ -95,9 +97,13 @@ public final class EncryptedBlock implements Externalizable, KryoSerializable, A
 
   /** A copy of its bytes. */
   public byte[] toByteArray() {
-    byte[] copy = new byte[length()];
-    bytes().get(copy);
-    return copy;
+    try {
+      byte[] copy = new byte[length()];
+      bytes().get(copy);
+      return copy;
+    } finally {
+      Reference.reachabilityFence(this);
+    }
   }
 
   /** Gives its memory back, unless another block looks at it; closing twice does nothing. */

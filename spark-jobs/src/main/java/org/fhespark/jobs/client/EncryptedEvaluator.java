@@ -237,6 +237,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
                   decrypt(slices.get(index), result);
                   return null;
                 }));
+      } else {
+        result.close();
       }
       return BoxedUnit.UNIT;
     }
