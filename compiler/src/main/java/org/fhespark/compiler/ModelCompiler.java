@@ -8,10 +8,11 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.CompiledFolder;
-import org.fhespark.compiler.artifact.RemoteModuleSpec;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.modules.LinearCall;
@@ -191,7 +192,7 @@ public final class ModelCompiler {
       segmentFiles.put(file, segment.model());
       segments.add(new SegmentSpec(segment.stage(), file, segment.inputs(), segment.outputs()));
     }
-    List<RemoteModuleSpec> remote = new ArrayList<>();
+    List<RemoteCallSpec> remote = new ArrayList<>();
     for (RemoteCall call : split.calls()) {
       Compiled module = compiled.get(call.module());
       int activationBits = module.choice.activationBits();
@@ -200,11 +201,13 @@ public final class ModelCompiler {
               ? statistics.get(call.call().input()).staticScale(activationBits)
               : 0f;
       remote.add(
-          new RemoteModuleSpec(
+          new RemoteCallSpec(
               call.module(),
               call.stage(),
               call.call().input(),
-              call.call().output(),
+              null,
+              List.of(new CallOutput(call.module(), call.call().output(), module.dOut())),
+              false,
               module.dIn(),
               module.dOut(),
               CircuitDigest.of(module.circuit).hex(),
@@ -222,6 +225,7 @@ public final class ModelCompiler {
         model.digest(),
         signature.inputs(),
         signature.outputs(),
+        null,
         segments,
         remote,
         remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
@@ -237,8 +241,8 @@ public final class ModelCompiler {
     List<CompileReport.Module> modules = new ArrayList<>();
     compiled.forEach(
         (key, module) -> {
-          List<RemoteModuleSpec> calls =
-              specs.remote().stream().filter(spec -> spec.module().equals(key)).toList();
+          List<RemoteCallSpec> calls =
+              specs.remote().stream().filter(spec -> spec.circuit().equals(key)).toList();
           PackedParameters parameters = module.choice.parameters();
           int records = options.expectedBatch();
           BlockWork work =
@@ -247,7 +251,7 @@ public final class ModelCompiler {
           modules.add(
               new CompileReport.Module(
                   key,
-                  calls.stream().map(RemoteModuleSpec::stage).toList(),
+                  calls.stream().map(RemoteCallSpec::stage).toList(),
                   module.dIn(),
                   module.dOut(),
                   module.weights.bits(),
@@ -284,7 +288,7 @@ public final class ModelCompiler {
         options.expectedBatch(),
         options.costs(),
         specs.segments().size(),
-        (int) specs.remote().stream().mapToInt(RemoteModuleSpec::stage).distinct().count(),
+        (int) specs.remote().stream().mapToInt(RemoteCallSpec::stage).distinct().count(),
         modules);
   }
 

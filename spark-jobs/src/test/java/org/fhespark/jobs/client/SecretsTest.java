@@ -31,7 +31,7 @@ import org.apache.spark.serializer.JavaSerializer;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
-import org.fhespark.compiler.artifact.RemoteModuleSpec;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.modules.LinearCall;
 import org.fhespark.compiler.quantize.QuantizedWeights;
 import org.fhespark.nativelib.ClientKey;
@@ -219,14 +219,14 @@ class SecretsTest {
   @Test
   void noBlockHoldsKeyBytesOrTheRecordItEncrypts() throws IOException {
     List<byte[]> pieces = keyPieces();
-    for (RemoteModuleSpec remote : model.specs().remote()) {
+    for (RemoteCallSpec remote : model.specs().remote()) {
       try (ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), key)) {
         ByteBuffer records = records(64, remote.dIn());
         byte[] block = client.encrypt(records, new float[64], 0);
-        assertEquals(0, found(block, pieces), remote.module());
+        assertEquals(0, found(block, pieces), remote.circuit());
         byte[] clear = new byte[16];
         records.get(0, clear);
-        assertEquals(0, found(block, List.of(clear)), remote.module());
+        assertEquals(0, found(block, List.of(clear)), remote.circuit());
       }
     }
   }
@@ -257,7 +257,7 @@ class SecretsTest {
     for (int run = 0; run < 2; run++) {
       // Each run as a process would start it: key and modules opened anew.
       try (ClientKey loaded = ClientKey.load(keyFile)) {
-        for (RemoteModuleSpec remote : model.specs().remote()) {
+        for (RemoteCallSpec remote : model.specs().remote()) {
           try (ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), loaded)) {
             ExecutorService threads = Executors.newFixedThreadPool(4);
             try {
@@ -283,7 +283,7 @@ class SecretsTest {
 
   @Test
   void theSameRecordIsEncryptedToOtherBytesEachTime() {
-    RemoteModuleSpec remote = model.specs().remote().get(0);
+    RemoteCallSpec remote = model.specs().remote().get(0);
     try (ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), key)) {
       byte[] one = client.encrypt(records(1, 64), new float[1], 0);
       byte[] other = client.encrypt(records(1, 64), new float[1], 0);
