@@ -405,7 +405,7 @@ class ScoreTest {
 
   @Test
   void theCircuitsOfAnotherModelAreNamed() throws Exception {
-    assertRefused(score("--server", other.server().toString()), "another model", "seq.0.circuit");
+    assertRefused(score("--server", other.server().toString()), "another model", "000.circuit");
   }
 
   @Test
