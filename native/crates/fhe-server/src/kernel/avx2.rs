@@ -1,7 +1,10 @@
-//! The limb GEMM with AVX2: `vpmaddwd` on entries and weights widened to 16 bits, two products a lane.
+//! The limb GEMM with AVX2: `vpmaddwd` on 16-bit digits of entries and weights widened to 16 bits, two products
+//! a lane.
 //!
-//! (`vpmaddubsw` would take bytes, but saturates at 16 bits.) A tile is 3 outputs × 32 rows of one limb, 12
-//! accumulators in registers.
+//! (`vpmaddubsw` would take bytes, but saturates at 16 bits.) An instruction that takes 16 bits need not take
+//! single limbs: see [`Digits`]. Entries of five limbs are three digits, those of four are two. A tile is 6
+//! outputs × 16 rows of one digit, 12 accumulators in registers; while the panel streams from L2, the weights
+//! of a tile stay in L1.
 
 use std::arch::x86_64::*;
 
@@ -12,19 +15,65 @@ use super::scratch::Scratch;
 use super::weights::{PackedWeights, WeightOrder};
 
 /// Outputs of a tile.
-const TILE_OUTPUTS: usize = 3;
+const TILE_OUTPUTS: usize = 6;
 /// Inputs of a lane.
 const PAIR: usize = 2;
 /// Rows of a tile.
-const TILE_ROWS: usize = 32;
-/// Bytes of a pair of features of 32 rows, widened.
+const TILE_ROWS: usize = 16;
+/// Tiles of a panel, one below the other.
+const GROUPS: usize = PANEL_ROWS / TILE_ROWS;
+/// Bytes of a digit of a pair of features of a tile's rows.
 const PAIR_BYTES: usize = 2 * PAIR * TILE_ROWS;
+/// Most pairs taken together: 64 rows of three of their digits leave room in an L2 of 512 KiB.
+const MOST_PAIRS: usize = 512;
 
 /// The order of weights: the two that a lane takes, of all outputs of a tile, lie together.
 pub const WEIGHT_ORDER: WeightOrder = WeightOrder {
     block: TILE_OUTPUTS,
     chunk: PAIR,
 };
+
+/// Sums of a tile, rows as [`pack_digits`] leaves them.
+type Sums<const OUTPUTS: usize> = [[__m256i; 2]; OUTPUTS];
+
+/// How entries of some limbs are cut into digits, lowest first.
+///
+/// What is below the top 32 bits is cut into bytes, whose sums are exact in 32 bits (see
+/// `fhe_core::parameters::MAX_INPUTS`). The top is one or two digits of 16 bits: only its sum mod 2^32 counts,
+/// so these may wrap. `vpmaddwd` takes them with their sign; what that makes of a lower one is made up for in
+/// the one above it.
+#[derive(Clone, Copy)]
+struct Digits {
+    limbs: usize,
+    bytes: usize,
+}
+
+impl Digits {
+    fn of(limbs: usize) -> Self {
+        let bytes = if limbs >= 4 { limbs - 4 } else { limbs % 2 };
+        Digits { limbs, bytes }
+    }
+
+    /// Digits of 16 bits, at most two.
+    fn words(self) -> usize {
+        (self.limbs - self.bytes) / 2
+    }
+
+    fn count(self) -> usize {
+        self.bytes + self.words()
+    }
+
+    /// What the sums of a digit start from, if the lowest `dropped` limbs are rounded away.
+    fn rounding(self, digit: usize, dropped: usize) -> i32 {
+        if digit < self.bytes {
+            rounding(digit, dropped)
+        } else if digit == self.bytes && dropped > self.bytes {
+            1 << (8 * (dropped - self.bytes) - 1)
+        } else {
+            0
+        }
+    }
+}
 
 /// See [`super::PreparedWeights::multiply_panel`].
 ///
@@ -39,132 +88,278 @@ pub unsafe fn multiply(
     output_limbs: usize,
     scratch: &mut Scratch,
 ) {
-    let inputs = weights.inputs();
+    let digits = Digits::of(limbs);
     let pairs = weights.chunks();
-    let packed = scratch.bytes(limbs * pairs * PAIR_BYTES);
-    for first_row in (0..PANEL_ROWS).step_by(TILE_ROWS) {
-        for (limb, packed) in packed.chunks_exact_mut(pairs * PAIR_BYTES).enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { pack_limb(panel, inputs, limbs, limb, first_row, packed) };
-        }
+    let parts = pairs.div_ceil(MOST_PAIRS);
+    let part_pairs = pairs.div_ceil(parts);
+    let blocks = weights.outputs().div_ceil(TILE_OUTPUTS);
+    let tile_sums = if parts > 1 {
+        digits.count() * GROUPS
+    } else {
+        0
+    };
+    let packed_bytes = digits.count() * GROUPS * part_pairs * PAIR_BYTES;
+    let widened_bytes = (2 * PAIR * TILE_OUTPUTS * part_pairs).next_multiple_of(64);
+    let sums_bytes = tile_sums * size_of::<Sums<TILE_OUTPUTS>>();
+    let memory = scratch.bytes(packed_bytes + widened_bytes + blocks * sums_bytes);
+    let (packed, rest) = memory.split_at_mut(packed_bytes);
+    let (widened, sums) = rest.split_at_mut(widened_bytes);
+    for part in 0..parts {
+        let first_pair = part * part_pairs;
+        let count = part_pairs.min(pairs - first_pair);
+        let packed = &mut packed[..digits.count() * GROUPS * count * PAIR_BYTES];
+        // SAFETY: the caller's promise; scratch memory is aligned, and so is each part of it.
+        unsafe { pack_digits(panel, weights.inputs(), digits, first_pair, packed) };
         let outputs = product.chunks_mut(TILE_OUTPUTS * output_limbs * PANEL_ROWS);
         for (block, outputs) in outputs.enumerate() {
-            let weights = weights.block(block);
-            let count = outputs.len() / (output_limbs * PANEL_ROWS);
+            let length = PAIR * TILE_OUTPUTS;
+            let narrow = &weights.block(block)[first_pair * length..][..count * length];
+            for (wide, &narrow) in widened.as_chunks_mut().0.iter_mut().zip(narrow) {
+                *wide = i16::from(narrow).to_ne_bytes();
+            }
+            let pass = Pass {
+                digits,
+                dropped: limbs - output_limbs,
+                weights: &widened[..2 * count * length],
+                packed,
+                is_first: part == 0,
+                is_last: part + 1 == parts,
+            };
+            let sums = &mut sums[block * sums_bytes..][..sums_bytes];
+            let exist = outputs.len() / (output_limbs * PANEL_ROWS);
             // SAFETY: the caller's promise.
             unsafe {
-                let kept = (output_limbs, first_row);
-                match count {
-                    3 => tile::<3>(weights, packed, pairs, limbs, outputs, kept),
-                    2 => tile::<2>(weights, packed, pairs, limbs, outputs, kept),
-                    _ => tile::<1>(weights, packed, pairs, limbs, outputs, kept),
+                match exist {
+                    1 => pass.tiles::<1>(sums, outputs, output_limbs),
+                    2..=3 => pass.tiles::<3>(sums, outputs, output_limbs),
+                    _ => pass.tiles::<TILE_OUTPUTS>(sums, outputs, output_limbs),
                 }
             }
         }
     }
 }
 
-/// Packs 32 rows of a limb: `[feature/2][4 groups][8 rows][2 features]`, u16. Within each half of 16 rows,
-/// group 0 or 2 holds rows 0–3 and 8–11, group 1 or 3 rows 4–7 and 12–15.
+/// Cuts the entries of some pairs of features into digits, u16 `[digit][4 groups][pair][2][8 rows][2 features]`: of
+/// the two vectors of a group's 16 rows the first holds rows 0–3 and 8–11, the second rows 4–7 and 12–15.
 ///
 /// # Safety
 /// The CPU must have AVX2; `packed` must be aligned to 32 bytes.
 #[target_feature(enable = "avx2")]
-unsafe fn pack_limb(
+unsafe fn pack_digits(
     panel: &[u8],
     inputs: usize,
-    limbs: usize,
-    limb: usize,
-    first_row: usize,
+    digits: Digits,
+    first_pair: usize,
     packed: &mut [u8],
 ) {
-    for (pair, out) in packed.chunks_exact_mut(PAIR_BYTES).enumerate() {
-        for half in 0..2 {
-            let widened = |offset: usize| {
-                let feature = 2 * pair + offset;
-                if feature < inputs {
-                    let start = (feature * limbs + limb) * PANEL_ROWS + first_row + 16 * half;
-                    let line = &panel[start..start + 16];
-                    // SAFETY: 16 bytes; the load needs no alignment.
-                    _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(line.as_ptr().cast()) })
-                } else {
-                    _mm256_setzero_si256()
+    let limbs = digits.limbs;
+    let digit_bytes = packed.len() / digits.count();
+    let group_bytes = digit_bytes / GROUPS;
+    let widened = |feature: usize, limb: usize, group: usize| {
+        if feature < inputs {
+            let line = &panel[(feature * limbs + limb) * PANEL_ROWS + TILE_ROWS * group..];
+            let line = &line[..TILE_ROWS];
+            // SAFETY: 16 bytes; the load needs no alignment.
+            _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(line.as_ptr().cast()) })
+        } else {
+            _mm256_setzero_si256()
+        }
+    };
+    for pair in 0..group_bytes / PAIR_BYTES {
+        let features = [0, 1].map(|offset| PAIR * (first_pair + pair) + offset);
+        for group in 0..GROUPS {
+            let mut put = |digit: usize, [a, b]: [__m256i; 2]| {
+                let start = digit * digit_bytes + group * group_bytes + pair * PAIR_BYTES;
+                let out = packed[start..start + PAIR_BYTES].as_mut_ptr();
+                // SAFETY: 64 bytes, aligned as the whole is.
+                unsafe {
+                    _mm256_store_si256(out.cast(), _mm256_unpacklo_epi16(a, b));
+                    _mm256_store_si256(out.add(32).cast(), _mm256_unpackhi_epi16(a, b));
                 }
             };
-            let (a, b) = (widened(0), widened(1));
-            let groups = [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)];
-            for (group, vector) in groups.into_iter().enumerate() {
-                let place = 32 * (2 * half + group);
-                // SAFETY: the chunk has 128 bytes, aligned as the whole is.
-                unsafe { _mm256_store_si256(out.as_mut_ptr().add(place).cast(), vector) };
+            for limb in 0..digits.bytes {
+                put(limb, features.map(|feature| widened(feature, limb, group)));
+            }
+            let mut borrowed = [_mm256_setzero_si256(); 2];
+            for word in 0..digits.words() {
+                let limb = digits.bytes + 2 * word;
+                let mut values = [_mm256_setzero_si256(); 2];
+                for ((value, borrowed), feature) in
+                    values.iter_mut().zip(&mut borrowed).zip(features)
+                {
+                    let low = widened(feature, limb, group);
+                    let high = _mm256_slli_epi16::<8>(widened(feature, limb + 1, group));
+                    *value = _mm256_add_epi16(_mm256_or_si256(low, high), *borrowed);
+                    // A set sign bit counts -2^15 instead of 2^15: one more in the digit above.
+                    *borrowed = _mm256_srli_epi16::<15>(*value);
+                }
+                put(digits.bytes + word, values);
             }
         }
     }
 }
 
-/// All limbs of the first `OUTPUTS` outputs of a tile, for the 32 rows from `first_row`.
-///
-/// # Safety
-/// The CPU must have AVX2.
-#[target_feature(enable = "avx2")]
-unsafe fn tile<const OUTPUTS: usize>(
-    weights: &[i8],
-    packed: &[u8],
-    pairs: usize,
-    limbs: usize,
-    outputs: &mut [u8],
-    (output_limbs, first_row): (usize, usize),
-) {
-    assert_eq!(packed.len(), limbs * pairs * PAIR_BYTES, "packed bytes");
-    assert_eq!(
-        weights.len(),
-        pairs * TILE_OUTPUTS * PAIR,
-        "weights of a tile"
-    );
-    let dropped = limbs - output_limbs;
-    let low_byte = _mm256_set1_epi32(0xff);
-    let mut carries = [[_mm256_setzero_si256(); 4]; OUTPUTS];
-    for (limb, packed) in packed.chunks_exact(pairs * PAIR_BYTES).enumerate() {
-        let mut sums = [[_mm256_set1_epi32(rounding(limb, dropped)); 4]; OUTPUTS];
-        let weights = weights.chunks_exact(TILE_OUTPUTS * PAIR);
-        for (data, weights) in packed.chunks_exact(PAIR_BYTES).zip(weights) {
-            // SAFETY: the chunk has 128 bytes, aligned as the whole is.
-            let groups: [__m256i; 4] = std::array::from_fn(|group| unsafe {
-                _mm256_load_si256(data.as_ptr().add(32 * group).cast())
-            });
-            for (sums, weight) in sums.iter_mut().zip(weights.as_chunks::<PAIR>().0) {
-                let two = (i32::from(weight[1]) << 16) | (i32::from(weight[0]) & 0xffff);
-                let two = _mm256_set1_epi32(two);
-                for (sum, group) in sums.iter_mut().zip(groups) {
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(group, two));
+/// The product of some inputs with the weights of a tile's outputs.
+struct Pass<'a> {
+    digits: Digits,
+    dropped: usize,
+    /// i16 `[pairs][TILE_OUTPUTS][2]`.
+    weights: &'a [u8],
+    /// See [`pack_digits`].
+    packed: &'a [u8],
+    is_first: bool,
+    is_last: bool,
+}
+
+impl Pass<'_> {
+    /// The tiles of the first `OUTPUTS` outputs, some of which may not exist, for all rows and digits; `sums` holds
+    /// what passes leave to the next, `[digit][group]`.
+    ///
+    /// # Safety
+    /// The CPU must have AVX2; `sums` must be aligned to 32 bytes.
+    #[target_feature(enable = "avx2")]
+    unsafe fn tiles<const OUTPUTS: usize>(
+        &self,
+        sums: &mut [u8],
+        outputs: &mut [u8],
+        output_limbs: usize,
+    ) {
+        let digits = self.digits;
+        let group_bytes = self.packed.len() / (digits.count() * GROUPS);
+        for group in 0..GROUPS {
+            let mut below = [[_mm256_setzero_si256(); 2]; OUTPUTS];
+            for digit in 0..digits.count() {
+                let index = digit * GROUPS + group;
+                let packed = &self.packed[index * group_bytes..][..group_bytes];
+                let saved = index * size_of::<Sums<TILE_OUTPUTS>>();
+                let start = if self.is_first {
+                    [[_mm256_set1_epi32(digits.rounding(digit, self.dropped)); 2]; OUTPUTS]
+                } else {
+                    let saved = &sums[saved..saved + size_of::<Sums<OUTPUTS>>()];
+                    // SAFETY: as many bytes, and any will do; aligned as the whole is.
+                    unsafe { saved.as_ptr().cast::<Sums<OUTPUTS>>().read() }
+                };
+                // SAFETY: the caller's promise.
+                let totals = unsafe { accumulate::<OUTPUTS>(self.weights, packed, start) };
+                if !self.is_last {
+                    let saved = &mut sums[saved..saved + size_of::<Sums<OUTPUTS>>()];
+                    // SAFETY: as above.
+                    unsafe { saved.as_mut_ptr().cast::<Sums<OUTPUTS>>().write(totals) };
+                    continue;
+                }
+                let lines = outputs.chunks_exact_mut(output_limbs * PANEL_ROWS);
+                for ((totals, below), lines) in totals.into_iter().zip(&mut below).zip(lines) {
+                    // SAFETY: the caller's promise.
+                    unsafe { self.recombine(digit, totals, below, lines, TILE_ROWS * group) };
                 }
             }
         }
-        for output in 0..OUTPUTS {
-            let (sums, carries) = (&sums[output], &mut carries[output]);
-            // Written out: compilers leave loops over so few vectors rolled, and spill all of them.
-            carries[0] = _mm256_add_epi32(sums[0], _mm256_srai_epi32::<8>(carries[0]));
-            carries[1] = _mm256_add_epi32(sums[1], _mm256_srai_epi32::<8>(carries[1]));
-            carries[2] = _mm256_add_epi32(sums[2], _mm256_srai_epi32::<8>(carries[2]));
-            carries[3] = _mm256_add_epi32(sums[3], _mm256_srai_epi32::<8>(carries[3]));
-            if limb >= dropped {
-                // Packing leaves, in each lane, 8 rows of the first half, then 8 of the second.
-                let line = _mm256_packus_epi16(
-                    _mm256_packus_epi32(
-                        _mm256_and_si256(carries[0], low_byte),
-                        _mm256_and_si256(carries[1], low_byte),
-                    ),
-                    _mm256_packus_epi32(
-                        _mm256_and_si256(carries[2], low_byte),
-                        _mm256_and_si256(carries[3], low_byte),
-                    ),
-                );
-                let line = _mm256_permute4x64_epi64::<0b11_01_10_00>(line);
-                let place = (output * output_limbs + limb - dropped) * PANEL_ROWS + first_row;
-                let out = &mut outputs[place..place + TILE_ROWS];
-                // SAFETY: 32 bytes; the store needs no alignment.
-                unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), line) };
+    }
+
+    /// Adds to a digit's sums what the digits below carry, `below`, which becomes what they all make; writes the
+    /// limbs that are complete, those that are kept, to 16 rows of an output's lines.
+    ///
+    /// # Safety
+    /// The CPU must have AVX2.
+    #[target_feature(enable = "avx2")]
+    unsafe fn recombine(
+        &self,
+        digit: usize,
+        totals: [__m256i; 2],
+        below: &mut [__m256i; 2],
+        lines: &mut [u8],
+        first_row: usize,
+    ) {
+        let digits = self.digits;
+        let is_second_word = digit == digits.bytes + 1;
+        for (below, total) in below.iter_mut().zip(totals) {
+            *below = if is_second_word {
+                _mm256_add_epi32(*below, _mm256_slli_epi32::<16>(total))
+            } else {
+                _mm256_add_epi32(total, _mm256_srai_epi32::<8>(*below))
+            };
+        }
+        let (first_limb, end_limb) = if digit < digits.bytes {
+            (digit, digit + 1)
+        } else {
+            (digits.bytes, digits.limbs)
+        };
+        if digit >= digits.bytes && digit + 1 < digits.count() {
+            return;
+        }
+        let byte_lines = byte_lines(*below);
+        for (limb, line) in (first_limb..end_limb).zip(byte_lines) {
+            if limb >= self.dropped {
+                let place = (limb - self.dropped) * PANEL_ROWS + first_row;
+                let out = &mut lines[place..place + TILE_ROWS];
+                // SAFETY: 16 bytes; the store needs no alignment.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), line) };
             }
         }
     }
+}
+
+/// Byte b of all lanes, in the order of their rows, for each b.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn byte_lines([first, second]: [__m256i; 2]) -> [__m128i; 4] {
+    let by_byte = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
+    ));
+    let (first, second) = (
+        _mm256_shuffle_epi8(first, by_byte),
+        _mm256_shuffle_epi8(second, by_byte),
+    );
+    // Rows 0–7 of two bytes in the lower lane, rows 8–15 of them in the upper one.
+    let low = _mm256_unpacklo_epi32(first, second);
+    let high = _mm256_unpackhi_epi32(first, second);
+    let (low, high) = (
+        _mm256_permute4x64_epi64::<0b11_01_10_00>(low),
+        _mm256_permute4x64_epi64::<0b11_01_10_00>(high),
+    );
+    [
+        _mm256_castsi256_si128(low),
+        _mm256_extracti128_si256::<1>(low),
+        _mm256_castsi256_si128(high),
+        _mm256_extracti128_si256::<1>(high),
+    ]
+}
+
+/// Sums of one digit of 16 rows over all pairs.
+///
+/// # Safety
+/// The CPU must have AVX2; `packed` must be aligned to 32 bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn accumulate<const OUTPUTS: usize>(
+    weights: &[u8],
+    packed: &[u8],
+    start: Sums<OUTPUTS>,
+) -> Sums<OUTPUTS> {
+    const PAIR_OF_WEIGHTS: usize = 2 * PAIR;
+    let pairs = packed.len() / PAIR_BYTES;
+    assert!(weights.len() == pairs * TILE_OUTPUTS * PAIR_OF_WEIGHTS && OUTPUTS <= TILE_OUTPUTS);
+    let mut sums = start;
+    let mut data = packed.as_ptr();
+    let mut weight = weights.as_ptr();
+    for _ in 0..pairs {
+        // SAFETY: `data` walks through `pairs` aligned chunks of 64 bytes; `weight` through as many chunks of
+        // `TILE_OUTPUTS` pairs.
+        unsafe {
+            let rows = [
+                _mm256_load_si256(data.cast()),
+                _mm256_load_si256(data.add(32).cast()),
+            ];
+            for (output, sums) in sums.iter_mut().enumerate() {
+                let two = weight.add(PAIR_OF_WEIGHTS * output).cast::<i32>();
+                let two = _mm256_set1_epi32(two.read_unaligned());
+                for (sum, rows) in sums.iter_mut().zip(rows) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(rows, two));
+                }
+            }
+        }
+        data = data.wrapping_add(PAIR_BYTES);
+        weight = weight.wrapping_add(PAIR_OF_WEIGHTS * TILE_OUTPUTS);
+    }
+    sums
 }
