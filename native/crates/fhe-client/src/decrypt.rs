@@ -175,7 +175,7 @@ impl ModuleClient {
 /// The message nearest to a phase scaled to q = 2^64: rounded to a multiple of Δ, the top p bits with
 /// their sign.
 #[inline(always)]
-fn round_to_message(phase: u64, message_bits: u32) -> i64 {
+pub(crate) fn round_to_message(phase: u64, message_bits: u32) -> i64 {
     let shift = 64 - message_bits;
     (phase.wrapping_add(1 << (shift - 1)) as i64) >> shift
 }

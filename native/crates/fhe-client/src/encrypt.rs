@@ -93,7 +93,7 @@ impl ModuleClient {
     }
 
     /// Encrypts values that are in range. Each seed must be fresh.
-    fn encrypt_with(
+    pub(crate) fn encrypt_with(
         &self,
         seeds: Seeds,
         activations: &Activations,
@@ -163,13 +163,13 @@ fn fit(activations: &Activations, bits: usize) -> bool {
 }
 
 /// What a block's randomness comes from; never used for another.
-struct Seeds {
-    mask: MaskSeed,
-    noise: Zeroizing<[u8; 16]>,
+pub(crate) struct Seeds {
+    pub(crate) mask: MaskSeed,
+    pub(crate) noise: Zeroizing<[u8; 16]>,
 }
 
 impl Seeds {
-    fn from_os() -> Result<Self> {
+    pub(crate) fn from_os() -> Result<Self> {
         let mut seeds = Seeds {
             mask: [0; 16],
             noise: Zeroizing::new([0; 16]),

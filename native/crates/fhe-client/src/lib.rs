@@ -1,7 +1,8 @@
 //! The data owner's side of packed GLWE circuits.
 //!
 //! The data's way: [`Quantizer`] (float records to integers) → [`ModuleClient::encrypt`] → a block for the
-//! server … a block of results → [`ModuleClient::decrypt`] → [`Dequantizer`] (accumulators to floats).
+//! server … a block of results → [`ModuleClient::decrypt`] → [`Dequantizer`] (accumulators to floats). For
+//! small batches the mask's part of all that can be done ahead: [`PreparedMask`].
 
 mod activations;
 mod buffer;
@@ -14,7 +15,9 @@ mod key_file;
 mod mask;
 mod module;
 mod negacyclic;
+mod pads;
 mod planes;
+mod prepared_mask;
 mod quantize;
 mod random;
 mod rows;
@@ -26,4 +29,5 @@ pub use activations::Activations;
 pub use dequantize::Dequantizer;
 pub use key::{ClientKey, SecretKeyShape};
 pub use module::{ModuleClient, ModuleSpec};
+pub use prepared_mask::{MaskOrder, PreparedMask};
 pub use quantize::{Quantizer, WeightNorms};

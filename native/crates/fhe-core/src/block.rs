@@ -6,26 +6,31 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `FHEB` |
 //! | 4 | 2 | format version |
-//! | 6 | 1 | kind: 1 activations (on the way up), 2 results (on the way down) |
+//! | 6 | 1 | kind: on the way up 1 activations, 3 mask order, 5 bodies; on the way down 2, 4, 6, their results |
 //! | 7 | 1 | zero |
 //! | 8 | 32 | SHA-256 of the circuit |
 //! | 40 | 16 | key id |
-//! | 56 | 16 | mask seed; zero in results |
+//! | 56 | 16 | mask seed; zero in results of activations |
 //! | 72 | 4 | GLWE dimension k |
 //! | 76 | 4 | polynomial size N |
 //! | 80 | 4 | bytes of a mask entry |
-//! | 84 | 4 | records T |
+//! | 84 | 4 | records T; zero in mask orders and their results |
 //! | 88 | 4 | features |
 //! | 92 | 4 | bytes of a body entry |
 //! | 96 | 8 | block number, given by the client and returned |
 //! | 104 | 8 | payload bytes |
-//! | 112 | 4 | zero |
+//! | 112 | 4 | slot of the first record; zero but for bodies and their results |
 //! | 116 | 4 | CRC-32C of the payload |
 //! | 120 | 4 | zero |
 //! | 124 | 4 | CRC-32C of the header's first 124 bytes |
 //!
 //! Activations carry T body rows (the mask is its seed); results carry k·N mask rows, then T body rows, each
 //! with its own panels and bytes of an entry.
+//!
+//! Both can also go in two steps, so that the mask's part is done before there are records. A mask order is
+//! a seed and no payload; its results are k·N mask rows. Bodies are rows of records in slots that follow each
+//! other, of the K·N that the mask of the seed has, packed as if there were no others; their results are
+//! body rows alone. The rows are those that activations and results carry.
 
 use crate::checksum::crc32c;
 use crate::mask::MaskSeed;
@@ -38,7 +43,7 @@ use crate::{Error, Result};
 pub const HEADER_BYTES: usize = 128;
 
 const MAGIC: &[u8; 4] = b"FHEB";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// SHA-256 of a circuit file.
 pub type CircuitDigest = [u8; 32];
@@ -46,28 +51,75 @@ pub type CircuitDigest = [u8; 32];
 /// Random name of a client key.
 pub type KeyId = [u8; 16];
 
-/// Which way a block travels.
+/// What a block carries, and which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
     /// Encrypted activations, client to server: seed and body rows.
     Activations,
     /// Encrypted accumulators, server to client: mask rows and body rows.
     Results,
+    /// A mask whose results are wanted ahead of any records, client to server: a seed.
+    MaskOrder,
+    /// Results of a mask alone, server to client: mask rows.
+    MaskResults,
+    /// Encrypted activations under a mask that was ordered, client to server: body rows.
+    Bodies,
+    /// Their accumulators, server to client: body rows.
+    BodyResults,
 }
 
 impl BlockKind {
+    const ALL: [BlockKind; 6] = [
+        BlockKind::Activations,
+        BlockKind::Results,
+        BlockKind::MaskOrder,
+        BlockKind::MaskResults,
+        BlockKind::Bodies,
+        BlockKind::BodyResults,
+    ];
+
     fn code(self) -> u8 {
         match self {
             BlockKind::Activations => 1,
             BlockKind::Results => 2,
+            BlockKind::MaskOrder => 3,
+            BlockKind::MaskResults => 4,
+            BlockKind::Bodies => 5,
+            BlockKind::BodyResults => 6,
         }
+    }
+
+    fn of_code(code: u8) -> Option<Self> {
+        BlockKind::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// What the server makes of it; nothing of what it has made itself.
+    pub fn results(self) -> Option<Self> {
+        match self {
+            BlockKind::Activations => Some(BlockKind::Results),
+            BlockKind::MaskOrder => Some(BlockKind::MaskResults),
+            BlockKind::Bodies => Some(BlockKind::BodyResults),
+            BlockKind::Results | BlockKind::MaskResults | BlockKind::BodyResults => None,
+        }
+    }
+
+    fn has_mask_rows(self) -> bool {
+        matches!(self, BlockKind::Results | BlockKind::MaskResults)
+    }
+
+    fn has_records(self) -> bool {
+        !matches!(self, BlockKind::MaskOrder | BlockKind::MaskResults)
+    }
+
+    fn has_slots(self) -> bool {
+        matches!(self, BlockKind::Bodies | BlockKind::BodyResults)
     }
 }
 
 /// Where mask and bodies lie in a payload: one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockLayout {
-    /// Mask rows; none on the way up.
+    /// Mask rows; none on the way up, nor in results of bodies.
     pub mask: PanelLayout,
     /// Body rows, one a record.
     pub bodies: PanelLayout,
@@ -106,13 +158,13 @@ impl Payload<'_> {
 /// Everything a block says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHeader {
-    /// Which way it travels.
+    /// What it carries, and which way.
     pub kind: BlockKind,
     /// The circuit it is for, or that made it.
     pub circuit: CircuitDigest,
     /// The key it is encrypted under.
     pub key_id: KeyId,
-    /// Seed of the mask; zero in results.
+    /// Seed of the mask; zero in results of activations.
     pub mask_seed: MaskSeed,
     /// k.
     pub glwe_dimension: usize,
@@ -124,7 +176,9 @@ pub struct BlockHeader {
     pub body_limbs: usize,
     /// T, the records it holds.
     pub records: usize,
-    /// Columns: d_in of activations, d_out of results.
+    /// Slot of the first record under a mask that was ordered, else zero.
+    pub first_slot: usize,
+    /// Columns: d_in on the way up, d_out on the way down.
     pub features: usize,
     /// The client's number for the block.
     pub block_number: u64,
@@ -141,9 +195,9 @@ impl BlockHeader {
         records: usize,
         block_number: u64,
     ) -> Self {
-        let (limbs, body_limbs) = match kind {
-            BlockKind::Activations => (parameters.limbs, parameters.body_limbs),
-            BlockKind::Results => (parameters.output_limbs, parameters.output_body_limbs),
+        let (limbs, body_limbs) = match kind.results() {
+            Some(_) => (parameters.limbs, parameters.body_limbs),
+            None => (parameters.output_limbs, parameters.output_body_limbs),
         };
         BlockHeader {
             kind,
@@ -155,6 +209,7 @@ impl BlockHeader {
             limbs,
             body_limbs,
             records,
+            first_slot: 0,
             features,
             block_number,
         }
@@ -162,9 +217,10 @@ impl BlockHeader {
 
     /// Layout of the payload.
     pub fn layout(&self) -> BlockLayout {
-        let mask_rows = match self.kind {
-            BlockKind::Activations => 0,
-            BlockKind::Results => self.glwe_dimension * self.polynomial_size,
+        let mask_rows = if self.kind.has_mask_rows() {
+            self.glwe_dimension * self.polynomial_size
+        } else {
+            0
         };
         BlockLayout {
             mask: PanelLayout {
@@ -216,7 +272,7 @@ impl BlockHeader {
         let body_limbs = reader.count()?;
         let block_number = reader.u64()?;
         let payload_bytes = reader.u64()?;
-        zeros_hold &= reader.u32()? == 0;
+        let first_slot = reader.count()?;
         let payload_checksum = reader.u32()?;
         zeros_hold &= reader.u32()? == 0;
         let header_checksum = reader.u32()?;
@@ -225,15 +281,9 @@ impl BlockHeader {
                 "encrypted block is damaged: its header does not match its checksum",
             ));
         }
-        let kind = match kind {
-            1 => BlockKind::Activations,
-            2 => BlockKind::Results,
-            other => {
-                return Err(Error::invalid(format!(
-                    "encrypted block has the unknown kind {other}"
-                )));
-            }
-        };
+        let kind = BlockKind::of_code(kind).ok_or_else(|| {
+            Error::invalid(format!("encrypted block has the unknown kind {kind}"))
+        })?;
         if !zeros_hold {
             return Err(Error::invalid(
                 "encrypted block has reserved fields that are not zero",
@@ -249,15 +299,17 @@ impl BlockHeader {
             limbs,
             body_limbs,
             records,
+            first_slot,
             features,
             block_number,
         };
         let payload = &bytes[HEADER_BYTES..];
         // The fields are 32 bits wide: a product of three fits u128, one of four may not.
-        let mask_bytes = match kind {
-            BlockKind::Activations => Some(0),
-            BlockKind::Results => (glwe_dimension as u128 * polynomial_size as u128)
-                .checked_mul(features as u128 * limbs as u128),
+        let mask_bytes = if kind.has_mask_rows() {
+            (glwe_dimension as u128 * polynomial_size as u128)
+                .checked_mul(features as u128 * limbs as u128)
+        } else {
+            Some(0)
         };
         let body_bytes = records as u128 * features as u128 * body_limbs as u128;
         let expected = mask_bytes.and_then(|bytes| bytes.checked_add(body_bytes));
@@ -311,6 +363,7 @@ impl BlockHeader {
         }
         head[96..104].copy_from_slice(&self.block_number.to_le_bytes());
         head[104..112].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+        head[112..116].copy_from_slice(&(self.first_slot as u32).to_le_bytes());
         head[116..120].copy_from_slice(&payload_checksum.to_le_bytes());
         let checksum = crc32c(&head[..HEADER_BYTES - 4]);
         head[124..128].copy_from_slice(&checksum.to_le_bytes());
@@ -364,12 +417,29 @@ impl BlockHeader {
                 )));
             }
         }
-        if self.records == 0 || self.records > parameters.max_records() {
+        let most = if kind.has_records() {
+            1..=parameters.max_records()
+        } else {
+            0..=0
+        };
+        if !most.contains(&self.records) {
             return Err(Error::invalid(format!(
-                "encrypted block {} has {} records, its circuit takes 1 to {}",
+                "encrypted block {} has {} records, its circuit takes {} to {} in {kind:?}",
                 self.block_number,
                 self.records,
-                parameters.max_records()
+                most.start(),
+                most.end()
+            )));
+        }
+        let slots = if kind.has_slots() {
+            parameters.max_records() - self.records
+        } else {
+            0
+        };
+        if self.first_slot > slots {
+            return Err(Error::invalid(format!(
+                "encrypted block {} has records from slot {} on, its kind and circuit take at most {slots}",
+                self.block_number, self.first_slot
             )));
         }
         Ok(())

@@ -1,4 +1,6 @@
-//! Evaluation of a circuit on an encrypted block: `Y = X · Wᵀ mod q` on mask rows and body rows.
+//! Evaluation of a circuit on an encrypted block: `Y = X · Wᵀ mod q` on mask rows and body rows, or on
+//! either alone. Nothing is kept from one block to the next: bodies under a mask that was ordered ahead
+//! are rows like any other.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +30,7 @@ impl AcceptedBlock<'_> {
 }
 
 impl PreparedCircuit {
-    /// Checks a block of encrypted activations against this circuit.
+    /// Checks a block of encrypted activations, a mask order or bodies against this circuit.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the block's header is damaged or belongs to another circuit.
@@ -36,14 +38,13 @@ impl PreparedCircuit {
         let (header, payload) = BlockHeader::parse_header(block)?;
         let circuit = &self.circuit;
         let parameters = &circuit.parameters;
-        header.expect(
-            BlockKind::Activations,
-            &self.digest,
-            parameters,
-            circuit.inputs,
-        )?;
-        let result = BlockHeader::of(
-            BlockKind::Results,
+        let (kind, results) = match header.kind.results() {
+            Some(results) => (header.kind, results),
+            None => (BlockKind::Activations, BlockKind::Results),
+        };
+        header.expect(kind, &self.digest, parameters, circuit.inputs)?;
+        let mut result = BlockHeader::of(
+            results,
             parameters,
             self.digest,
             header.key_id,
@@ -51,6 +52,11 @@ impl PreparedCircuit {
             header.records,
             header.block_number,
         );
+        if kind != BlockKind::Activations {
+            // Says which mask it belongs to. That of activations is done with.
+            result.mask_seed = header.mask_seed;
+            result.first_slot = header.first_slot;
+        }
         Ok(AcceptedBlock {
             header,
             payload,
@@ -58,8 +64,7 @@ impl PreparedCircuit {
         })
     }
 
-    /// Evaluates the circuit on one block of encrypted activations on this thread; returns the block of
-    /// results.
+    /// Evaluates the circuit on one block on this thread; returns the block of results.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the block is damaged or belongs to another circuit.
