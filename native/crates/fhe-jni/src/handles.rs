@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
-use fhe_client::{ClientKey, ModuleClient};
+use fhe_client::{ClientKey, MaskOrder, ModuleClient, PreparedMask};
 use fhe_core::{Error, Result};
 use fhe_server::PreparedCircuit;
 use jni::sys::jlong;
@@ -23,6 +23,10 @@ pub static CIRCUITS: HandleTable<PreparedCircuit> = HandleTable::new("circuit");
 pub static KEYS: HandleTable<ClientKey> = HandleTable::new("client key");
 /// Remote modules as their client sees them.
 pub static MODULES: HandleTable<ModuleClient> = HandleTable::new("module");
+/// Masks that were ordered.
+pub static ORDERS: HandleTable<MaskOrder> = HandleTable::new("mask order");
+/// Masks that are ready for records.
+pub static MASKS: HandleTable<PreparedMask> = HandleTable::new("prepared mask");
 
 impl<T> HandleTable<T> {
     const fn new(what: &'static str) -> Self {
@@ -51,6 +55,16 @@ impl<T> HandleTable<T> {
             .get(&handle)
             .cloned()
             .ok_or_else(|| Error::Internal(format!("this {} is closed", self.what)))
+    }
+
+    /// Takes an object out, for one caller only; the handle is closed.
+    pub fn take(&self, handle: jlong) -> Result<T> {
+        let mut objects = self.objects().write().unwrap_or_else(|e| e.into_inner());
+        let removed = objects.remove(&handle);
+        drop(objects);
+        removed
+            .and_then(Arc::into_inner)
+            .ok_or_else(|| Error::Internal(format!("this {} is closed or in use", self.what)))
     }
 
     /// Forgets a handle; closing one twice does nothing.

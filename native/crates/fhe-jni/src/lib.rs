@@ -10,5 +10,6 @@ mod handles;
 
 mod client_methods;
 mod library_methods;
+mod mask_methods;
 mod result_memory;
 mod server_methods;

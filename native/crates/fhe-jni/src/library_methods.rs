@@ -11,10 +11,10 @@ use jni::sys::{jbyteArray, jdouble, jint, jlong, jstring};
 
 use crate::arrays;
 use crate::call::call;
-use crate::handles::{CIRCUITS, KEYS, MODULES};
+use crate::handles::{CIRCUITS, KEYS, MASKS, MODULES, ORDERS};
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 3;
+const ABI_VERSION: jint = 4;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
@@ -43,7 +43,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openHandles(
     _env: JNIEnv,
     _class: JClass,
 ) -> jlong {
-    (CIRCUITS.len() + KEYS.len() + MODULES.len()) as jlong
+    (CIRCUITS.len() + KEYS.len() + MODULES.len() + ORDERS.len() + MASKS.len()) as jlong
 }
 
 #[unsafe(no_mangle)]

@@ -12,8 +12,9 @@ import org.fhespark.InvalidInputException;
 
 /**
  * What an executor does: evaluates a partition of encrypted blocks, each with the circuit that its
- * header names, and returns the blocks of results in order. It needs no key. Blocks are closed once
- * they are evaluated.
+ * header names, and returns the blocks of results in order: activations, and masks and records
+ * apart ({@link org.fhespark.nativelib.PreparedMask}). It needs no key. Blocks are closed once they
+ * are evaluated.
  */
 public final class EvaluateBlocks
     implements FlatMapFunction<Iterator<EncryptedBlock>, EncryptedBlock> {
@@ -80,13 +81,18 @@ public final class EvaluateBlocks
       String digest = BlockHeader.circuitOf(next);
       List<EncryptedBlock> batch = new ArrayList<>();
       long bytes = 0;
-      while (next != null
-          && digest.equals(BlockHeader.circuitOf(next))
-          && (batch.isEmpty() || bytes + next.length() <= BlockBatch.MAX_BYTES)) {
+      boolean isMaskOrder;
+      do {
+        isMaskOrder = BlockHeader.isMaskOrder(next);
         batch.add(next);
         bytes += next.length();
         advance();
-      }
+      } while (next != null
+          // A mask order's results are many times as large as it is: those go one by one.
+          && !isMaskOrder
+          && digest.equals(BlockHeader.circuitOf(next))
+          && !BlockHeader.isMaskOrder(next)
+          && bytes + next.length() <= BlockBatch.MAX_BYTES);
       Circuit circuit = circuitOf(digest).value();
       try (CircuitRegistry.Lease lease = CircuitRegistry.shared().acquire(circuit)) {
         return task.evaluate(lease.circuit(), batch);
@@ -96,10 +102,17 @@ public final class EvaluateBlocks
     }
   }
 
-  /** The only field of a block that Java reads; the native side checks all of them. */
+  /** The fields of a block that Java reads; the native side checks all of them. */
   private static final class BlockHeader {
+    private static final int KIND = 6;
+    private static final byte MASK_ORDER = 3;
     private static final int CIRCUIT = 8;
     private static final int CIRCUIT_END = 40;
+
+    /** Of a block whose circuit was read. */
+    static boolean isMaskOrder(EncryptedBlock block) {
+      return block.bytes().get(KIND) == MASK_ORDER;
+    }
 
     static String circuitOf(EncryptedBlock block) {
       if (block.length() < CIRCUIT_END) {

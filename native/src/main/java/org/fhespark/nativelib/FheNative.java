@@ -95,6 +95,37 @@ final class FheNative {
       int threads,
       ByteBuffer outputs);
 
+  static native long orderMask(long module, int slots, long blockNumber, ByteBuffer block);
+
+  static native void closeMaskOrder(long order);
+
+  /** Ends the order. */
+  static native long prepareMask(long module, long order, ByteBuffer results, int threads);
+
+  static native void closePreparedMask(long mask);
+
+  static native int slotsLeft(long mask);
+
+  static native long preparedMaskBytes(long mask);
+
+  static native int encryptAhead(
+      long module,
+      long mask,
+      ByteBuffer records,
+      int count,
+      float[] scales,
+      long blockNumber,
+      ByteBuffer block);
+
+  static native void decryptAhead(
+      long module,
+      long mask,
+      int firstSlot,
+      ByteBuffer block,
+      long blockNumber,
+      float[] scales,
+      ByteBuffer outputs);
+
   static native long[] decryptAccumulators(long module, byte[] block);
 
   static native void dequantize(

@@ -109,6 +109,23 @@ public final class ModuleClient implements AutoCloseable {
     decrypt(copy, blockNumber, scales, 1, outputs);
   }
 
+  /**
+   * Draws a mask for up to {@code slots} records that do not exist yet, so that the server can do
+   * its part of their evaluation ahead.
+   *
+   * @param slots 1 to K·N
+   * @param blockNumber comes back on the results
+   * @param block written, the order for the server; its capacity must be {@link
+   *     MaskOrder#BLOCK_BYTES}
+   */
+  public MaskOrder orderMask(int slots, long blockNumber, ByteBuffer block) {
+    return new MaskOrder(this, FheNative.orderMask(handle.get(), slots, blockNumber, block));
+  }
+
+  long nativeHandle() {
+    return handle.get();
+  }
+
   /** Accumulators {@code [T][d_out]} of a block of results, before dequantisation. */
   public long[] decryptAccumulators(byte[] block) {
     return FheNative.decryptAccumulators(handle.get(), block);

@@ -31,6 +31,19 @@ final class NativeHandle implements AutoCloseable {
     return value;
   }
 
+  /**
+   * Gives the object up to a native call that ends it.
+   *
+   * @throws IllegalStateException if it is closed
+   */
+  long take() {
+    long value = handle.getAndSet(0);
+    if (value == 0) {
+      throw new IllegalStateException("this " + what + " is closed");
+    }
+    return value;
+  }
+
   @Override
   public void close() {
     long value = handle.getAndSet(0);
