@@ -248,10 +248,12 @@ class GraphSplitTest {
   @Test
   void aContainerIsRefusedWithItsLinearsAsAWayOut() {
     assertEquals(
-        "module 'seq' cannot go remote: contains seq.0, seq.1, seq.2, seq.3; only Linear modules"
-            + " can go remote; name its Linear modules instead: seq.0, seq.2.0, seq.3",
+        "module 'seq' cannot go remote: contains Relu at node /seq/seq.1/Relu: a remote part with a"
+            + " non-linearity is not supported; name its linear modules instead: seq.0, seq.2.0,"
+            + " seq.3",
         refusalOf("nested_sequential", "seq"));
-    assertTrue(refusalOf("conv", "features").endsWith("it holds none"));
+    assertTrue(
+        refusalOf("conv", "features").endsWith("name its linear modules instead: features.0"));
   }
 
   @Test
