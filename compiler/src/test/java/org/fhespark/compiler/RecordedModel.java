@@ -29,24 +29,30 @@ import org.fhespark.compiler.quantize.CalibrationBatch;
  * A PyTorch model exported by make_models.py, and what PyTorch itself computed: see there.
  *
  * @param inputs the recorded batch
- * @param outputs the model's outputs for it
+ * @param outputs the model's outputs for it, by PyTorch
  * @param modules what named_modules() says
+ * @param classes their classes' names
+ * @param affine keys of the modules that are an affine function of what they read
+ * @param folded BatchNorms that the exporter folded, and the module that each went into
  * @param linears weights and biases of the Linear modules
- * @param calls what forward hooks saw of each call of a Linear
+ * @param calls what forward hooks saw of each call of a leaf module or an affine container
  */
 public record RecordedModel(
     OnnxModel model,
     Map<String, BatchTensor> inputs,
     Map<String, float[]> outputs,
     List<String> modules,
+    Map<String, String> classes,
+    List<String> affine,
+    Map<String, String> folded,
     Map<String, Linear> linears,
     List<Call> calls) {
 
   /** A Linear module; the bias is null if there is none. */
   public record Linear(float[] weight, float[] bias, int dIn, int dOut) {}
 
-  /** Input and output of a call, flattened. */
-  public record Call(String module, float[] input, float[] output) {}
+  /** Inputs and output of a call, flattened; {@code input} is the first. */
+  public record Call(String module, float[] input, float[] output, List<float[]> inputs) {}
 
   /** Models whose inputs are floats and that the compiler can cut anywhere. */
   public static final List<String> PLAIN =
@@ -68,7 +74,16 @@ public record RecordedModel(
           "only_linear",
           "functional",
           "shared_block",
-          "transformer");
+          "transformer",
+          "resnet",
+          "linear_batch_norm",
+          "containers",
+          "conv_containers",
+          "numbered_names",
+          "bert",
+          "llama",
+          "opset13",
+          "external_data");
 
   public static Path path(String name) {
     return new Path("src/test/resources/models/" + name + ".onnx");
@@ -85,6 +100,8 @@ public record RecordedModel(
       json.get("outputs").properties().forEach(e -> outputs.put(e.getKey(), floats(e.getValue())));
       List<String> modules = new ArrayList<>();
       json.get("modules").forEach(key -> modules.add(key.asText()));
+      List<String> affine = new ArrayList<>();
+      json.get("affine").forEach(key -> affine.add(key.asText()));
       Map<String, Linear> linears = new LinkedHashMap<>();
       json.get("linears")
           .properties()
@@ -108,17 +125,36 @@ public record RecordedModel(
                       new Call(
                           call.get("module").asText(),
                           floats(call.get("input")),
-                          floats(call.get("output")))));
+                          floats(call.get("output")),
+                          inputs(call))));
       return new RecordedModel(
           OnnxModel.load(path(name), new Configuration()),
           inputs,
           outputs,
           modules,
+          texts(json.get("classes")),
+          affine,
+          texts(json.get("folded")),
           linears,
           calls);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static Map<String, String> texts(JsonNode object) {
+    Map<String, String> texts = new LinkedHashMap<>();
+    object.properties().forEach(e -> texts.put(e.getKey(), e.getValue().asText()));
+    return texts;
+  }
+
+  private static List<float[]> inputs(JsonNode call) {
+    if (!call.has("inputs")) {
+      return List.of(floats(call.get("input")));
+    }
+    List<float[]> inputs = new ArrayList<>();
+    call.get("inputs").forEach(input -> inputs.add(floats(input)));
+    return inputs;
   }
 
   private static float[] floats(JsonNode tensor) {
