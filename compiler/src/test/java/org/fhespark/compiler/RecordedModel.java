@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -13,11 +14,13 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.compiler.modules.ModuleTree;
@@ -48,14 +51,16 @@ public record RecordedModel(
     Map<String, Linear> linears,
     List<Call> calls) {
 
+  private static final String MODELS = "src/test/resources/models";
+
   /** A Linear module; the bias is null if there is none. */
   public record Linear(float[] weight, float[] bias, int dIn, int dOut) {}
 
   /** Inputs and output of a call, flattened; {@code input} is the first. */
   public record Call(String module, float[] input, float[] output, List<float[]> inputs) {}
 
-  /** Models whose inputs are floats and that the compiler can cut anywhere. */
-  public static final List<String> PLAIN =
+  /** Models by both exporters whose Linears can each be cut out. */
+  private static final List<String> BY_BOTH =
       List.of(
           "nested_sequential",
           "module_list",
@@ -82,18 +87,34 @@ public record RecordedModel(
           "numbered_names",
           "bert",
           "llama",
-          "opset13",
           "external_data");
 
+  /** Models whose Linears can each be cut out, by either exporter. */
+  public static final List<String> PLAIN =
+      Stream.of(
+              BY_BOTH.stream(),
+              BY_BOTH.stream().map(name -> "dynamo/" + name),
+              Stream.of("opset13", "dynamo/opset23"))
+          .flatMap(names -> names)
+          .toList();
+
+  /** Every model by the TorchScript and the Dynamo exporter, without quantised ones. */
+  public static List<String> all() {
+    return Stream.of("", "dynamo/").flatMap(RecordedModel::namesIn).toList();
+  }
+
+  private static Stream<String> namesIn(String folder) {
+    String[] files = new File(MODELS + "/" + folder).list((dir, name) -> name.endsWith(".json"));
+    return Arrays.stream(files).sorted().map(name -> folder + name.replace(".json", ""));
+  }
+
   public static Path path(String name) {
-    return new Path("src/test/resources/models/" + name + ".onnx");
+    return new Path(MODELS + "/" + name + ".onnx");
   }
 
   public static RecordedModel load(String name) {
     try {
-      JsonNode json =
-          new ObjectMapper()
-              .readTree(new java.io.File("src/test/resources/models/" + name + ".json"));
+      JsonNode json = new ObjectMapper().readTree(new File(MODELS + "/" + name + ".json"));
       Map<String, BatchTensor> inputs = new LinkedHashMap<>();
       json.get("inputs").properties().forEach(e -> inputs.put(e.getKey(), batch(e.getValue())));
       Map<String, float[]> outputs = new LinkedHashMap<>();
@@ -182,6 +203,32 @@ public record RecordedModel(
         ByteBuffer.allocateDirect(4 * values.size()).order(ByteOrder.nativeOrder()).asFloatBuffer();
     values.forEach(value -> floats.put((float) value.asDouble()));
     return BatchTensor.of(floats.flip(), shape);
+  }
+
+  /** Linear modules that are called and into which the exporter folded nothing. */
+  public Map<String, Linear> unchangedLinears() {
+    Map<String, Linear> unchanged = new LinkedHashMap<>(linears);
+    unchanged.keySet().removeAll(folded.values());
+    unchanged.keySet().removeIf(key -> calls.stream().noneMatch(c -> c.module().equals(key)));
+    return unchanged;
+  }
+
+  /**
+   * What hooks saw of the calls of a module, in order; the output is that of the BatchNorm that was
+   * folded into it.
+   */
+  public List<Call> callsOf(String key) {
+    List<Call> own = calls.stream().filter(call -> call.module().equals(key)).toList();
+    for (Map.Entry<String, String> fold : folded.entrySet()) {
+      if (fold.getValue().equals(key)) {
+        List<Call> norms = callsOf(fold.getKey());
+        return IntStream.range(0, own.size())
+            .mapToObj(
+                i -> new Call(key, own.get(i).input(), norms.get(i).output(), own.get(i).inputs()))
+            .toList();
+      }
+    }
+    return own;
   }
 
   public ModuleTree tree() {

@@ -22,7 +22,7 @@ public final class ModuleTree {
   private static final int LISTED_CHILDREN = 6;
 
   private final OnnxModel model;
-  private final NodeOwners owners;
+  private final ModuleOwners owners;
   private final Map<String, ModuleInfo> modules = new LinkedHashMap<>();
   private final Map<Integer, LinearCall> linears = new LinkedHashMap<>();
 
@@ -40,7 +40,10 @@ public final class ModuleTree {
         }
       }
     }
-    this.owners = new NodeOwners(graph, parameters, linears);
+    this.owners =
+        DynamoOwners.understands(graph)
+            ? new DynamoOwners(graph)
+            : new TorchScriptOwners(graph, parameters, linears);
     Map<String, List<Integer>> nodes = new LinkedHashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
       String owner = owners.owner(i);
@@ -52,6 +55,7 @@ public final class ModuleTree {
       }
     }
     parameters.modules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
+    owners.calledModules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
     nodes.remove("");
     for (String key : inOrder(nodes)) {
       modules.put(key, describe(key, nodes, parameters, refusals));
@@ -61,19 +65,19 @@ public final class ModuleTree {
   /**
    * Finds the modules of a model.
    *
-   * @throws InvalidInputException if the nodes carry no module names
+   * @throws InvalidInputException if the nodes carry no module names of either exporter
    */
   public static ModuleTree of(OnnxModel model) {
     OnnxGraph graph = model.graph();
-    boolean named = false;
+    boolean named = DynamoOwners.understands(graph);
     for (int i = 0; i < graph.nodeCount(); i++) {
       named |= graph.node(i).getName().startsWith("/");
     }
     if (!named) {
       throw new InvalidInputException(
           model.file()
-              + ": its nodes carry no module names; export it with torch.onnx.export(...,"
-              + " dynamo=False) of torch 1.13 or later");
+              + ": its nodes carry no module names; export it with torch.onnx.export of torch 1.13"
+              + " or later, and rename no nodes afterwards");
     }
     return new ModuleTree(model, new ParameterNames(graph));
   }
@@ -119,6 +123,11 @@ public final class ModuleTree {
             + (fitting.isEmpty()
                 ? ": no module '" + key + "'" + nearMatches(key)
                 : ": module '" + key + "' cannot be told from others: " + keys(fitting)));
+  }
+
+  /** The name of a module's PyTorch class, such as {@code Linear}, if the file tells. */
+  public Optional<String> className(String key) {
+    return owners.className(key);
   }
 
   /** The key of the module that a node belongs to; empty for the model itself. */

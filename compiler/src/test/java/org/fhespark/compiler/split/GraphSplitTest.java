@@ -117,8 +117,7 @@ class GraphSplitTest {
     for (String key : keys) {
       List<RemoteCall> calls =
           split.calls().stream().filter(call -> call.module().equals(key)).toList();
-      List<RecordedModel.Call> hooks =
-          recorded.calls().stream().filter(call -> call.module().equals(key)).toList();
+      List<RecordedModel.Call> hooks = recorded.callsOf(key);
       assertEquals(hooks.size(), calls.size());
       for (int i = 0; i < calls.size(); i++) {
         assertArrayEquals(
