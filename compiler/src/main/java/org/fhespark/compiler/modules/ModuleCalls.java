@@ -22,7 +22,7 @@ final class ModuleCalls {
    * @param nodes its own and those of the modules below it, in order
    */
   static List<List<Integer>> of(
-      OnnxGraph graph, NodeOwners owners, AffineRegions regions, String key, List<Integer> nodes) {
+      OnnxGraph graph, ModuleOwners owners, AffineRegions regions, String key, List<Integer> nodes) {
     Map<List<String>, List<Integer>> byScope =
         nodes.stream()
             .collect(
@@ -47,7 +47,7 @@ final class ModuleCalls {
   }
 
   /** The part of a node's path that leads to this call of the module. */
-  private static List<String> scope(NodeOwners owners, int node, String key) {
+  private static List<String> scope(ModuleOwners owners, int node, String key) {
     List<String> components = owners.path(node).components();
     int depth = components.size();
     for (String at = owners.owner(node); !at.equals(key); at = ScopePath.parentKey(at)) {

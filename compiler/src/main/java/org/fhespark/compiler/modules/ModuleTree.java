@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -23,7 +24,7 @@ public final class ModuleTree {
 
   private final OnnxModel model;
   private final AffineRegions regions;
-  private final NodeOwners owners;
+  private final ModuleOwners owners;
   private final Map<String, ModuleInfo> modules = new LinkedHashMap<>();
 
   private ModuleTree(OnnxModel model, ParameterNames parameters) {
@@ -41,7 +42,10 @@ public final class ModuleTree {
             .ifPresent(call -> products.put(product, call));
       }
     }
-    this.owners = new NodeOwners(graph, parameters, products);
+    this.owners =
+        DynamoOwners.understands(graph)
+            ? new DynamoOwners(graph)
+            : new TorchScriptOwners(graph, parameters, products);
     Map<String, List<Integer>> nodes = new LinkedHashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
       String owner = owners.owner(i);
@@ -53,6 +57,7 @@ public final class ModuleTree {
       }
     }
     parameters.modules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
+    owners.calledModules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
     nodes.remove("");
     for (String key : inOrder(nodes)) {
       modules.put(key, describe(key, nodes, parameters));
@@ -62,19 +67,19 @@ public final class ModuleTree {
   /**
    * Finds the modules of a model.
    *
-   * @throws InvalidInputException if the nodes carry no module names
+   * @throws InvalidInputException if the nodes carry no module names of either exporter
    */
   public static ModuleTree of(OnnxModel model) {
     OnnxGraph graph = model.graph();
-    boolean named = false;
+    boolean named = DynamoOwners.understands(graph);
     for (int i = 0; i < graph.nodeCount(); i++) {
       named |= graph.node(i).getName().startsWith("/");
     }
     if (!named) {
       throw new InvalidInputException(
           model.file()
-              + ": its nodes carry no module names; export it with torch.onnx.export(...,"
-              + " dynamo=False) of torch 1.13 or later");
+              + ": its nodes carry no module names; export it with torch.onnx.export of torch 1.13"
+              + " or later, and rename no nodes afterwards");
     }
     return new ModuleTree(model, new ParameterNames(graph));
   }
@@ -122,6 +127,11 @@ public final class ModuleTree {
             + (fitting.isEmpty()
                 ? ": no module '" + key + "'" + nearMatches(key)
                 : ": module '" + key + "' cannot be told from others: " + keys(fitting)));
+  }
+
+  /** The name of a module's PyTorch class, such as {@code Linear}, if the file tells. */
+  public Optional<String> className(String key) {
+    return owners.className(key);
   }
 
   /** The key of the module that a node belongs to; empty for the model itself. */

@@ -69,7 +69,7 @@ class GraphSplitTest {
   }
 
   /** Runs the segments and, between them, the remote modules in float. */
-  private static Map<String, OnnxTensor> run(RecordedModel recorded, GraphSplit split)
+  static Map<String, OnnxTensor> run(RecordedModel recorded, GraphSplit split)
       throws OrtException {
     Map<String, OnnxTensor> tensors = recorded.tensors();
     int stages = split.calls().stream().mapToInt(RemoteCall::stage).max().orElse(-1) + 1;
@@ -117,8 +117,7 @@ class GraphSplitTest {
     for (String key : keys) {
       List<RemoteCall> calls =
           split.calls().stream().filter(call -> call.module().equals(key)).toList();
-      List<RecordedModel.Call> hooks =
-          recorded.calls().stream().filter(call -> call.module().equals(key)).toList();
+      List<RecordedModel.Call> hooks = recorded.callsOf(key);
       assertEquals(hooks.size(), calls.size());
       for (int i = 0; i < calls.size(); i++) {
         assertArrayEquals(

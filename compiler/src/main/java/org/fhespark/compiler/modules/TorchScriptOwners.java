@@ -21,7 +21,7 @@ import org.fhespark.compiler.onnx.OnnxGraph;
  * other paths are matched to keys that parameters mention, and what is left is spelled out from the
  * path alone, so that a ModuleDict in between may be missing from such a key.
  */
-final class NodeOwners {
+final class TorchScriptOwners implements ModuleOwners {
   private final OnnxGraph graph;
   private final ParameterNames parameters;
   private final Map<Integer, AffineCall> products;
@@ -39,7 +39,7 @@ final class NodeOwners {
    *
    * @param products matrix products and convolutions with their biases, by their first node
    */
-  NodeOwners(OnnxGraph graph, ParameterNames parameters, Map<Integer, AffineCall> products) {
+  TorchScriptOwners(OnnxGraph graph, ParameterNames parameters, Map<Integer, AffineCall> products) {
     this.graph = graph;
     this.parameters = parameters;
     this.products = products;
@@ -61,17 +61,18 @@ final class NodeOwners {
     }
   }
 
-  /** The key of the module a node belongs to; empty for the model itself. */
-  String owner(int node) {
+  @Override
+  public String owner(int node) {
     return owners[node];
   }
 
-  ScopePath path(int node) {
+  @Override
+  public ScopePath path(int node) {
     return paths[node];
   }
 
-  /** True if no parameter confirms this key: uncalled ancestors may be missing from it. */
-  boolean isSpelledOut(String key) {
+  @Override
+  public boolean isSpelledOut(String key) {
     return spelledOut.contains(key);
   }
 
