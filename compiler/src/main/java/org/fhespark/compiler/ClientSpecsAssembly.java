@@ -3,6 +3,7 @@ package org.fhespark.compiler;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.CallOutput;
@@ -12,6 +13,7 @@ import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.quantize.Calibration;
+import org.fhespark.compiler.quantize.PaddingMask;
 import org.fhespark.compiler.split.GraphSplit;
 import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.Segment;
@@ -32,6 +34,7 @@ final class ClientSpecsAssembly {
       GraphSplit split,
       List<CompiledCircuit> circuits,
       Calibration.Result calibration,
+      Optional<PaddingMask> mask,
       CompileOptions options) {
     List<SegmentSpec> segments =
         split.segments().stream()
@@ -53,7 +56,7 @@ final class ClientSpecsAssembly {
         model.digest(),
         signature.inputs(),
         signature.outputs(),
-        null,
+        calibration.skipping().isEmpty() ? null : mask.map(PaddingMask::input).orElseThrow(),
         segments,
         remote,
         remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
@@ -75,7 +78,7 @@ final class ClientSpecsAssembly {
         calls.stream()
             .map(call -> new CallOutput(call.module(), call.call().output(), call.call().dOut()))
             .toList(),
-        false,
+        calibration.skipsPadding(first),
         circuit.dIn(),
         circuit.dOut(),
         digest,

@@ -3,6 +3,7 @@ package org.fhespark.compiler;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
@@ -20,6 +21,12 @@ public final class CompileOptions {
   /** The default number of records expected in a block. */
   public static final int DEFAULT_EXPECTED_BATCH = 4096;
 
+  /** What Hugging Face calls the input that is 0 where a sequence is padded. */
+  public static final String DEFAULT_PADDING_MASK = "attention_mask";
+
+  /** Switches the padding mask off. */
+  public static final String NO_PADDING_MASK = "none";
+
   private static final double SMALLEST_LOG2_P_ERROR = -1000;
   private static final int LARGEST_EXPECTED_BATCH = 16_384;
 
@@ -33,6 +40,7 @@ public final class CompileOptions {
   private final int expectedBatch;
   private final ServerKernel serverKernel;
   private final double wireGigabits;
+  private final String paddingMask;
 
   private CompileOptions(Builder builder) {
     this.remoteModules = List.copyOf(builder.remoteModules);
@@ -45,6 +53,7 @@ public final class CompileOptions {
     this.expectedBatch = builder.expectedBatch;
     this.serverKernel = builder.serverKernel;
     this.wireGigabits = builder.wireGigabits;
+    this.paddingMask = builder.paddingMask;
   }
 
   /** Options for modules with the given keys to go remote. */
@@ -90,6 +99,14 @@ public final class CompileOptions {
     return expectedBatch;
   }
 
+  /**
+   * The input that is 0 where a sequence is padded; empty for {@link #DEFAULT_PADDING_MASK}, if the
+   * model has it; {@link #NO_PADDING_MASK} for none.
+   */
+  public Optional<String> paddingMask() {
+    return Optional.ofNullable(paddingMask);
+  }
+
   /** What work costs: on executors with the kernel expected, over the wire expected. */
   public CostConstants costs() {
     return CostConstants.of(serverKernel, wireGigabits);
@@ -107,6 +124,7 @@ public final class CompileOptions {
     private int expectedBatch = DEFAULT_EXPECTED_BATCH;
     private ServerKernel serverKernel = ServerKernel.AVX512_VNNI;
     private double wireGigabits = CostConstants.DEFAULT_WIRE_GIGABITS;
+    private String paddingMask;
 
     private Builder(List<String> remoteModules) {
       this.remoteModules = remoteModules;
@@ -139,6 +157,12 @@ public final class CompileOptions {
       return this;
     }
 
+    /** As many bits for one module's activations as fit the limbs that 8 need. */
+    public Builder automaticActivationBits(String module) {
+      activationBitsOf.put(module, OptionalInt.empty());
+      return this;
+    }
+
     public Builder quantization(QuantizationMode mode) {
       this.quantization = mode;
       return this;
@@ -166,6 +190,12 @@ public final class CompileOptions {
       return this;
     }
 
+    /** The input that is 0 where a sequence is padded, or {@link #NO_PADDING_MASK}. */
+    public Builder paddingMask(String input) {
+      this.paddingMask = input;
+      return this;
+    }
+
     /**
      * The options.
      *
@@ -178,7 +208,8 @@ public final class CompileOptions {
       activationBits.ifPresent(bits -> checkActivationBits("activation bits", bits));
       activationBitsOf.forEach(
           (module, bits) ->
-              checkActivationBits("activation bits of '" + module + "'", bits.getAsInt()));
+              bits.ifPresent(
+                  value -> checkActivationBits("activation bits of '" + module + "'", value)));
       checkNamed("weight bits", weightBitsOf.keySet());
       checkNamed("activation bits", activationBitsOf.keySet());
       checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);

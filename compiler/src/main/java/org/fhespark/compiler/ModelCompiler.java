@@ -21,6 +21,7 @@ import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.FixedQuantization;
+import org.fhespark.compiler.quantize.PaddingMask;
 import org.fhespark.compiler.split.GraphSplit;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
@@ -66,10 +67,13 @@ public final class ModelCompiler {
     try (ExposedModel exposed = new ExposedModel(model, plan.boundaryTensors())) {
       ModelSignature signature = ModelSignature.of(model, exposed);
       GraphSplit split = GraphSplit.of(model, tree, modules, plan, exposed);
-      Calibration.Result seen = Calibration.run(model, exposed, split.calls(), calibration);
+      Optional<PaddingMask> mask = PaddingMask.of(model, signature, options);
+      Calibration.Result seen = Calibration.run(model, exposed, split.calls(), mask, calibration);
+      seen.harm().ifPresent(harm -> LOG.warn("padding is computed like all else: {}", harm));
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
-      ClientSpecs specs = ClientSpecsAssembly.of(model, signature, split, circuits, seen, options);
-      CompileReport report = ReportAssembly.of(model, specs, circuits, seen, options);
+      ClientSpecs specs =
+          ClientSpecsAssembly.of(model, signature, split, circuits, seen, mask, options);
+      CompileReport report = ReportAssembly.of(model, specs, circuits, seen, mask, options);
       folder.replace(
           (files, target) -> {
             Map<String, byte[]> segments = new LinkedHashMap<>();

@@ -3,6 +3,7 @@ package org.fhespark.compiler;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.ClientSpecs;
@@ -12,6 +13,7 @@ import org.fhespark.compiler.parameters.BlockWork;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.quantize.ActivationStatistics;
 import org.fhespark.compiler.quantize.Calibration;
+import org.fhespark.compiler.quantize.PaddingMask;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.RemoteModule;
@@ -29,6 +31,7 @@ final class ReportAssembly {
       ClientSpecs specs,
       List<CompiledCircuit> circuits,
       Calibration.Result calibration,
+      Optional<PaddingMask> mask,
       CompileOptions options) {
     List<CompileReport.Module> modules = new ArrayList<>();
     for (CompiledCircuit circuit : circuits) {
@@ -48,7 +51,25 @@ final class ReportAssembly {
         options.costs(),
         specs.segments().size(),
         (int) specs.remote().stream().mapToInt(RemoteCallSpec::stage).distinct().count(),
+        padding(calibration, mask),
         modules);
+  }
+
+  /** What happens to padding, one sentence; null for a model without a padding mask. */
+  private static String padding(Calibration.Result calibration, Optional<PaddingMask> mask) {
+    if (mask.isEmpty()) {
+      return null;
+    }
+    String input = "'" + mask.get().input() + "'";
+    if (calibration.harm().isPresent()) {
+      return "positions where "
+          + input
+          + " is 0 are computed like all others, for "
+          + calibration.harm().get();
+    }
+    return calibration.skipping().isEmpty()
+        ? "no remote call reads rows of the axes of " + input
+        : "positions where " + input + " is 0 are neither encrypted nor computed";
   }
 
   private static CompileReport.Module module(

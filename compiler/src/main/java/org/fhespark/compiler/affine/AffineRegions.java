@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.fhespark.compiler.affine.SymbolicValue.Mapped;
 import org.fhespark.compiler.affine.SymbolicValue.Other;
+import org.fhespark.compiler.affine.SymbolicValue.Scaled;
 import org.fhespark.compiler.onnx.Constants;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -22,24 +23,28 @@ public final class AffineRegions {
   private final OnnxGraph graph;
   private final Constants constants;
   private final ShapeArithmetic shapes;
-  private final SpatialExtents extents;
+  private final DeclaredShapes declared;
 
   public AffineRegions(OnnxModel model) {
     this.graph = model.graph();
     this.constants = new Constants(model);
     this.shapes = new ShapeArithmetic(graph);
-    this.extents = new SpatialExtents(graph);
+    this.declared = new DeclaredShapes(graph);
   }
 
   /**
    * What a set of nodes is.
    *
-   * @param call the affine map that they compute, if it is one
-   * @param refusal one clause that says why it is none, otherwise
+   * @param calls the affine maps that they compute, in order; empty if they are something else
+   * @param refusal one clause that says why they are none, otherwise
    */
-  public record Region(Optional<AffineCall> call, String refusal) {
+  public record Region(List<AffineCall> calls, String refusal) {
+    public Region {
+      calls = List.copyOf(calls);
+    }
+
     private static Region refused(String reason) {
-      return new Region(Optional.empty(), reason);
+      return new Region(List.of(), reason);
     }
   }
 
@@ -83,7 +88,7 @@ public final class AffineRegions {
         && graph.node(readers.get(0)).getOpType().equals("Add")
         && sameScope.test(readers.get(0))) {
       Region withBias = of(List.of(node, readers.get(0)));
-      if (withBias.call.isPresent()) {
+      if (withBias.calls.size() == 1) {
         return withBias;
       }
     }
@@ -91,26 +96,23 @@ public final class AffineRegions {
   }
 
   /**
-   * What the nodes of one call of a module compute.
+   * What nodes of a module compute: one map, or several that share no node.
    *
    * @param nodes the active ones, in order
    */
   public Region of(Collection<Integer> nodes) {
-    SymbolicEvaluation evaluation = new SymbolicEvaluation(graph, constants, extents);
+    SymbolicEvaluation evaluation = new SymbolicEvaluation(graph, constants, declared);
     nodes.forEach(evaluation::evaluate);
     Set<Integer> members = new HashSet<>(nodes);
-    List<String> outputs = new ArrayList<>();
+    Set<String> outputs = new LinkedHashSet<>();
     for (int node : nodes) {
       for (String tensor : graph.node(node).getOutputList()) {
-        if (isReadOutside(tensor, members)) {
-          outputs.add(tensor);
-        }
-      }
-    }
-    for (int node : nodes) {
-      for (String tensor : graph.node(node).getOutputList()) {
-        if (evaluation.value(tensor) instanceof Other other && other.node() == node) {
+        SymbolicValue value = evaluation.value(tensor);
+        if (value instanceof Other other && other.node() == node) {
           return Region.refused(describe(other));
+        }
+        if (isReadOutside(tensor, members)) {
+          outputs.add(withoutRearrangement(evaluation, tensor));
         }
       }
     }
@@ -118,19 +120,40 @@ public final class AffineRegions {
       // Nothing reads it; that no output depends on it is for whoever cuts there to say.
       outputs.add(lastOutput(nodes));
     }
-    if (outputs.size() != 1) {
-      return Region.refused(
-          "makes "
-              + outputs.size()
-              + " tensors that others read, '"
-              + String.join("', '", outputs.subList(0, Math.min(3, outputs.size())))
-              + "'; a remote part makes one");
+    List<AffineCall> calls = new ArrayList<>();
+    Set<Integer> taken = new HashSet<>();
+    for (String output : outputs) {
+      if (!(evaluation.value(output) instanceof Mapped mapped)) {
+        return Region.refused("holds no product by weights: there is nothing to hide or to save");
+      }
+      if (evaluation.value(mapped.source()) instanceof Mapped) {
+        return Region.refused(
+            "rearranges '"
+                + mapped.source()
+                + "' between two products: name the modules inside it instead");
+      }
+      Region closed = closed(mapped, output, members);
+      if (closed.calls.isEmpty()) {
+        return closed;
+      }
+      calls.addAll(closed.calls);
+      if (closed.calls.get(0).affineNodes().stream().filter(node -> !taken.add(node)).count() > 0) {
+        return Region.refused(
+            "makes several tensors that others read, '"
+                + String.join("', '", outputs)
+                + "'; a remote part makes one");
+      }
     }
-    String output = outputs.get(0);
-    if (!(evaluation.value(output) instanceof Mapped mapped)) {
-      return Region.refused("holds no product by weights: there is nothing to hide or to save");
-    }
-    return closed(mapped, output, members);
+    return new Region(calls, "");
+  }
+
+  /** The tensor that nodes at the end of a region only move. */
+  private static String withoutRearrangement(SymbolicEvaluation evaluation, String tensor) {
+    return evaluation.value(tensor) instanceof Scaled moved
+            && moved.isIdentity()
+            && evaluation.value(moved.source()) instanceof Mapped
+        ? moved.source()
+        : tensor;
   }
 
   private String lastOutput(Collection<Integer> nodes) {
@@ -181,7 +204,7 @@ public final class AffineRegions {
           "takes its shape from '" + foreign.iterator().next() + "', which is not its input");
     }
     return new Region(
-        Optional.of(
+        List.of(
             new AffineCall(
                 List.copyOf(all),
                 List.copyOf(affine),

@@ -4,6 +4,7 @@ import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -87,13 +88,14 @@ final class SymbolicEvaluation {
 
   private final OnnxGraph graph;
   private final Constants constants;
-  private final SpatialExtents extents;
+  private final DeclaredShapes declared;
   private final Map<String, SymbolicValue> values = new HashMap<>();
+  private final Set<String> rearrangements = new HashSet<>();
 
-  SymbolicEvaluation(OnnxGraph graph, Constants constants, SpatialExtents extents) {
+  SymbolicEvaluation(OnnxGraph graph, Constants constants, DeclaredShapes declared) {
     this.graph = graph;
     this.constants = constants;
-    this.extents = extents;
+    this.declared = declared;
   }
 
   /** What is known of a tensor; one that no evaluated node makes stands for itself. */
@@ -148,6 +150,7 @@ final class SymbolicEvaluation {
       case "Conv" -> convolution(node);
       case "BatchNormalization" -> batchNormalization(node);
       case "Reshape" -> reshape(node);
+      case "Flatten", "Transpose", "Squeeze", "Unsqueeze" -> rearranged(node);
       case "Pad" -> pad(node);
       default ->
           throw new NotAffine(
@@ -441,7 +444,7 @@ final class SymbolicEvaluation {
     List<Long> shape = kernels.get().shape();
     List<Integer> padding = input instanceof Scaled scaled ? scaled.padding() : List.of();
     Convolution convolution =
-        Convolution.of(node, shape, padding, extents.spatial(node.getInput(0), shape.size()));
+        Convolution.of(node, shape, padding, declared.spatial(node.getInput(0), shape.size()));
     if (convolution.refusal() != null) {
       throw new NotAffine("it " + convolution.refusal());
     }
@@ -559,17 +562,41 @@ final class SymbolicEvaluation {
     Optional<long[]> target = constants.integers(node.getInput(1));
     long last =
         target.filter(axes -> axes.length > 0).map(axes -> axes[axes.length - 1]).orElse(-1L);
-    if (input instanceof Mapped mapped
-        && (mapped.unfolding() != null || (last > 0 && last != mapped.map().dOut()))) {
+    if (input instanceof Mapped mapped) {
+      boolean keepsRows =
+          mapped.unfolding() == null
+              && !rearrangements.contains(mapped.source())
+              && (last <= 0 || last == mapped.map().dOut());
+      return keepsRows ? input : rearranged(node);
+    }
+    Scaled scaled = (Scaled) input;
+    long extent = declared.last(node.getInput(0));
+    if (scaled.isIdentity() && extent > 0 && last > 0 && extent != last) {
+      return rearranged(node);
+    }
+    if (scaled.layout() == Layout.SECOND || !scaled.padding().isEmpty()) {
       throw new NotAffine("it rearranges channels");
     }
-    if (input instanceof Scaled scaled) {
-      if (scaled.layout() == Layout.SECOND || !scaled.padding().isEmpty()) {
-        throw new NotAffine("it rearranges channels");
-      }
-      return scaled.with(Layout.LAST, scaled.scale(), scaled.shift());
+    return scaled.with(Layout.LAST, scaled.scale(), scaled.shift());
+  }
+
+  /**
+   * What only moves values stays in clear: before the first product it makes the tensor that is
+   * sent, after the last one it reads the result.
+   */
+  private SymbolicValue rearranged(NodeProto node) throws NotAffine {
+    SymbolicValue input = operand(node, 0);
+    if (input instanceof Mapped) {
+      return Scaled.identity(node.getInput(0));
     }
-    return input;
+    if (!((Scaled) input).isIdentity()) {
+      throw new NotAffine("it rearranges values that were scaled, shifted or padded before");
+    }
+    rearrangements.add(node.getOutput(0));
+    // Behind a product nothing but the end of the region may follow, see AffineRegions.
+    return value(((Scaled) input).source()) instanceof Mapped
+        ? input
+        : Scaled.identity(node.getOutput(0));
   }
 
   private SymbolicValue pad(NodeProto node) throws NotAffine {

@@ -22,7 +22,11 @@ final class ModuleCalls {
    * @param nodes its own and those of the modules below it, in order
    */
   static List<List<Integer>> of(
-      OnnxGraph graph, ModuleOwners owners, AffineRegions regions, String key, List<Integer> nodes) {
+      OnnxGraph graph,
+      ModuleOwners owners,
+      AffineRegions regions,
+      String key,
+      List<Integer> nodes) {
     Map<List<String>, List<Integer>> byScope =
         nodes.stream()
             .collect(

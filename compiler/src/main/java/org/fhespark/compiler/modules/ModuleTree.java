@@ -38,8 +38,8 @@ public final class ModuleTree {
         ScopePath scope = ScopePath.of(graph.node(i));
         regions
             .product(i, reader -> ScopePath.of(graph.node(reader)).equals(scope))
-            .call()
-            .ifPresent(call -> products.put(product, call));
+            .calls()
+            .forEach(call -> products.put(product, call));
       }
     }
     this.owners =
@@ -209,15 +209,19 @@ public final class ModuleTree {
     }
     for (List<Integer> call : ModuleCalls.of(model.graph(), owners, regions, key, active)) {
       AffineRegions.Region region = regions.of(call);
-      if (region.call().isEmpty()) {
+      if (region.calls().isEmpty()) {
         return region.refusal();
       }
-      calls.add(region.call().get());
+      calls.addAll(region.calls());
     }
     AffineCall first = calls.get(0);
     for (AffineCall call : calls.subList(1, calls.size())) {
       if (!AffineRegions.areOneLayer(call, first)) {
-        return "is called " + calls.size() + " times and computes something else each time";
+        return "makes '"
+            + first.output()
+            + "' and '"
+            + call.output()
+            + "' by different weights; a remote part has one input and one output";
       }
     }
     return "";

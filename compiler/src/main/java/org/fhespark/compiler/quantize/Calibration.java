@@ -7,10 +7,12 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import java.nio.FloatBuffer;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
@@ -38,11 +40,16 @@ public final class Calibration {
   private final List<AffineCall> calls;
   private final Set<String> modelInputs = new LinkedHashSet<>();
   private final Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
+  private final Optional<PaddingMask> mask;
+  private final Set<RowSource> skipping = new HashSet<>();
+  private Optional<String> harm = Optional.empty();
   private long records;
   private int recordsPerRun = FIRST_RECORDS;
 
-  private Calibration(OnnxModel model, ExposedModel exposed, List<RemoteCall> calls) {
+  private Calibration(
+      OnnxModel model, ExposedModel exposed, List<RemoteCall> calls, Optional<PaddingMask> mask) {
     this.model = model;
+    this.mask = mask;
     this.exposed = exposed;
     this.calls = calls.stream().map(RemoteCall::call).toList();
     model.graph().inputs().stream().map(ValueInfoProto::getName).forEach(modelInputs::add);
@@ -52,10 +59,21 @@ public final class Calibration {
   /**
    * What calibration found.
    *
-   * @param statistics of the rows that remote calls read
+   * @param statistics of the rows that remote calls read, without padding that is skipped
    * @param records of the data
+   * @param skipping those whose padding can be skipped
+   * @param harm what skipping padding would change, so that none is skipped; one clause
    */
-  public record Result(Map<RowSource, ActivationStatistics> statistics, long records) {
+  public record Result(
+      Map<RowSource, ActivationStatistics> statistics,
+      long records,
+      Set<RowSource> skipping,
+      Optional<String> harm) {
+    /** Whether a call need not compute padding. */
+    public boolean skipsPadding(AffineCall call) {
+      return skipping.contains(call.rows());
+    }
+
     /** Statistics of the rows that a call reads. */
     public ActivationStatistics of(AffineCall call) {
       return statistics.get(call.rows());
@@ -71,6 +89,7 @@ public final class Calibration {
    * Runs the model.
    *
    * @param exposed the model with inputs and outputs of the calls exposed
+   * @param mask which positions of sequences are padding, if the model is told
    * @param data batches, read once
    * @throws InvalidInputException if there is no record, an input is missing from a batch, ONNX
    *     Runtime refuses a batch, an activation is infinite or not a number, or a call computes
@@ -80,8 +99,9 @@ public final class Calibration {
       OnnxModel model,
       ExposedModel exposed,
       List<RemoteCall> calls,
+      Optional<PaddingMask> mask,
       Iterable<CalibrationBatch> data) {
-    Calibration calibration = new Calibration(model, exposed, calls);
+    Calibration calibration = new Calibration(model, exposed, calls, mask);
     for (CalibrationBatch batch : data) {
       calibration.add(batch);
     }
@@ -94,7 +114,11 @@ public final class Calibration {
                     + "'; give at least one, better a few hundred");
           }
         });
-    return new Result(calibration.statistics, calibration.records);
+    return new Result(
+        calibration.statistics,
+        calibration.records,
+        Set.copyOf(calibration.skipping),
+        calibration.harm);
   }
 
   private void add(CalibrationBatch batch) {
@@ -142,6 +166,9 @@ public final class Calibration {
         try (OrtSession.Result result = exposed.run(tensors, wanted)) {
           Map<String, OnnxTensor> all = new HashMap<>(tensors);
           wanted.forEach(name -> all.put(name, (OnnxTensor) result.get(name).orElseThrow()));
+          if (first) {
+            decideSkipping(slice, all);
+          }
           bytes += look(all, wanted);
           if (first) {
             calls.forEach(call -> MapCheck.check(model.file(), call, all));
@@ -157,6 +184,27 @@ public final class Calibration {
     }
   }
 
+  /** Tries, on the first records, whether padding can be skipped. */
+  private void decideSkipping(Map<String, BatchTensor> slice, Map<String, OnnxTensor> tensors)
+      throws OrtException {
+    if (mask.isEmpty()) {
+      return;
+    }
+    OnnxTensor maskTensor = tensors.get(mask.get().input());
+    List<AffineCall> candidates =
+        calls.stream()
+            .filter(call -> call.unfolding().isEmpty() && !modelInputs.contains(call.input()))
+            .filter(call -> PaddingMask.covers(maskTensor, tensors.get(call.input())))
+            .toList();
+    if (candidates.isEmpty()) {
+      return;
+    }
+    harm = new PaddingTrial(model, mask.get(), candidates).harm(exposed, slice);
+    if (harm.isEmpty()) {
+      candidates.forEach(call -> skipping.add(call.rows()));
+    }
+  }
+
   /** Looks at the rows of some tensors; returns the tensors' bytes. */
   private long look(Map<String, OnnxTensor> tensors, Set<String> names) {
     long bytes = 0;
@@ -164,7 +212,11 @@ public final class Calibration {
       String name = entry.getKey().tensor();
       if (names.contains(name)) {
         requireReadable(entry.getKey(), tensors.get(name));
-        add(entry.getKey(), tensors.get(name), entry.getValue());
+        if (skipping.contains(entry.getKey())) {
+          addReal(name, tensors.get(name), tensors.get(mask.get().input()), entry.getValue());
+        } else {
+          add(entry.getKey(), tensors.get(name), entry.getValue());
+        }
         bytes += (long) Float.BYTES * floats(tensors.get(name)).remaining();
       }
     }
@@ -213,6 +265,23 @@ public final class Calibration {
     long step = Math.max(1, windows.count() / WINDOWS) | 1;
     double standsFor = windows.count() / Math.ceil((double) windows.count() / step);
     windows.forEach(values, step, row -> seen.add(rows.tensor(), row, standsFor));
+  }
+
+  /** Adds the rows that are no padding. */
+  private void addReal(
+      String name, OnnxTensor tensor, OnnxTensor maskTensor, ActivationStatistics seen) {
+    if (!PaddingMask.covers(maskTensor, tensor)) {
+      throw PaddingTrial.otherShape(mask.get(), name, tensor.getInfo().getShape());
+    }
+    boolean[] real = PaddingMask.real(maskTensor);
+    FloatBuffer values = floats(tensor);
+    float[] row = new float[values.remaining() / Math.max(1, real.length)];
+    for (boolean counts : real) {
+      values.get(row);
+      if (counts) {
+        seen.add(name, row, 1);
+      }
+    }
   }
 
   private static FloatBuffer floats(OnnxTensor tensor) {

@@ -1,27 +1,29 @@
 package org.fhespark.compiler.split;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.fhespark.compiler.RecordedModel;
 import org.fhespark.compiler.modules.ModuleInfo;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class AffineModulesTest {
   @Test
   void probe() {
-    for (String name : RecordedModel.all()) {
+    for (String name :
+        java.util.stream.Stream.concat(
+                RecordedModel.all().stream(),
+                java.util.stream.Stream.of(
+                    "quantised/brevitas_cnn",
+                    "quantised/brevitas_mlp",
+                    "quantised/pytorch_per_channel",
+                    "quantised/pytorch_per_tensor"))
+            .toList()) {
       RecordedModel recorded = RecordedModel.load(name);
       ModuleTree tree = recorded.tree();
       for (String key : recorded.affine()) {
@@ -29,15 +31,18 @@ class AffineModulesTest {
           ModuleInfo info = tree.find(key);
           long hooks = recorded.calls().stream().filter(c -> c.module().equals(key)).count();
           if (!info.canGoRemote()) {
-            System.err.println("ZOO " + name + " " + key + " " + info.kind() + " REFUSED " + info.refusal());
+            System.err.println(
+                "ZOO " + name + " " + key + " " + info.kind() + " REFUSED " + info.refusal());
           } else if (hooks != info.calls().size()) {
-            System.err.println("ZOO " + name + " " + key + " hooks " + hooks + " calls " + info.calls().size());
+            System.err.println(
+                "ZOO " + name + " " + key + " hooks " + hooks + " calls " + info.calls().size());
           } else {
             check(recorded, tree, key);
           }
         } catch (Throwable e) {
           System.err.println("ZOO " + name + " " + key + " ERROR " + e);
-          if (e instanceof RuntimeException r && !(e instanceof org.fhespark.InvalidInputException)) {
+          if (e instanceof RuntimeException r
+              && !(e instanceof org.fhespark.InvalidInputException)) {
             System.err.println("ZOO    at " + r.getStackTrace()[0] + r.getStackTrace()[1]);
           }
         }
@@ -52,7 +57,11 @@ class AffineModulesTest {
     try (ExposedModel exposed = new ExposedModel(recorded.model(), plan.boundaryTensors())) {
       GraphSplit split = GraphSplit.of(recorded.model(), tree, modules, plan, exposed);
       org.fhespark.compiler.quantize.Calibration.run(
-          recorded.model(), exposed, split.calls(), List.of(recorded.calibrationBatch()));
+          recorded.model(),
+          exposed,
+          split.calls(),
+          java.util.Optional.empty(),
+          List.of(recorded.calibrationBatch()));
       Map<String, OnnxTensor> tensors = GraphSplitTest.run(recorded, split);
       for (Map.Entry<String, float[]> output : recorded.outputs().entrySet()) {
         assertArrayEquals(

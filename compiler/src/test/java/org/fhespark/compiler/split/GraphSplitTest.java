@@ -69,8 +69,7 @@ class GraphSplitTest {
   }
 
   /** Runs the segments and, between them, the remote modules in float. */
-  static Map<String, OnnxTensor> run(RecordedModel recorded, GraphSplit split)
-      throws OrtException {
+  static Map<String, OnnxTensor> run(RecordedModel recorded, GraphSplit split) throws OrtException {
     Map<String, OnnxTensor> tensors = recorded.tensors();
     int stages = split.calls().stream().mapToInt(RemoteCall::stage).max().orElse(-1) + 1;
     for (int stage = 0; stage <= stages; stage++) {
