@@ -58,7 +58,7 @@ lint:
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
 	for script in bin/* bench/layers bench/spark bench/crossing bench/cost-model .ci/run examples/digits/demo; do bash -n $$script; done
-	python3 -m compileall -q native/oracle examples bench/peers
+	python3 -m compileall -q native/oracle examples bench/peers compiler/src/test/python
 
 ## format: formats everything that lint checks
 format:

@@ -20,6 +20,7 @@ import org.fhespark.nativelib.PackedParameters;
  * @param costs what work was taken to cost when parameters were compared
  * @param segments clear segments
  * @param stages remote stages, each a round trip
+ * @param padding what happens to padding, one sentence; null for a model without a padding mask
  * @param modules the remote modules
  */
 public record CompileReport(
@@ -32,6 +33,7 @@ public record CompileReport(
     CostConstants costs,
     int segments,
     int stages,
+    String padding,
     List<Module> modules) {
   public CompileReport {
     modules = List.copyOf(modules);

@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.ServerArtifact;
@@ -146,34 +147,40 @@ class ModelCompilerTest {
     compile(name, CompileOptions.remote(List.copyOf(recorded.linears().keySet())).build());
     ServerArtifact server = server();
     for (RemoteCallSpec spec : client().specs().remote()) {
-      RecordedModel.Linear linear = recorded.linears().get(spec.circuit());
-      RecordedModel.Call hook =
-          recorded.calls().stream()
-              .filter(call -> call.module().equals(spec.circuit()))
-              .findFirst()
-              .orElseThrow();
-      int dIn = linear.dIn();
-      int dOut = linear.dOut();
-      float[] x = Arrays.copyOf(hook.input(), dIn);
-      float max = 0;
-      for (float value : x) {
-        max = Math.max(max, Math.abs(value));
-      }
-      int largest = (1 << (spec.quantization().activationBits() - 1)) - 1;
-      double scale = max / (double) largest;
-      int[] integers = new int[dIn];
-      for (int i = 0; i < dIn; i++) {
-        integers[i] = scale == 0 ? 0 : (int) Math.rint(x[i] / scale);
-      }
-      try (PackedCircuit circuit = PackedCircuit.open(server.circuit(spec.circuit()))) {
-        long[] accumulators = circuit.accumulate(integers);
-        for (int j = 0; j < dOut; j++) {
-          double bias = spec.bias() == null ? 0 : spec.bias()[j];
-          double y = accumulators[j] * scale * spec.weightScales()[j] + bias;
-          double step = spec.weightScales()[j] * max * dIn;
-          assertEquals(hook.output()[j], y, step / 2 + scale * dIn, spec.circuit());
+      int from = 0;
+      for (CallOutput output : spec.outputs()) {
+        RecordedModel.Linear linear = recorded.linears().get(output.module());
+        RecordedModel.Call hook =
+            recorded.calls().stream()
+                .filter(call -> call.module().equals(output.module()))
+                .findFirst()
+                .orElseThrow();
+        int dIn = linear.dIn();
+        int dOut = linear.dOut();
+        assertEquals(dOut, output.columns());
+        float[] x = Arrays.copyOf(hook.input(), dIn);
+        float max = 0;
+        for (float value : x) {
+          max = Math.max(max, Math.abs(value));
         }
+        int largest = (1 << (spec.quantization().activationBits() - 1)) - 1;
+        double scale = max / (double) largest;
+        int[] integers = new int[dIn];
+        for (int i = 0; i < dIn; i++) {
+          integers[i] = scale == 0 ? 0 : (int) Math.rint(x[i] / scale);
+        }
+        try (PackedCircuit circuit = PackedCircuit.open(server.circuit(spec.circuit()))) {
+          long[] accumulators = circuit.accumulate(integers);
+          for (int j = 0; j < dOut; j++) {
+            double bias = spec.bias() == null ? 0 : spec.bias()[from + j];
+            double y = accumulators[from + j] * scale * spec.weightScales()[from + j] + bias;
+            double step = spec.weightScales()[from + j] * max * dIn;
+            assertEquals(hook.output()[j], y, step / 2 + scale * dIn, output.module());
+          }
+        }
+        from += dOut;
       }
+      assertEquals(spec.dOut(), from);
     }
   }
 
@@ -212,19 +219,45 @@ class ModelCompilerTest {
   }
 
   @Test
-  void modulesThatReadOneTensorHaveOneSetOfParameters() throws IOException {
-    compile(
-        "transformer",
-        remote(
-                "encoder.layer.0.attention.self.query",
-                "encoder.layer.0.attention.self.key",
-                "encoder.layer.0.attention.self.value")
-            .build());
+  void modulesThatReadOneTensorAreStackedToOneCircuitAndOneCall() throws IOException {
+    List<String> keys =
+        List.of(
+            "encoder.layer.0.attention.self.query",
+            "encoder.layer.0.attention.self.key",
+            "encoder.layer.0.attention.self.value");
+    CompileReport report = compile("transformer", CompileOptions.remote(keys).build());
     List<RemoteCallSpec> remote = client().specs().remote();
-    assertEquals(3, remote.size());
-    assertEquals(1, remote.stream().map(RemoteCallSpec::parameters).distinct().count());
-    assertEquals(1, remote.stream().map(RemoteCallSpec::quantization).distinct().count());
-    assertEquals(1, remote.stream().map(RemoteCallSpec::input).distinct().count());
+    assertEquals(1, remote.size());
+    RemoteCallSpec spec = remote.get(0);
+    assertEquals(String.join("+", keys), spec.circuit());
+    assertEquals(keys, spec.outputs().stream().map(CallOutput::module).toList());
+    assertEquals(24, spec.dOut());
+    assertEquals(24, spec.weightScales().length);
+    assertEquals(1, server().specs().circuits().size());
+    assertEquals(3, server().specs().floatModules().size());
+    assertEquals(keys, report.modules().stream().map(CompileReport.Module::module).toList());
+    server().requireCircuitsOf(client());
+  }
+
+  @Test
+  void modulesWithOtherActivationBitsAreNotStacked() throws IOException {
+    compile(
+        "rank3",
+        remote("query", "key", "value").activationBits("key", 6).weightBits("value", 4).build());
+    List<RemoteCallSpec> remote = client().specs().remote();
+    assertEquals(
+        List.of("query+value", "key"), remote.stream().map(RemoteCallSpec::circuit).toList());
+    assertEquals(6, remote.get(1).quantization().activationBits());
+    assertEquals(8, remote.get(0).weightBits());
+  }
+
+  @Test
+  void bitsOfAModuleThatIsNotRemoteAreRefused() {
+    assertTrue(
+        assertThrows(
+                InvalidInputException.class, () -> remote("query").weightBits("key", 4).build())
+            .getMessage()
+            .contains("weight bits of 'key' were given, but it is no remote module"));
   }
 
   @Test

@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -13,11 +14,13 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.compiler.modules.ModuleTree;
@@ -29,27 +32,35 @@ import org.fhespark.compiler.quantize.CalibrationBatch;
  * A PyTorch model exported by make_models.py, and what PyTorch itself computed: see there.
  *
  * @param inputs the recorded batch
- * @param outputs the model's outputs for it
+ * @param outputs the model's outputs for it, by PyTorch
  * @param modules what named_modules() says
+ * @param classes their classes' names
+ * @param affine keys of the modules that are an affine function of what they read
+ * @param folded BatchNorms that the exporter folded, and the module that each went into
  * @param linears weights and biases of the Linear modules
- * @param calls what forward hooks saw of each call of a Linear
+ * @param calls what forward hooks saw of each call of a leaf module or an affine container
  */
 public record RecordedModel(
     OnnxModel model,
     Map<String, BatchTensor> inputs,
     Map<String, float[]> outputs,
     List<String> modules,
+    Map<String, String> classes,
+    List<String> affine,
+    Map<String, String> folded,
     Map<String, Linear> linears,
     List<Call> calls) {
+
+  private static final String MODELS = "src/test/resources/models";
 
   /** A Linear module; the bias is null if there is none. */
   public record Linear(float[] weight, float[] bias, int dIn, int dOut) {}
 
-  /** Input and output of a call, flattened. */
-  public record Call(String module, float[] input, float[] output) {}
+  /** Inputs and output of a call, flattened; {@code input} is the first. */
+  public record Call(String module, float[] input, float[] output, List<float[]> inputs) {}
 
-  /** Models whose inputs are floats and that the compiler can cut anywhere. */
-  public static final List<String> PLAIN =
+  /** Models by both exporters whose Linears can each be cut out. */
+  private static final List<String> BY_BOTH =
       List.of(
           "nested_sequential",
           "module_list",
@@ -68,23 +79,50 @@ public record RecordedModel(
           "only_linear",
           "functional",
           "shared_block",
-          "transformer");
+          "transformer",
+          "resnet",
+          "linear_batch_norm",
+          "containers",
+          "conv_containers",
+          "numbered_names",
+          "bert",
+          "llama",
+          "external_data");
+
+  /** Models whose Linears can each be cut out, by either exporter. */
+  public static final List<String> PLAIN =
+      Stream.of(
+              BY_BOTH.stream(),
+              BY_BOTH.stream().map(name -> "dynamo/" + name),
+              Stream.of("opset13", "dynamo/opset23"))
+          .flatMap(names -> names)
+          .toList();
+
+  /** Every model by the TorchScript and the Dynamo exporter, without quantised ones. */
+  public static List<String> all() {
+    return Stream.of("", "dynamo/").flatMap(RecordedModel::namesIn).toList();
+  }
+
+  private static Stream<String> namesIn(String folder) {
+    String[] files = new File(MODELS + "/" + folder).list((dir, name) -> name.endsWith(".json"));
+    return Arrays.stream(files).sorted().map(name -> folder + name.replace(".json", ""));
+  }
 
   public static Path path(String name) {
-    return new Path("src/test/resources/models/" + name + ".onnx");
+    return new Path(MODELS + "/" + name + ".onnx");
   }
 
   public static RecordedModel load(String name) {
     try {
-      JsonNode json =
-          new ObjectMapper()
-              .readTree(new java.io.File("src/test/resources/models/" + name + ".json"));
+      JsonNode json = new ObjectMapper().readTree(new File(MODELS + "/" + name + ".json"));
       Map<String, BatchTensor> inputs = new LinkedHashMap<>();
       json.get("inputs").properties().forEach(e -> inputs.put(e.getKey(), batch(e.getValue())));
       Map<String, float[]> outputs = new LinkedHashMap<>();
       json.get("outputs").properties().forEach(e -> outputs.put(e.getKey(), floats(e.getValue())));
       List<String> modules = new ArrayList<>();
       json.get("modules").forEach(key -> modules.add(key.asText()));
+      List<String> affine = new ArrayList<>();
+      json.get("affine").forEach(key -> affine.add(key.asText()));
       Map<String, Linear> linears = new LinkedHashMap<>();
       json.get("linears")
           .properties()
@@ -108,17 +146,36 @@ public record RecordedModel(
                       new Call(
                           call.get("module").asText(),
                           floats(call.get("input")),
-                          floats(call.get("output")))));
+                          floats(call.get("output")),
+                          inputs(call))));
       return new RecordedModel(
           OnnxModel.load(path(name), new Configuration()),
           inputs,
           outputs,
           modules,
+          texts(json.get("classes")),
+          affine,
+          texts(json.get("folded")),
           linears,
           calls);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private static Map<String, String> texts(JsonNode object) {
+    Map<String, String> texts = new LinkedHashMap<>();
+    object.properties().forEach(e -> texts.put(e.getKey(), e.getValue().asText()));
+    return texts;
+  }
+
+  private static List<float[]> inputs(JsonNode call) {
+    if (!call.has("inputs")) {
+      return List.of(floats(call.get("input")));
+    }
+    List<float[]> inputs = new ArrayList<>();
+    call.get("inputs").forEach(input -> inputs.add(floats(input)));
+    return inputs;
   }
 
   private static float[] floats(JsonNode tensor) {
@@ -146,6 +203,32 @@ public record RecordedModel(
         ByteBuffer.allocateDirect(4 * values.size()).order(ByteOrder.nativeOrder()).asFloatBuffer();
     values.forEach(value -> floats.put((float) value.asDouble()));
     return BatchTensor.of(floats.flip(), shape);
+  }
+
+  /** Linear modules that are called and into which the exporter folded nothing. */
+  public Map<String, Linear> unchangedLinears() {
+    Map<String, Linear> unchanged = new LinkedHashMap<>(linears);
+    unchanged.keySet().removeAll(folded.values());
+    unchanged.keySet().removeIf(key -> calls.stream().noneMatch(c -> c.module().equals(key)));
+    return unchanged;
+  }
+
+  /**
+   * What hooks saw of the calls of a module, in order; the output is that of the BatchNorm that was
+   * folded into it.
+   */
+  public List<Call> callsOf(String key) {
+    List<Call> own = calls.stream().filter(call -> call.module().equals(key)).toList();
+    for (Map.Entry<String, String> fold : folded.entrySet()) {
+      if (fold.getValue().equals(key)) {
+        List<Call> norms = callsOf(fold.getKey());
+        return IntStream.range(0, own.size())
+            .mapToObj(
+                i -> new Call(key, own.get(i).input(), norms.get(i).output(), own.get(i).inputs()))
+            .toList();
+      }
+    }
+    return own;
   }
 
   public ModuleTree tree() {

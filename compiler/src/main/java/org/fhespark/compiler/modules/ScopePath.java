@@ -8,8 +8,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The chain of called modules that the TorchScript exporter writes into a node's name: {@code
- * /layer1/layer1.0/conv1/Conv} is layer1, layer1.0, conv1.
+ * The chain of called modules around a node. The TorchScript exporter writes it into the node's
+ * name: {@code /layer1/layer1.0/conv1/Conv} is layer1, layer1.0, conv1; the Dynamo exporter's
+ * {@link ModuleScopes} say the same in full keys.
  *
  * <p>A component is the shortest suffix of a module's key that starts at an atom that is no number.
  * Modules that are never called (ModuleList, ModuleDict) have none, and the last component carries
@@ -25,7 +26,15 @@ record ScopePath(List<String> components) {
   }
 
   static ScopePath of(NodeProto node) {
-    String name = node.getName();
+    return ModuleScopes.of(node).map(ModuleScopes::path).orElseGet(() -> ofName(node.getName()));
+  }
+
+  /** The path of modules with these keys, outermost first. */
+  static ScopePath ofKeys(List<String> keys) {
+    return new ScopePath(keys.stream().map(ScopePath::component).toList());
+  }
+
+  private static ScopePath ofName(String name) {
     if (!name.startsWith("/")) {
       return new ScopePath(List.of());
     }

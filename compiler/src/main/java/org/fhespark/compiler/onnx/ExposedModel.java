@@ -42,6 +42,8 @@ public final class ExposedModel implements AutoCloseable {
     byte[] bytes = ModelProto.newBuilder(model.proto()).setGraph(proto).build().toByteArray();
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
       options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
+      // Fused, a quantised layer is computed less exactly than its nodes say.
+      options.addConfigEntry("session.disable_quant_qdq", "1");
       session = OrtEnvironment.getEnvironment().createSession(bytes, options);
       inputs = session.getInputInfo();
       outputs = session.getOutputInfo();

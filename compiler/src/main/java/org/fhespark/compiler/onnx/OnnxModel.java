@@ -132,6 +132,11 @@ public final class OnnxModel {
     return file;
   }
 
+  /** The same model with other contents. */
+  public OnnxModel with(ModelProto contents) {
+    return new OnnxModel(file, contents, digest);
+  }
+
   public ModelProto proto() {
     return proto;
   }

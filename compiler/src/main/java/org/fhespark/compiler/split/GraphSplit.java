@@ -6,7 +6,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.modules.LinearCall;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -50,16 +49,7 @@ public record GraphSplit(
             });
     Map<String, byte[]> floatModules = new LinkedHashMap<>();
     for (RemoteModule module : modules) {
-      LinearCall layer = module.layer();
-      floatModules.put(
-          module.key(),
-          Subgraph.of(
-                  model,
-                  layer.nodes(),
-                  List.of(layer.input()),
-                  List.of(layer.output()),
-                  types::info)
-              .toByteArray());
+      floatModules.put(module.key(), FloatModule.of(model, module, types::info).toByteArray());
     }
     return new GraphSplit(segments, plan.calls(), floatModules);
   }

@@ -65,6 +65,18 @@ final class Subgraph {
         .build();
   }
 
+  /** The same model for tensors of any shape. */
+  static ModelProto ofAnyShape(ModelProto model) {
+    ModelProto.Builder open = model.toBuilder();
+    open.getGraphBuilder()
+        .getInputBuilderList()
+        .forEach(input -> input.getTypeBuilder().getTensorTypeBuilder().clearShape());
+    open.getGraphBuilder()
+        .getOutputBuilderList()
+        .forEach(output -> output.getTypeBuilder().getTensorTypeBuilder().clearShape());
+    return open.build();
+  }
+
   private void addConstant(String tensor) {
     if (!graph.isConstant(tensor)) {
       return;

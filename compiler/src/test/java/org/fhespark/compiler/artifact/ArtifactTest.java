@@ -47,7 +47,7 @@ class ArtifactTest {
   @BeforeEach
   void compile() throws IOException {
     out = folder.resolve("out");
-    compile("rank3", out, "query", "value");
+    compile("rank3", out, "query", "dense");
   }
 
   private ClientArtifact client() throws IOException {
@@ -206,7 +206,7 @@ class ArtifactTest {
 
   @Test
   void theCircuitOfAnotherModelIsRefused() throws IOException {
-    compile("unfolded", folder.resolve("other"), "query", "value");
+    compile("unfolded", folder.resolve("other"), "query", "dense");
     ServerArtifact other =
         ServerArtifact.load(hadoop(folder.resolve("other/server")), CONFIGURATION);
     ClientArtifact client = client();
@@ -216,8 +216,7 @@ class ArtifactTest {
     ServerArtifact third =
         ServerArtifact.load(hadoop(folder.resolve("third/server")), CONFIGURATION);
     assertTrue(
-        refusalOf(() -> third.requireCircuitsOf(client))
-            .contains("lists no circuit 'query'"));
+        refusalOf(() -> third.requireCircuitsOf(client)).contains("lists no circuit 'query'"));
   }
 
   @Test

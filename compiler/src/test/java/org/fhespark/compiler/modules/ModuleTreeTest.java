@@ -10,14 +10,18 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.RecordedModel;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -25,8 +29,19 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class ModuleTreeTest {
+  /** Embeddings of positions, which are the same for every input. */
+  private static final Set<String> CONSTANT_CALLS = Set.of("transformer.wpe");
+
   static List<String> plainModels() {
     return RecordedModel.PLAIN;
+  }
+
+  static List<String> allModels() {
+    return RecordedModel.all();
+  }
+
+  static List<String> dynamoModels() {
+    return RecordedModel.all().stream().filter(name -> name.startsWith("dynamo/")).toList();
   }
 
   private static ModuleTree tree(String model) {
@@ -50,7 +65,7 @@ class ModuleTreeTest {
     RecordedModel recorded = RecordedModel.load(name);
     ModuleTree tree = recorded.tree();
     recorded
-        .linears()
+        .unchangedLinears()
         .forEach(
             (key, linear) -> {
               ModuleInfo module = tree.find(key);
@@ -58,19 +73,19 @@ class ModuleTreeTest {
               assertTrue(module.canGoRemote());
               long calls = recorded.calls().stream().filter(c -> c.module().equals(key)).count();
               assertEquals(calls, module.calls().size(), key);
-              for (LinearCall call : module.calls()) {
-                assertArrayEquals(linear.weight(), call.weights(recorded.model().graph()), key);
-                assertArrayEquals(
-                    linear.bias(), call.biases(recorded.model().graph()).orElse(null), key);
+              for (AffineCall call : module.calls()) {
+                assertArrayEquals(linear.weight(), call.weights(), key);
+                assertArrayEquals(linear.bias(), call.biases().orElse(null), key);
               }
             });
   }
 
   @ParameterizedTest
-  @MethodSource("plainModels")
+  @MethodSource("allModels")
   void onlyKeysOfNamedModulesAreListed(String name) {
-    // A ModuleDict that no parameter names cannot be known; find() understands the full key.
-    Set<String> unknowable = Set.of("a");
+    // A ModuleDict that no parameter names cannot be known from node names; find() understands the
+    // full key of a module that can go remote.
+    Set<String> unknowable = name.startsWith("dynamo/") ? Set.of() : Set.of("a", "pad");
     RecordedModel recorded = RecordedModel.load(name);
     Set<String> listed =
         recorded.tree().modules().stream()
@@ -78,6 +93,21 @@ class ModuleTreeTest {
             .collect(Collectors.toCollection(TreeSet::new));
     listed.removeAll(unknowable);
     assertTrue(recorded.modules().containsAll(listed), listed + " " + recorded.modules());
+  }
+
+  @ParameterizedTest
+  @MethodSource("dynamoModels")
+  void dynamoTellsTheClassOfEveryModuleThatIsCalledAndNotFolded(String name) {
+    RecordedModel recorded = RecordedModel.load(name);
+    ModuleTree tree = recorded.tree();
+    Map<String, String> classes = new LinkedHashMap<>();
+    recorded.calls().forEach(call -> classes.put(call.module(), ""));
+    classes.replaceAll((key, unused) -> recorded.classes().get(key));
+    classes.keySet().removeAll(CONSTANT_CALLS);
+    classes.keySet().removeAll(recorded.folded().values());
+    Map<String, String> told = new LinkedHashMap<>();
+    classes.keySet().forEach(key -> told.put(key, tree.className(key).orElse("unknown")));
+    assertEquals(classes, told);
   }
 
   @Test
@@ -89,13 +119,17 @@ class ModuleTreeTest {
         modules.keySet());
     assertEquals(ModuleKind.CONTAINER, modules.get("features").kind());
     ModuleInfo conv = modules.get("features.0");
-    assertEquals(ModuleKind.OPERATOR, conv.kind());
+    assertEquals(ModuleKind.CONVOLUTION, conv.kind());
     assertEquals(List.of("Conv"), conv.operators());
     assertEquals(
         Map.of("features.0.weight", List.of(2L, 1L, 3L, 3L), "features.0.bias", List.of(2L)),
         conv.parameters());
-    assertFalse(conv.canGoRemote());
-    assertTrue(conv.refusal().startsWith("its operators are Conv;"), conv.refusal());
+    assertTrue(conv.canGoRemote());
+    assertEquals(ModuleKind.OPERATOR, modules.get("features.2").kind());
+    assertEquals(
+        "contains MaxPool at node /features/features.2/MaxPool: a remote part with a non-linearity"
+            + " is not supported",
+        modules.get("features.2").refusal());
     assertEquals(
         Map.of("classifier.weight", List.of(3L, 8L), "classifier.bias", List.of(3L)),
         modules.get("classifier").parameters());
@@ -155,8 +189,7 @@ class ModuleTreeTest {
     RecordedModel recorded = RecordedModel.load("merged_parameters");
     for (String key : List.of("a", "b", "rows.0.0", "seq.0.z")) {
       assertArrayEquals(
-          recorded.linears().get(key).weight(),
-          recorded.tree().find(key).calls().get(0).weights(recorded.model().graph()));
+          recorded.linears().get(key).weight(), recorded.tree().find(key).calls().get(0).weights());
     }
     assertEquals(List.of("LayerNormalization"), recorded.tree().find("n2").operators());
   }
@@ -167,18 +200,22 @@ class ModuleTreeTest {
   }
 
   @Test
-  void aContainerIsRefusedWithWhatItContains() {
+  void aContainerWithANonLinearityIsRefusedWithItsNode() {
     assertEquals(
-        "contains seq.0, seq.1, seq.2, seq.3; only Linear modules can go remote",
+        "contains Relu at node /seq/seq.1/Relu: a remote part with a non-linearity is not"
+            + " supported",
         refusal("nested_sequential", "seq"));
+    assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
   }
 
   @Test
-  void productsThatAreNoLinearAreRefusedWithTheReason() {
-    assertTrue(refusal("scaled", "scaled").contains("Gemm has alpha=0.5"));
-    assertTrue(refusal("scaled", "two").contains("2 different matrix products"));
-    assertTrue(tree("scaled").find("lin").canGoRemote());
-    assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
+  void productsThatAreScaledOrFollowOneAnotherAreOneMap() {
+    ModuleTree tree = tree("scaled");
+    assertTrue(tree.find("scaled").canGoRemote());
+    AffineCall two = tree.find("two").calls().get(0);
+    assertEquals(6, two.dIn());
+    assertEquals(6, two.dOut());
+    assertTrue(tree.find("lin").canGoRemote());
   }
 
   @Test
@@ -189,6 +226,38 @@ class ModuleTreeTest {
         errorOf("nested_sequential", "seq.4"));
     assertTrue(errorOf("transformer", "query").contains("encoder.layer.0.attention.self.query"));
     assertTrue(errorOf("transformer", "").contains("no module ''"));
+  }
+
+  @Test
+  void aFoldedBatchNormIsListedAndItsLayerOwnsTheNode() {
+    for (String key : List.of("bn1", "layer2.0.downsample.1")) {
+      assertTrue(refusal("dynamo/resnet", key).contains("fused into another module"));
+    }
+    assertEquals(List.of("Conv"), tree("dynamo/resnet").find("layer2.0.downsample.0").operators());
+    assertTrue(tree("dynamo/linear_batch_norm").find("net.4").canGoRemote());
+  }
+
+  @Test
+  void aTensorNamedAfterAnEqualParameterBelongsToTheModuleThatReadsIt() {
+    ModuleTree tree = tree("dynamo/merged_parameters");
+    assertEquals(
+        List.of("a", "n1", "b", "n2", "rows", "rows.0", "rows.0.0", "seq", "seq.0", "seq.0.z", "c"),
+        tree.modules().stream().map(ModuleInfo::key).toList());
+    assertEquals(List.of("MatMul", "Add"), tree.find("b").operators());
+    assertTrue(tree.find("c").refusal().contains("never called"));
+  }
+
+  @Test
+  void aNodeWithoutScopesBelongsToTheModuleAroundItsNeighbours() {
+    RecordedModel recorded = RecordedModel.load("dynamo/gpt");
+    OnnxGraph graph = recorded.model().graph();
+    ModuleTree tree = recorded.tree();
+    List<String> owners =
+        IntStream.range(0, graph.nodeCount())
+            .filter(i -> graph.node(i).getOpType().equals("Split"))
+            .mapToObj(tree::owner)
+            .toList();
+    assertEquals(List.of("transformer.h.0.attn", "transformer.h.1.attn"), owners);
   }
 
   @Test

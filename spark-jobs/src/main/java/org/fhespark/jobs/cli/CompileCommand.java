@@ -54,17 +54,27 @@ final class CompileCommand implements Callable<Integer> {
 
   @Option(
       names = "--activation-bits",
-      paramLabel = "auto|4..16",
-      defaultValue = "auto",
-      description = "Bits of activations (default: as many as 8 bits' parameters carry).")
-  private String activationBits;
+      paramLabel = "[KEY=]auto|4..16",
+      description =
+          "Bits of activations, of all modules or of one; may be repeated (default: as many as 8"
+              + " bits' parameters carry).")
+  private List<String> activationBits = List.of();
 
   @Option(
       names = "--weight-bits",
-      paramLabel = "2..8",
-      defaultValue = "8",
-      description = "Bits of weights (default: ${DEFAULT-VALUE}).")
-  private int weightBits;
+      paramLabel = "[KEY=]2..8",
+      description =
+          "Bits of weights, of all modules or of one; may be repeated (default: 8, or those that a"
+              + " model trained with quantisation has).")
+  private List<String> weightBits = List.of();
+
+  @Option(
+      names = "--padding-mask",
+      paramLabel = "INPUT|none",
+      description =
+          "The model's input that is 0 where a sequence is padded (default: attention_mask, if"
+              + " there is one): padding is not encrypted, where that changes no output.")
+  private String paddingMask;
 
   @Option(
       names = "--quantization",
@@ -124,21 +134,37 @@ final class CompileCommand implements Callable<Integer> {
   private CompileOptions options() {
     CompileOptions.Builder options =
         CompileOptions.remote(remote)
-            .weightBits(weightBits)
             .quantization(quantization)
             .serverKernel(serverKernel)
             .log2PError(log2PError);
-    if (!activationBits.equals("auto")) {
-      try {
-        options.activationBits(Integer.parseInt(activationBits));
-      } catch (NumberFormatException error) {
-        throw new ParameterException(
-            command.commandLine(),
-            "Invalid value for option '--activation-bits': '"
-                + activationBits
-                + "' is neither auto nor a number from 4 to 16",
-            error);
+    for (String bits : weightBits) {
+      String key = key(bits);
+      int value = number("--weight-bits", value(bits), "a number from 2 to 8");
+      if (key.isEmpty()) {
+        options.weightBits(value);
+      } else {
+        options.weightBits(key, value);
       }
+    }
+    for (String bits : activationBits) {
+      String key = key(bits);
+      if (value(bits).equals("auto")) {
+        if (key.isEmpty()) {
+          options.automaticActivationBits();
+        } else {
+          options.automaticActivationBits(key);
+        }
+        continue;
+      }
+      int value = number("--activation-bits", value(bits), "auto nor a number from 4 to 16");
+      if (key.isEmpty()) {
+        options.activationBits(value);
+      } else {
+        options.activationBits(key, value);
+      }
+    }
+    if (paddingMask != null) {
+      options.paddingMask(paddingMask);
     }
     if (expectedBatch != null) {
       options.expectedBatch(expectedBatch);
@@ -147,6 +173,32 @@ final class CompileCommand implements Callable<Integer> {
       options.wireGigabits(wireGigabits);
     }
     return options.build();
+  }
+
+  /** The part before the last =, if there is one. */
+  private static String key(String keyAndValue) {
+    return keyAndValue.substring(0, Math.max(0, keyAndValue.lastIndexOf('=')));
+  }
+
+  private static String value(String keyAndValue) {
+    return keyAndValue.substring(keyAndValue.lastIndexOf('=') + 1);
+  }
+
+  private int number(String option, String value, String expected) {
+    try {
+      return Integer.parseInt(value);
+    } catch (NumberFormatException error) {
+      throw new ParameterException(
+          command.commandLine(),
+          "Invalid value for option '"
+              + option
+              + "': '"
+              + value
+              + "' is "
+              + (expected.contains(" nor ") ? "neither " : "not ")
+              + expected,
+          error);
+    }
   }
 
   private void print(CompileReport report) {
@@ -160,6 +212,9 @@ final class CompileCommand implements Callable<Integer> {
           module.noiseMarginBits());
       System.out.println("  " + module.policy());
       System.out.println("  " + module.leakage());
+    }
+    if (report.padding() != null) {
+      System.out.println(report.padding());
     }
     System.out.printf(
         Locale.ROOT,

@@ -50,6 +50,7 @@ final class ModulesCommand implements Callable<Integer> {
   private static String kind(ModuleInfo module) {
     return switch (module.kind()) {
       case LINEAR -> "Linear";
+      case CONVOLUTION -> "Conv";
       case CONTAINER -> "container";
       case OPERATOR -> String.join(", ", module.operators());
     };

@@ -31,8 +31,8 @@ import org.apache.spark.serializer.JavaSerializer;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
-import org.fhespark.compiler.modules.LinearCall;
 import org.fhespark.compiler.quantize.QuantizedWeights;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.ModuleClient;
@@ -93,7 +93,7 @@ class SecretsTest {
 
   /** Eight neighbours of each row and each column, in float, little-endian. */
   private static List<byte[]> floatPieces(String module) throws IOException {
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     float[] weights = RemoteWeights.of(module);
     List<byte[]> pieces = new ArrayList<>();
     for (int row = 0; row < call.dOut(); row++) {
@@ -114,7 +114,7 @@ class SecretsTest {
   }
 
   private static List<byte[]> integerRows(String module) throws IOException {
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     byte[] integers =
         QuantizedWeights.quantize(
                 module,
@@ -136,7 +136,7 @@ class SecretsTest {
   }
 
   private static List<byte[]> integerColumns(String module) throws IOException {
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     byte[] integers =
         QuantizedWeights.quantize(
                 module,
@@ -161,7 +161,7 @@ class SecretsTest {
   void theClientArtefactHoldsNoRemoteWeight(String module) throws IOException {
     byte[] client = allBytes(compiled.resolve("client"));
     byte[] server = allBytes(compiled.resolve("server"));
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     List<byte[]> floats = floatPieces(module);
     List<byte[]> integers = integerRows(module);
     // The search finds them where they belong.
