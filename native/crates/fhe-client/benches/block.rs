@@ -1,6 +1,7 @@
 //! A block of records on its way to the server and back, on one thread; elements are values.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fhe_client::{Outputs, Records};
 use fhe_core::parameters::PackedParameters;
 use std::hint::black_box;
 
@@ -47,6 +48,7 @@ fn block(criterion: &mut Criterion) {
         let records: Vec<f32> = (0..count * INPUTS)
             .map(|_| data.signed(1 << 20) as f32)
             .collect();
+        let records = Records::table(&records, INPUTS).unwrap();
         let (activations, scales) = layer.client.quantize(&records).unwrap();
         let block = layer.client.encrypt(&activations, 0).unwrap();
         let result = layer.server.evaluate(&block).unwrap();
@@ -80,9 +82,10 @@ fn block(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((count * OUTPUTS) as u64));
         group.bench_function("decrypt", |bencher| {
             bencher.iter(|| {
+                let places = Outputs::table(&mut outputs, OUTPUTS).unwrap();
                 layer
                     .client
-                    .decrypt_to_floats(black_box(&result), 0, &scales, 1, &mut outputs)
+                    .decrypt_to_floats(black_box(&result), 0, &scales, 1, places)
                     .unwrap();
             });
         });

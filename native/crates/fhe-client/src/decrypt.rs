@@ -8,7 +8,6 @@ use fhe_core::panel::PANEL_ROWS;
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 
-use crate::ModuleClient;
 use crate::buffer::OnLine;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
@@ -16,8 +15,9 @@ use crate::negacyclic::i64_to_f64;
 use crate::planes::{Planes, Task, dispatch};
 use crate::rows::RowWriter;
 use crate::staging::{STAGED_FEATURES, Staging};
-use crate::threads::{in_parallel, ranges};
+use crate::threads::in_parallel;
 use crate::transpose::Cell;
+use crate::{ModuleClient, Outputs};
 
 impl ModuleClient {
     /// Accumulators `[T][d_out]` of a block of results.
@@ -31,7 +31,7 @@ impl ModuleClient {
         self.decrypt_phases(
             (&header, payload),
             1,
-            &mut accumulators,
+            Outputs::table(&mut accumulators, self.spec.outputs)?,
             |_, _, phases, values| {
                 for (value, &phase) in values.iter_mut().zip(phases) {
                     *value = round_to_message(phase, message_bits);
@@ -53,7 +53,7 @@ impl ModuleClient {
         block_number: u64,
         scales: &[f32],
         threads: usize,
-        out: &mut [f32],
+        out: Outputs<f32>,
     ) -> Result<()> {
         let (header, payload) = self.accept_results(block)?;
         if header.block_number != block_number {
@@ -62,10 +62,10 @@ impl ModuleClient {
                 header.block_number
             )));
         }
-        let outputs = self.spec.outputs;
-        if header.records != scales.len() || out.len() != scales.len() * outputs {
+        self.check_outputs(&out, scales.len())?;
+        if header.records != scales.len() {
             return Err(Error::invalid(format!(
-                "encrypted block {} has {} records of {outputs} outputs where {} were sent",
+                "encrypted block {} has {} records where {} were sent",
                 header.block_number,
                 header.records,
                 scales.len()
@@ -97,7 +97,8 @@ impl ModuleClient {
         let (header, payload) = self.accept_results(block)?;
         let mut noise = vec![0.0; header.records * self.spec.outputs];
         let message_bits = self.message_bits();
-        self.decrypt_phases((&header, payload), 1, &mut noise, |_, _, phases, values| {
+        let places = Outputs::table(&mut noise, self.spec.outputs)?;
+        self.decrypt_phases((&header, payload), 1, places, |_, _, phases, values| {
             for (value, &phase) in values.iter_mut().zip(phases) {
                 // The bits below the message, with their sign.
                 let residue = ((phase << message_bits) as i64) >> message_bits;
@@ -133,7 +134,7 @@ impl ModuleClient {
         Ok((header, payload))
     }
 
-    /// Decrypts a block on at most `threads` threads to `out`, `[T][d_out]`.
+    /// Decrypts a block on at most `threads` threads to `out`, which has places for its records.
     ///
     /// `convert` is called with an output, the first of some records, at most 64, their phases, scaled to
     /// q = 2^64, and the places of their values.
@@ -141,14 +142,13 @@ impl ModuleClient {
         &self,
         (header, payload): (&BlockHeader, Payload),
         threads: usize,
-        out: &mut [T],
+        out: Outputs<T>,
         convert: impl Fn(usize, usize, &[u64], &mut [T]) + Sync,
     ) -> Result<()> {
         let (_, set) = self.keys()?;
         let parameters = &self.spec.parameters;
         let layout = header.layout();
-        let parts = output_parts(out, self.spec.outputs, threads);
-        let checksums = in_parallel(parts, |(outputs, rows)| {
+        let checksums = in_parallel(out.parts(threads), |(outputs, pieces)| {
             let new = || Workspace::new(parameters, set);
             self.decryption.lend(new, |workspace| {
                 dispatch(DecryptOutputs {
@@ -156,7 +156,7 @@ impl ModuleClient {
                     layout,
                     payload: payload.bytes,
                     outputs,
-                    rows: RowWriter::new(rows, PANEL_ROWS),
+                    rows: RowWriter::new(pieces, header.records, PANEL_ROWS),
                     convert: &convert,
                     workspace,
                 })
@@ -178,27 +178,6 @@ impl ModuleClient {
 pub(crate) fn round_to_message(phase: u64, message_bits: u32) -> i64 {
     let shift = 64 - message_bits;
     (phase.wrapping_add(1 << (shift - 1)) as i64) >> shift
-}
-
-/// Cuts a table `[T][columns]` by columns into at most `threads` parts: some columns, and their part of
-/// every row.
-fn output_parts<T>(
-    table: &mut [T],
-    columns: usize,
-    threads: usize,
-) -> Vec<(Range<usize>, Vec<&mut [T]>)> {
-    let rows = table.len() / columns;
-    let mut parts: Vec<_> = ranges(columns, threads)
-        .map(|outputs| (outputs, Vec::with_capacity(rows)))
-        .collect();
-    for mut row in table.chunks_exact_mut(columns) {
-        for (outputs, rows) in &mut parts {
-            let (piece, rest) = row.split_at_mut(outputs.len());
-            rows.push(piece);
-            row = rest;
-        }
-    }
-    parts
 }
 
 /// Buffers of one thread.
@@ -267,7 +246,6 @@ where
                 self.decrypt_output(planes, first + staged, staged);
             }
         }
-        self.rows.write();
         mask_checksums.append(&mut body_checksums);
         mask_checksums
     }

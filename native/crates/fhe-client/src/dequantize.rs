@@ -37,26 +37,6 @@ impl Dequantizer {
             bias: f64::from(self.bias.get(output).copied().unwrap_or(0.0)),
         }
     }
-
-    /// Outputs `[T][d_out]` of accumulators `[T][d_out]` and a scale for each record, `[T]`.
-    ///
-    /// # Panics
-    /// If the lengths do not fit together.
-    pub fn dequantize(&self, accumulators: &[i64], scales: &[f32], out: &mut [f32]) {
-        let outputs = self.weight_scales.len();
-        assert_eq!(accumulators.len(), scales.len() * outputs, "accumulators");
-        assert_eq!(out.len(), accumulators.len(), "outputs");
-        for ((accumulators, out), &scale) in accumulators
-            .chunks_exact(outputs)
-            .zip(out.chunks_exact_mut(outputs))
-            .zip(scales)
-        {
-            for (j, (out, &accumulator)) in out.iter_mut().zip(accumulators).enumerate() {
-                let column = self.column(j);
-                *out = column.output(accumulator as f64, scale);
-            }
-        }
-    }
 }
 
 /// Dequantises accumulators of one output.

@@ -20,7 +20,7 @@ use crate::planes::{Planes, Task, dispatch};
 use crate::random::{NoiseStream, fill_from_os};
 use crate::staging::{STAGED_FEATURES, Staging};
 use crate::threads::{in_parallel, ranges};
-use crate::{Activations, ModuleClient};
+use crate::{Activations, ModuleClient, Records};
 
 impl ModuleClient {
     /// Encrypts 1 ≤ T ≤ K·N records under a fresh mask.
@@ -64,7 +64,7 @@ impl ModuleClient {
     /// infinite, with its record and feature.
     pub fn encrypt_records(
         &self,
-        records: &[f32],
+        records: &Records,
         scales: &mut [f32],
         block_number: u64,
         threads: usize,
@@ -387,10 +387,11 @@ mod tests {
         ) {
             let client = client(inputs, 8);
             let records = records(count, inputs);
+            let table = Records::table(&records, inputs).unwrap();
             let quantize = |threads| {
                 let mut activations = Activations::zeros(0, inputs);
                 let mut scales = vec![0.0; count];
-                client.quantize_to(&records, &mut activations, &mut scales, threads).unwrap();
+                client.quantize_to(&table, &mut activations, &mut scales, threads).unwrap();
                 (activations, scales)
             };
             let (activations, scales) = quantize(1);
@@ -412,12 +413,13 @@ mod tests {
         let (count, inputs) = (100, 9);
         let client = client(inputs, 8);
         let floats = records(count, inputs);
-        let (activations, scales) = client.quantize(&floats).unwrap();
+        let table = Records::table(&floats, inputs).unwrap();
+        let (activations, scales) = client.quantize(&table).unwrap();
         let mut found_scales = vec![0.0; count];
         let mut block = vec![0; client.block_bytes(count)];
         for _ in 0..2 {
             client
-                .encrypt_records(&floats, &mut found_scales, 5, 2, &mut block)
+                .encrypt_records(&table, &mut found_scales, 5, 2, &mut block)
                 .unwrap();
             assert_eq!(found_scales, scales);
             let lent = client
@@ -436,18 +438,22 @@ mod tests {
         let mut block = vec![0; client.block_bytes(70)];
         let mut scales = vec![0.0; 70];
         let mut floats = records(70, 2);
-        let message = error(client.encrypt_records(&floats, &mut scales, 0, 1, &mut block[1..]));
+        let table = Records::table(&floats, 2).unwrap();
+        let message = error(client.encrypt_records(&table, &mut scales, 0, 1, &mut block[1..]));
         assert!(message.contains("bytes of room"), "{message}");
-        let message = error(client.encrypt_records(&floats[1..], &mut scales, 0, 1, &mut block));
+        assert!(Records::table(&floats[1..], 2).is_err());
+        let table = Records::table(&floats[2..], 2).unwrap();
+        let message = error(client.encrypt_records(&table, &mut scales, 0, 1, &mut block));
         assert!(
-            message.contains("139 activations are not 70 records"),
+            message.contains("69 records of 2 activations where 70"),
             "{message}"
         );
         floats[131] = f32::NAN;
         floats[139] = f32::NAN;
         for threads in [1, 2, 70] {
+            let table = Records::table(&floats, 2).unwrap();
             let message =
-                error(client.encrypt_records(&floats, &mut scales, 0, threads, &mut block));
+                error(client.encrypt_records(&table, &mut scales, 0, threads, &mut block));
             assert!(message.contains("record 65: feature 1"), "{message}");
         }
         let mut integers = vec![127i16; 140];

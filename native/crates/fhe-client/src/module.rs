@@ -11,8 +11,12 @@ use fhe_core::{Error, Result};
 use crate::key::SecretKeySet;
 use crate::planes::dispatch;
 use crate::quantize::QuantizeRecords;
+use crate::rows::RowWriter;
 use crate::threads::{Pool, in_parallel, ranges};
-use crate::{Activations, ClientKey, Dequantizer, Quantizer, SecretKeyShape, decrypt, encrypt};
+use crate::{
+    Activations, ClientKey, Dequantizer, Outputs, Quantizer, Records, SecretKeyShape, decrypt,
+    encrypt,
+};
 
 /// What the client artefact says of a remote module. No weight is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,16 +103,9 @@ impl ModuleClient {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with the record and feature of a NaN or infinity.
-    pub fn quantize(&self, records: &[f32]) -> Result<(Activations, Vec<f32>)> {
-        let inputs = self.spec.inputs;
-        if !records.len().is_multiple_of(inputs) {
-            return Err(Error::invalid(format!(
-                "{} activations are not whole records of {inputs}",
-                records.len()
-            )));
-        }
-        let count = records.len() / inputs;
-        let mut activations = Activations::zeros(count, inputs);
+    pub fn quantize(&self, records: &Records) -> Result<(Activations, Vec<f32>)> {
+        let count = records.count();
+        let mut activations = Activations::zeros(count, self.spec.inputs);
         let mut scales = vec![0.0; count];
         self.quantize_to(records, &mut activations, &mut scales, 1)?;
         Ok((activations, scales))
@@ -117,27 +114,27 @@ impl ModuleClient {
     /// As [`ModuleClient::quantize`], to what the caller has, on at most `threads` threads.
     pub(crate) fn quantize_to(
         &self,
-        records: &[f32],
+        records: &Records,
         activations: &mut Activations,
         scales: &mut [f32],
         threads: usize,
     ) -> Result<()> {
         let inputs = self.spec.inputs;
-        if records.len() != scales.len() * inputs {
+        let count = records.count();
+        if records.inputs() != inputs || scales.len() != count {
             return Err(Error::invalid(format!(
-                "{} activations are not {} records of {inputs}",
-                records.len(),
+                "{count} records of {} activations where {} of {inputs} are expected",
+                records.inputs(),
                 scales.len()
             )));
         }
-        activations.reset(scales.len(), inputs);
-        let mut rest = (records, activations.all_columns_mut(), scales);
+        activations.reset(count, inputs);
+        let mut rest = (activations.all_columns_mut(), scales);
         let mut parts = Vec::new();
-        for panels in ranges(rest.2.len().div_ceil(PANEL_ROWS), threads) {
-            let (columns, more_columns) = rest.1.split_at_mut(panels.len() * inputs);
-            let count = (panels.len() * PANEL_ROWS).min(rest.2.len());
-            let (scales, more_scales) = rest.2.split_at_mut(count);
-            let (records, more_records) = rest.0.split_at(count * inputs);
+        for panels in ranges(count.div_ceil(PANEL_ROWS), threads) {
+            let (columns, more_columns) = rest.0.split_at_mut(panels.len() * inputs);
+            let part = (panels.len() * PANEL_ROWS).min(rest.1.len());
+            let (scales, more_scales) = rest.1.split_at_mut(part);
             parts.push(QuantizeRecords {
                 quantizer: &self.spec.quantizer,
                 records,
@@ -145,9 +142,59 @@ impl ModuleClient {
                 columns,
                 scales,
             });
-            rest = (more_records, more_columns, more_scales);
+            rest = (more_columns, more_scales);
         }
         in_parallel(parts, dispatch).into_iter().collect()
+    }
+
+    /// Dequantises accumulators `[T][d_out]` with the records' scales `[T]`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the lengths do not fit together.
+    pub fn dequantize(
+        &self,
+        accumulators: &[i64],
+        scales: &[f32],
+        outputs: Outputs<f32>,
+    ) -> Result<()> {
+        self.check_outputs(&outputs, scales.len())?;
+        let columns = self.spec.outputs;
+        if accumulators.len() != scales.len() * columns {
+            return Err(Error::invalid(format!(
+                "{} accumulators for {} records of {columns} outputs",
+                accumulators.len(),
+                scales.len()
+            )));
+        }
+        for (outputs, pieces) in outputs.parts(1) {
+            let mut writer = RowWriter::new(pieces, scales.len(), PANEL_ROWS);
+            for output in outputs {
+                let column = self.spec.dequantizer.column(output);
+                let records = accumulators[output..].iter().step_by(columns).zip(scales);
+                for (value, (&accumulator, &scale)) in writer.column(0).iter_mut().zip(records) {
+                    *value = column.output(accumulator as f64, scale);
+                }
+                writer.end_column();
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that outputs have places for so many records of this module.
+    pub(crate) fn check_outputs<T: Copy>(
+        &self,
+        outputs: &Outputs<T>,
+        records: usize,
+    ) -> Result<()> {
+        if outputs.columns() == self.spec.outputs && outputs.records() == records {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "places for {} records of {} outputs where {records} of {} are expected",
+            outputs.records(),
+            outputs.columns(),
+            self.spec.outputs
+        )))
     }
 
     pub(crate) fn keys(&self) -> Result<(&KeyId, &SecretKeySet)> {

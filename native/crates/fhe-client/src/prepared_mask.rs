@@ -55,7 +55,7 @@ use crate::negacyclic::i64_to_f64;
 use crate::pads::{PadSource, Pads};
 use crate::planes::{Plane, Planes, Task, dispatch};
 use crate::random::NoiseStream;
-use crate::{Activations, ModuleClient};
+use crate::{Activations, ModuleClient, Records};
 
 /// A mask that was asked for and has no answer yet.
 pub struct MaskOrder {
@@ -245,7 +245,12 @@ impl ModuleClient {
         self.activations.lend(
             || Activations::zeros(0, spec.inputs),
             |activations| {
-                self.quantize_to(records, activations, scales, 1)?;
+                self.quantize_to(
+                    &Records::table(records, spec.inputs)?,
+                    activations,
+                    scales,
+                    1,
+                )?;
                 let Some((first_slot, pads)) = mask.take(count) else {
                     return Ok(None);
                 };
@@ -603,7 +608,8 @@ mod tests {
             };
             let count = pieces.iter().sum();
             let records = records(count, inputs);
-            let (activations, scales) = client.quantize(&records).unwrap();
+            let table = Records::table(&records, inputs).unwrap();
+            let (activations, scales) = client.quantize(&table).unwrap();
             let mut block = vec![0; client.block_bytes(count)];
             client.encrypt_with(seeds(), &activations, 5, 1, &mut block).unwrap();
             let results = server.evaluate(&block).unwrap();

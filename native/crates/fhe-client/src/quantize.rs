@@ -6,6 +6,7 @@ use fhe_core::{Error, Result};
 use crate::activations::Column;
 use crate::cache;
 use crate::planes::{Planes, Task};
+use crate::records::Records;
 use crate::transpose::transpose_8x8;
 
 /// What a client knows of the integer weights: norms over all outputs j.
@@ -189,9 +190,8 @@ fn not_finite(record: &[f32]) -> Error {
 /// The loop over records, compiled for the machine at hand.
 pub(crate) struct QuantizeRecords<'a> {
     pub(crate) quantizer: &'a Quantizer,
-    /// `[records][inputs]`.
-    pub(crate) records: &'a [f32],
-    /// Index of the first record, for messages.
+    pub(crate) records: &'a Records<'a>,
+    /// Index of the first record to take.
     pub(crate) first: usize,
     /// `[records / 64, rounded up][inputs]`.
     pub(crate) columns: &'a mut [Column],
@@ -236,36 +236,31 @@ impl Task for QuantizeRecords<'_> {
         if self.scales.is_empty() {
             return Ok(());
         }
-        let inputs = self.records.len() / self.scales.len();
+        let inputs = self.records.inputs();
+        let mut scratch = vec![0f32; inputs];
         let mut rows = vec![0i16; TILE * inputs];
-        let tiles = self.records.chunks(TILE * inputs);
-        for (tile, (records, scales)) in tiles.zip(self.scales.chunks_mut(TILE)).enumerate() {
+        for (tile, scales) in self.scales.chunks_mut(TILE).enumerate() {
             let first = tile * TILE;
+            let count = scales.len();
             let columns = &mut self.columns[first / PANEL_ROWS * inputs..][..inputs];
             let at = first % PANEL_ROWS;
             // While values are rounded, those of the next tile come, and the places of these.
-            let next = self.records.get(records.len() + first * inputs..);
-            let mut next_records = next.unwrap_or_default().chunks(inputs);
             let mut places = columns.chunks(inputs.div_ceil(TILE));
-            for (record, ((values, scale), row)) in records
-                .chunks_exact(inputs)
-                .zip(scales)
-                .zip(rows.chunks_exact_mut(inputs))
-                .enumerate()
+            let tile_rows = rows.chunks_exact_mut(inputs);
+            for ((scale, row), record) in scales.iter_mut().zip(tile_rows).zip(self.first + first..)
             {
-                cache::prefetch(next_records.next().unwrap_or_default());
+                self.records.prefetch(record + TILE);
                 for column in places.next().unwrap_or_default() {
                     cache::prefetch(&column[at..at + 1]);
                 }
+                let values = self.records.record(record, &mut scratch);
                 *scale = self
                     .quantizer
                     .quantize_record(values, row)
-                    .map_err(|error| {
-                        Error::invalid(format!("record {}: {error}", self.first + first + record))
-                    })?;
+                    .map_err(|error| Error::invalid(format!("record {record}: {error}")))?;
             }
-            rows[records.len()..].fill(0);
-            transpose(&rows, columns, at, records.len() / inputs);
+            rows[count * inputs..].fill(0);
+            transpose(&rows, columns, at, count);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{TestData, layer, message_bits};
+use fhe_client::{Outputs, Records};
 use fhe_core::parameters::PackedParameters;
 use proptest::prelude::*;
 
@@ -97,7 +98,8 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
         .collect();
     let block_records = parameters.max_records();
     for (number, records) in records.chunks(block_records * case.inputs).enumerate() {
-        let (activations, scales) = layer.client.quantize(records).unwrap();
+        let records = Records::table(records, case.inputs).unwrap();
+        let (activations, scales) = layer.client.quantize(&records).unwrap();
         let integers: Vec<i32> = activations
             .to_records()
             .into_iter()
@@ -114,15 +116,17 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
             .count();
         prop_assert_eq!(wrong, 0, "of {} accumulators are wrong", expected.len());
         let mut floats = vec![f32::NAN; expected.len()];
+        let places = Outputs::table(&mut floats, case.outputs).unwrap();
         layer
             .client
-            .decrypt_to_floats(&result, number as u64, &scales, 1, &mut floats)
+            .decrypt_to_floats(&result, number as u64, &scales, 1, places)
             .unwrap();
         let mut by_threads = vec![f32::NAN; expected.len()];
         let threads = 2 + number % 3;
+        let places = Outputs::table(&mut by_threads, case.outputs).unwrap();
         layer
             .client
-            .decrypt_to_floats(&result, number as u64, &scales, threads, &mut by_threads)
+            .decrypt_to_floats(&result, number as u64, &scales, threads, places)
             .unwrap();
         prop_assert!(
             by_threads == floats,
@@ -130,8 +134,8 @@ fn assert_exact(case: &Case) -> Result<(), TestCaseError> {
             threads
         );
         let mut clear = vec![f32::NAN; expected.len()];
-        let dequantizer = &layer.client.spec().dequantizer;
-        dequantizer.dequantize(&expected, &scales, &mut clear);
+        let places = Outputs::table(&mut clear, case.outputs).unwrap();
+        layer.client.dequantize(&expected, &scales, places).unwrap();
         prop_assert!(floats == clear, "the floats differ");
     }
     Ok(())
@@ -185,6 +189,7 @@ fn columns_of_zeros_are_exact_whatever_is_dropped() {
         let records: Vec<f32> = (0..records.min(parameters.max_records()) * inputs)
             .map(|_| data.signed(1000) as f32)
             .collect();
+        let records = Records::table(&records, inputs).unwrap();
         let (activations, _) = layer.client.quantize(&records).unwrap();
         let integers: Vec<i32> = activations
             .to_records()
@@ -210,7 +215,8 @@ fn a_layer_of_zeros_is_exact() {
     );
     parameters.message_bits = 2;
     let layer = layer(parameters, 3, 2, vec![0; 6], 16);
-    let (activations, _) = layer.client.quantize(&[1e9, -3.0, 0.5]).unwrap();
+    let records = Records::table(&[1e9, -3.0, 0.5], 3).unwrap();
+    let (activations, _) = layer.client.quantize(&records).unwrap();
     let block = layer.client.encrypt(&activations, 0).unwrap();
     let result = layer.server.evaluate(&block).unwrap();
     assert_eq!(layer.client.decrypt(&result).unwrap(), [0, 0]);

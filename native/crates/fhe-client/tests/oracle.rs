@@ -9,7 +9,8 @@ use std::process::Command;
 
 use common::{TestData, layer, message_bits};
 use fhe_client::{
-    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
+    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, Records, SecretKeyShape,
+    WeightNorms,
 };
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::checksum::crc32c;
@@ -110,7 +111,8 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
         let floats: Vec<f32> = (0..records * inputs)
             .map(|_| data.signed(1000) as f32)
             .collect();
-        let (activations, _) = layer.client.quantize(&floats).unwrap();
+        let table = Records::table(&floats, inputs).unwrap();
+        let (activations, _) = layer.client.quantize(&table).unwrap();
         let block = layer.client.encrypt(&activations, 0).unwrap();
         let result = layer.server.evaluate(&block).unwrap();
 

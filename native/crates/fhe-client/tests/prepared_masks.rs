@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Layer, TestData, layer, message_bits};
-use fhe_client::PreparedMask;
+use fhe_client::{Outputs, PreparedMask, Records};
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::parameters::PackedParameters;
 use proptest::prelude::*;
@@ -57,15 +57,18 @@ fn prepared(layer: &Layer, slots: usize) -> PreparedMask {
 fn ordinary(layer: &Layer, records: &[f32], count: usize) -> Vec<f32> {
     let mut scales = vec![0.0; count];
     let mut block = vec![0; layer.client.block_bytes(count)];
+    let spec = layer.client.spec();
+    let records = Records::table(records, spec.inputs).unwrap();
     layer
         .client
-        .encrypt_records(records, &mut scales, 9, 1, &mut block)
+        .encrypt_records(&records, &mut scales, 9, 1, &mut block)
         .unwrap();
     let results = layer.server.evaluate(&block).unwrap();
-    let mut out = vec![f32::NAN; count * layer.client.spec().outputs];
+    let mut out = vec![f32::NAN; count * spec.outputs];
+    let places = Outputs::table(&mut out, spec.outputs).unwrap();
     layer
         .client
-        .decrypt_to_floats(&results, 9, &scales, 1, &mut out)
+        .decrypt_to_floats(&results, 9, &scales, 1, places)
         .unwrap();
     out
 }

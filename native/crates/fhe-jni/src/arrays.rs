@@ -114,19 +114,25 @@ pub fn new_longs(env: &JNIEnv, values: &[i64]) -> Result<jlongArray> {
     Ok(array.into_raw())
 }
 
-/// The address of `count` floats in a direct buffer.
-fn float_address(env: &JNIEnv, buffer: &JByteBuffer, count: usize) -> Result<*mut f32> {
+/// The address and number of the floats of a direct buffer.
+pub fn floats_of(env: &JNIEnv, buffer: &JByteBuffer) -> Result<(*mut f32, usize)> {
     let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;
     let capacity = env.get_direct_buffer_capacity(buffer).map_err(jni_error)?;
-    if count.checked_mul(4).is_none_or(|bytes| bytes > capacity) {
-        return Err(Error::Internal(format!(
-            "a buffer of {capacity} bytes does not hold {count} floats"
-        )));
-    }
     if !address.cast::<f32>().is_aligned() {
         return Err(Error::Internal("a float buffer is not aligned".into()));
     }
-    Ok(address.cast())
+    Ok((address.cast(), capacity / size_of::<f32>()))
+}
+
+/// The address of `count` floats in a direct buffer.
+fn float_address(env: &JNIEnv, buffer: &JByteBuffer, count: usize) -> Result<*mut f32> {
+    let (address, found) = floats_of(env, buffer)?;
+    if count > found {
+        return Err(Error::Internal(format!(
+            "a buffer of {found} floats does not hold {count}"
+        )));
+    }
+    Ok(address)
 }
 
 /// `count` floats of a direct buffer in native byte order.
@@ -136,8 +142,7 @@ pub fn float_buffer<'a>(
     count: usize,
 ) -> Result<&'a [f32]> {
     let address = float_address(env, buffer, count)?;
-    // SAFETY: the buffer is direct, aligned and large enough; its Java object outlives the native call
-    // whose local reference `buffer` is, and the Java side does not write to it during the call.
+    // SAFETY: as in `byte_buffer`; it is aligned and large enough.
     Ok(unsafe { std::slice::from_raw_parts(address, count) })
 }
 
@@ -148,7 +153,7 @@ pub fn float_buffer_mut<'a>(
     count: usize,
 ) -> Result<&'a mut [f32]> {
     let address = float_address(env, buffer, count)?;
-    // SAFETY: as in `float_buffer`; the Java wrapper hands each output buffer to one call at a time.
+    // SAFETY: as in `byte_buffer_mut`; it is aligned and large enough.
     Ok(unsafe { std::slice::from_raw_parts_mut(address, count) })
 }
 
@@ -156,7 +161,8 @@ pub fn float_buffer_mut<'a>(
 pub fn byte_buffer<'a>(env: &JNIEnv<'a>, buffer: &'a JByteBuffer) -> Result<&'a [u8]> {
     let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;
     let capacity = env.get_direct_buffer_capacity(buffer).map_err(jni_error)?;
-    // SAFETY: as in `float_buffer`.
+    // SAFETY: the buffer is direct; its Java object outlives the native call whose local reference `buffer` is,
+    // and the Java side does not write to it during the call.
     Ok(unsafe { std::slice::from_raw_parts(address, capacity) })
 }
 
@@ -164,7 +170,7 @@ pub fn byte_buffer<'a>(env: &JNIEnv<'a>, buffer: &'a JByteBuffer) -> Result<&'a 
 pub fn byte_buffer_mut<'a>(env: &JNIEnv<'a>, buffer: &'a JByteBuffer) -> Result<&'a mut [u8]> {
     let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;
     let capacity = env.get_direct_buffer_capacity(buffer).map_err(jni_error)?;
-    // SAFETY: as in `float_buffer_mut`.
+    // SAFETY: as in `byte_buffer`; the Java wrapper hands each buffer that is written to one call at a time.
     Ok(unsafe { std::slice::from_raw_parts_mut(address, capacity) })
 }
 

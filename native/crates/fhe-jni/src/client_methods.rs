@@ -7,13 +7,16 @@ use fhe_client::{
 };
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
-use jni::objects::{JByteArray, JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray, JString};
+use jni::objects::{
+    JByteArray, JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray, JObjectArray, JString,
+};
 use jni::sys::{jbyteArray, jfloat, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
 use crate::call::call;
 use crate::handles::{KEYS, MODULES};
 use crate::library_methods::pointer;
+use crate::rows;
 
 /// `shapes` is k, N, limbs, K for each set.
 #[unsafe(no_mangle)]
@@ -167,21 +170,21 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeModule(
     });
 }
 
-/// Integer activations `[T][d_in]` of float records `[T][d_in]`; writes the scales `[T]`.
+/// Integer activations `[T][d_in]` of float records; writes the scales `[T]`.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_quantize<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     module: jlong,
-    records: JByteBuffer<'local>,
-    count: jint,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
+    unfolding: JIntArray<'local>,
     scales: JFloatArray<'local>,
 ) -> jintArray {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let values = arrays::count(count, "number of records")? * module.spec().inputs;
-        let (activations, record_scales) =
-            module.quantize(arrays::float_buffer(env, &records, values)?)?;
+        let records = rows::records(env, module.spec().inputs, &buffers, &runs, &unfolding)?;
+        let (activations, record_scales) = module.quantize(&records)?;
         arrays::write_floats(env, &scales, &record_scales)?;
         let integers: Vec<i32> = activations
             .to_records()
@@ -212,14 +215,15 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_blockBytes<'local>(
     })
 }
 
-/// Quantises and encrypts float records `[T][d_in]` to `block`; writes the scales `[T]`.
+/// Quantises and encrypts float records to `block`; writes the scales `[T]`.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     module: jlong,
-    records: JByteBuffer<'local>,
-    count: jint,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
+    unfolding: JIntArray<'local>,
     scales: JFloatArray<'local>,
     block_number: jlong,
     threads: jint,
@@ -227,11 +231,10 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
 ) {
     call(env, |env| {
         let module = MODULES.get(module)?;
-        let values = arrays::count(count, "number of records")? * module.spec().inputs;
-        let records = arrays::float_buffer(env, &records, values)?;
-        let mut record_scales = vec![0.0; count as usize];
+        let records = rows::records(env, module.spec().inputs, &buffers, &runs, &unfolding)?;
+        let mut record_scales = vec![0.0; records.count()];
         module.encrypt_records(
-            records,
+            &records,
             &mut record_scales,
             block_number as u64,
             arrays::count(threads, "number of threads")?,
@@ -241,7 +244,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encrypt<'local>(
     })
 }
 
-/// Decrypts and dequantises a block of results to floats `[T][d_out]`.
+/// Decrypts and dequantises a block of results to the places of its floats.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
     env: JNIEnv<'local>,
@@ -251,13 +254,14 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decrypt<'local>(
     block_number: jlong,
     scales: JFloatArray<'local>,
     threads: jint,
-    outputs: JByteBuffer<'local>,
+    columns: JIntArray<'local>,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
 ) {
     call(env, |env| {
         let module = MODULES.get(module)?;
         let scales = arrays::floats(env, &scales)?;
-        let values = scales.len() * module.spec().outputs;
-        let out = arrays::float_buffer_mut(env, &outputs, values)?;
+        let out = rows::outputs(env, &columns, &buffers, &runs)?;
         let block = arrays::byte_buffer(env, &block)?;
         let threads = arrays::count(threads, "number of threads")?;
         module.decrypt_to_floats(block, block_number as u64, &scales, threads, out)
@@ -280,7 +284,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptAccumulators<'lo
     .0
 }
 
-/// Floats `[T][d_out]` of accumulators `[T][d_out]`.
+/// Floats of accumulators `[T][d_out]`.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantize<'local>(
     env: JNIEnv<'local>,
@@ -288,23 +292,15 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantize<'local>(
     module: jlong,
     accumulators: JLongArray<'local>,
     scales: JFloatArray<'local>,
-    outputs: JByteBuffer<'local>,
+    columns: JIntArray<'local>,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
 ) {
     call(env, |env| {
         let module = MODULES.get(module)?;
         let accumulators = arrays::longs(env, &accumulators)?;
         let scales = arrays::floats(env, &scales)?;
-        if accumulators.len() != scales.len() * module.spec().outputs {
-            return Err(Error::invalid(format!(
-                "{} accumulators for {} records of {} outputs",
-                accumulators.len(),
-                scales.len(),
-                module.spec().outputs
-            )));
-        }
-        let out = arrays::float_buffer_mut(env, &outputs, accumulators.len())?;
-        let dequantizer = &module.spec().dequantizer;
-        dequantizer.dequantize(&accumulators, &scales, out);
-        Ok(())
+        let out = rows::outputs(env, &columns, &buffers, &runs)?;
+        module.dequantize(&accumulators, &scales, out)
     });
 }

@@ -12,4 +12,5 @@ mod client_methods;
 mod library_methods;
 mod mask_methods;
 mod result_memory;
+mod rows;
 mod server_methods;

@@ -74,14 +74,16 @@ final class FheNative {
 
   static native void closeModule(long module);
 
-  static native int[] quantize(long module, ByteBuffer records, int count, float[] scales);
+  static native int[] quantize(
+      long module, ByteBuffer[] buffers, long[] runs, int[] unfolding, float[] scales);
 
   static native int blockBytes(long module, int records);
 
   static native void encrypt(
       long module,
-      ByteBuffer records,
-      int count,
+      ByteBuffer[] buffers,
+      long[] runs,
+      int[] unfolding,
       float[] scales,
       long blockNumber,
       int threads,
@@ -93,7 +95,9 @@ final class FheNative {
       long blockNumber,
       float[] scales,
       int threads,
-      ByteBuffer outputs);
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
 
   static native long orderMask(long module, int slots, long blockNumber, ByteBuffer block);
 
@@ -129,5 +133,10 @@ final class FheNative {
   static native long[] decryptAccumulators(long module, byte[] block);
 
   static native void dequantize(
-      long module, long[] accumulators, float[] scales, ByteBuffer outputs);
+      long module,
+      long[] accumulators,
+      float[] scales,
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
 }

@@ -6,8 +6,8 @@ import java.nio.ByteBuffer;
  * The data owner's side of one remote module: quantise, encrypt, decrypt, dequantise. Safe to share
  * between threads.
  *
- * <p>Buffers are direct and in native byte order, row-major: records are floats {@code [T][d_in]},
- * outputs floats {@code [T][d_out]}.
+ * <p>Buffers are direct and in native byte order, row-major: tables of records are floats {@code
+ * [T][d_in]}, of outputs floats {@code [T][d_out]}.
  */
 public final class ModuleClient implements AutoCloseable {
   private final NativeHandle handle;
@@ -49,12 +49,17 @@ public final class ModuleClient implements AutoCloseable {
   /**
    * Integer activations {@code [T][d_in]} of float records; writes their scales.
    *
-   * @param records floats {@code [T][d_in]}
    * @param scales written, {@code [T]}
    * @throws org.fhespark.InvalidInputException naming record and feature of a NaN or infinity
    */
+  public int[] quantize(InputRows records, float[] scales) {
+    return FheNative.quantize(
+        handle.get(), records.buffers(), records.runs(), records.unfolding(), scales);
+  }
+
+  /** The same of a table. */
   public int[] quantize(ByteBuffer records, float[] scales) {
-    return FheNative.quantize(handle.get(), records, scales.length, scales);
+    return quantize(InputRows.ofTable(records, scales.length), scales);
   }
 
   /** Bytes of a block of so many records. */
@@ -65,7 +70,6 @@ public final class ModuleClient implements AutoCloseable {
   /**
    * Quantises and encrypts 1 to K·N records under a fresh mask.
    *
-   * @param records floats {@code [T][d_in]}
    * @param scales written, {@code [T]}; decryption needs them
    * @param blockNumber comes back on the block of results
    * @param threads threads to use at most, the calling one among them
@@ -73,8 +77,22 @@ public final class ModuleClient implements AutoCloseable {
    * @throws org.fhespark.InvalidInputException naming record and feature of a NaN or infinity
    */
   public void encrypt(
+      InputRows records, float[] scales, long blockNumber, int threads, ByteBuffer block) {
+    FheNative.encrypt(
+        handle.get(),
+        records.buffers(),
+        records.runs(),
+        records.unfolding(),
+        scales,
+        blockNumber,
+        threads,
+        block);
+  }
+
+  /** The same of a table. */
+  public void encrypt(
       ByteBuffer records, float[] scales, long blockNumber, int threads, ByteBuffer block) {
-    FheNative.encrypt(handle.get(), records, scales.length, scales, blockNumber, threads, block);
+    encrypt(InputRows.ofTable(records, scales.length), scales, blockNumber, threads, block);
   }
 
   /** The same on one thread, to an array. */
@@ -93,13 +111,31 @@ public final class ModuleClient implements AutoCloseable {
    * @param blockNumber the number the block must carry
    * @param scales the scales that encryption gave, {@code [T]}
    * @param threads threads to use at most, the calling one among them
-   * @param outputs written, floats {@code [T][d_out]}
+   * @param outputs where the floats of {@code T} rows go
    * @throws org.fhespark.InvalidInputException if the block is damaged, made by another circuit,
    *     under another key, or another block's result
    */
   public void decrypt(
+      ByteBuffer block, long blockNumber, float[] scales, int threads, OutputRows outputs) {
+    FheNative.decrypt(
+        handle.get(),
+        block,
+        blockNumber,
+        scales,
+        threads,
+        outputs.columns(),
+        outputs.buffers(),
+        outputs.runs());
+  }
+
+  /** The same to a table. */
+  public void decrypt(
       ByteBuffer block, long blockNumber, float[] scales, int threads, ByteBuffer outputs) {
-    FheNative.decrypt(handle.get(), block, blockNumber, scales, threads, outputs);
+    decrypt(block, blockNumber, scales, threads, table(outputs, scales.length));
+  }
+
+  private OutputRows table(ByteBuffer outputs, int rows) {
+    return OutputRows.ofTable(outputs, rows, spec.outputs());
   }
 
   /** The same on one thread, from an array. */
@@ -132,8 +168,14 @@ public final class ModuleClient implements AutoCloseable {
   }
 
   /** Outputs of accumulators {@code [T][d_out]}, as {@link #decrypt} computes them. */
+  public void dequantize(long[] accumulators, float[] scales, OutputRows outputs) {
+    FheNative.dequantize(
+        handle.get(), accumulators, scales, outputs.columns(), outputs.buffers(), outputs.runs());
+  }
+
+  /** The same to a table. */
   public void dequantize(long[] accumulators, float[] scales, ByteBuffer outputs) {
-    FheNative.dequantize(handle.get(), accumulators, scales, outputs);
+    dequantize(accumulators, scales, table(outputs, scales.length));
   }
 
   @Override

@@ -1,12 +1,15 @@
 package org.fhespark.jobs.client;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.stream.LongStream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.SparkListener;
@@ -14,7 +17,11 @@ import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.fhespark.bench.EncryptedLayer;
 import org.fhespark.bench.LayerShape;
 import org.fhespark.bench.RandomRecords;
+import org.fhespark.compiler.artifact.CallOutput;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.ModuleSpec;
 import org.fhespark.udf.Circuit;
 
 /**
@@ -98,7 +105,7 @@ public final class SparkBench {
       TaskTimes tasks)
       throws Exception {
     Measurements measurements = new Measurements();
-    RemoteLayer layer = new RemoteLayer("bench", 0, "x", "y", encrypted.client());
+    RemoteLayer layer = layer(encrypted.client());
     spark.sc().listenerBus().waitUntilEmpty();
     double evaluationBefore = tasks.evaluationNanos.sum() / 1e9;
     CpuTimes before = CpuTimes.now();
@@ -129,6 +136,30 @@ public final class SparkBench {
         after.process() - before.process() - java);
   }
 
+  private static RemoteLayer layer(ModuleClient client) {
+    ModuleSpec spec = client.spec();
+    RemoteCallSpec call =
+        new RemoteCallSpec(
+            "bench",
+            0,
+            "x",
+            null,
+            List.of(new CallOutput("bench", "y", spec.outputs())),
+            false,
+            spec.inputs(),
+            spec.outputs(),
+            spec.circuit().hex(),
+            spec.parameters(),
+            spec.norms(),
+            spec.quantization(),
+            spec.weightScales(),
+            null,
+            WEIGHT_BITS,
+            Double.NaN,
+            Double.NaN);
+    return new RemoteLayer(call, Optional.empty(), client);
+  }
+
   /**
    * As many batches as a wave has in this session, each of a block's records, until all are there.
    */
@@ -137,12 +168,12 @@ public final class SparkBench {
     List<Batch> wave = new ArrayList<>();
     for (int first = 0; first < RECORDS; first += BLOCK_RECORDS) {
       int count = Math.min(BLOCK_RECORDS, RECORDS - first);
-      Tensor input =
-          new Tensor(ElementType.FLOAT, records, new long[] {BLOCK_RECORDS, SHAPE.inputs()});
-      Tensor part =
-          new Tensor(
-              ElementType.FLOAT, input.rowBytes(0, count), new long[] {count, SHAPE.inputs()});
-      wave.add(new Batch(first, List.of(), Map.of("x", part)));
+      ByteBuffer part =
+          records.slice(0, count * SHAPE.inputs() * Float.BYTES).order(ByteOrder.nativeOrder());
+      Tensor input = new Tensor(ElementType.FLOAT, part, new long[] {count, SHAPE.inputs()});
+      wave.add(
+          new Batch(
+              LongStream.range(first, first + count).toArray(), List.of(), Map.of("x", input)));
       if (wave.size() == CORES) {
         waves.add(wave);
         wave = new ArrayList<>();

@@ -69,47 +69,41 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
   }
 
-  /** A part of a tensor that travels as one block. */
-  private record Slice(
-      RemoteLayer layer, Batch batch, Tensor output, int firstRow, int rows, long number) {
-    /** What it occupies on the driver, on the way up and down. */
-    long bytes() {
-      return layer.bytesUp(rows) + layer.bytesDown(rows);
-    }
-  }
-
-  /** A slice, encrypted, with what decryption will need. */
-  private record EncryptedSlice(Slice slice, float[] scales, EncryptedBlock block) {}
+  /** Rows that were encrypted, with what decryption will need. */
+  private record SentBlock(RowBlock rows, long number, float[] scales, EncryptedBlock block) {}
 
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
-    String modules = String.join(", ", layers.stream().map(RemoteLayer::module).toList());
-    List<Slice> job = new ArrayList<>();
+    String modules = String.join(", ", layers.stream().map(RemoteLayer::name).toList());
+    List<RowBlock> job = new ArrayList<>();
     long bytes = 0;
-    for (Slice slice : slices(layers, wave)) {
-      if (!job.isEmpty() && bytes + slice.bytes() > jobBytes) {
-        evaluate(modules, job);
-        job.clear();
-        bytes = 0;
+    for (RemoteLayer layer : layers) {
+      for (RowBlock rows : RowBlock.of(layer, wave)) {
+        if (!job.isEmpty() && bytes + rows.bytes() > jobBytes) {
+          evaluate(modules, job);
+          job.clear();
+          bytes = 0;
+        }
+        job.add(rows);
+        bytes += rows.bytes();
       }
-      job.add(slice);
-      bytes += slice.bytes();
     }
-    evaluate(modules, job);
+    if (!job.isEmpty()) {
+      evaluate(modules, job);
+    }
   }
 
-  /** Encrypts slices, evaluates them in one Spark job and decrypts the results. */
-  private void evaluate(String modules, List<Slice> slices) {
-    List<EncryptedSlice> encrypted = encrypt(slices);
-    progress.blocksSent(modules, encrypted.size());
-    List<EncryptedBlock> blocks = encrypted.stream().map(EncryptedSlice::block).toList();
-    for (EncryptedSlice one : encrypted) {
+  /** Encrypts rows, evaluates them in one Spark job and decrypts the results. */
+  private void evaluate(String modules, List<RowBlock> rows) {
+    List<SentBlock> sent = encrypt(rows);
+    progress.blocksSent(modules, sent.size());
+    List<EncryptedBlock> blocks = sent.stream().map(SentBlock::block).toList();
+    for (SentBlock one : sent) {
       measurements.bytesUp.add(one.block().length());
-      measurements.valuesUp.add(
-          (long) one.slice().rows() * one.slice().layer().client().spec().inputs());
+      measurements.valuesUp.add((long) one.scales().length * one.rows().layer().spec().dIn());
     }
     EvaluationRdd results = new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuits));
-    Decryption decryption = new Decryption(encrypted);
+    Decryption decryption = new Decryption(sent);
     spark.sc().addJobTag(jobTag);
     spark.setJobDescription(modules + ": " + blocks.size() + " encrypted blocks");
     long start = System.nanoTime();
@@ -136,45 +130,25 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     decryption.await();
   }
 
-  private List<Slice> slices(List<RemoteLayer> layers, List<Batch> wave) {
-    List<Slice> slices = new ArrayList<>();
-    for (Batch batch : wave) {
-      for (RemoteLayer layer : layers) {
-        Tensor output = layer.allocateOutput(batch);
-        int rows = output.rows();
-        for (int first = 0; first < rows; first += layer.blockRows()) {
-          int count = Math.min(layer.blockRows(), rows - first);
-          slices.add(new Slice(layer, batch, output, first, count, nextBlock.getAndIncrement()));
-        }
-      }
-    }
-    return slices;
-  }
-
-  private List<EncryptedSlice> encrypt(List<Slice> slices) {
-    List<Future<EncryptedSlice>> futures = new ArrayList<>();
-    for (Slice slice : slices) {
-      futures.add(threads.submit(() -> encrypt(slice, threads.coresEach(slices.size()))));
+  private List<SentBlock> encrypt(List<RowBlock> blocks) {
+    List<Future<SentBlock>> futures = new ArrayList<>();
+    for (RowBlock rows : blocks) {
+      futures.add(threads.submit(() -> encrypt(rows, threads.coresEach(blocks.size()))));
     }
     ClientThreads.awaitAll(futures);
     return futures.stream().map(ClientThreads::await).toList();
   }
 
-  private EncryptedSlice encrypt(Slice slice, int cores) {
-    float[] scales = new float[slice.rows()];
-    Tensor input = slice.layer().inputOf(slice.batch());
+  private SentBlock encrypt(RowBlock rows, int cores) {
+    float[] scales = new float[rows.rows()];
+    long number = nextBlock.getAndIncrement();
     try (var unused = measurements.time(Step.ENCRYPT)) {
-      ModuleClient client = slice.layer().client();
-      EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(slice.rows()));
-      client.encrypt(
-          input.rowBytes(slice.firstRow(), slice.rows()),
-          scales,
-          slice.number(),
-          cores,
-          block.bytes());
-      return new EncryptedSlice(slice, scales, block);
+      ModuleClient client = rows.layer().client();
+      EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(scales.length));
+      client.encrypt(rows.inputs(), scales, number, cores, block.bytes());
+      return new SentBlock(rows, number, scales, block);
     } catch (InvalidInputException error) {
-      throw slice.layer().explain(error, slice.batch(), slice.firstRow());
+      throw rows.explain(error);
     }
   }
 
@@ -218,12 +192,12 @@ final class EncryptedEvaluator implements RemoteEvaluator {
    * Decrypts results as tasks end. Spark calls it on its scheduler's thread, so it only hands on.
    */
   private final class Decryption extends AbstractFunction2<Object, EncryptedBlock, BoxedUnit> {
-    private final List<EncryptedSlice> slices;
+    private final List<SentBlock> blocks;
     private final List<Future<?>> futures = new ArrayList<>();
     private final HashSet<Integer> seen = new HashSet<>();
 
-    Decryption(List<EncryptedSlice> slices) {
-      this.slices = slices;
+    Decryption(List<SentBlock> blocks) {
+      this.blocks = blocks;
     }
 
     @Override
@@ -234,7 +208,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         futures.add(
             threads.submit(
                 () -> {
-                  decrypt(slices.get(index), result);
+                  decrypt(blocks.get(index), result);
                   return null;
                 }));
       } else {
@@ -243,37 +217,32 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       return BoxedUnit.UNIT;
     }
 
-    private void decrypt(EncryptedSlice sent, EncryptedBlock result) {
-      Slice slice = sent.slice();
+    private void decrypt(SentBlock sent, EncryptedBlock result) {
+      RemoteLayer layer = sent.rows().layer();
       measurements.bytesDown.add(result.length());
-      measurements.valuesDown.add((long) slice.rows() * slice.layer().client().spec().outputs());
+      measurements.valuesDown.add((long) sent.scales().length * layer.spec().dOut());
       try (result;
           var unused = measurements.time(Step.DECRYPT)) {
-        slice
-            .layer()
+        layer
             .client()
             .decrypt(
                 result.bytes(),
-                slice.number(),
+                sent.number(),
                 sent.scales(),
-                threads.coresEach(slices.size()),
-                slice.output().rowBytes(slice.firstRow(), slice.rows()));
+                threads.coresEach(blocks.size()),
+                sent.rows().outputs());
       } catch (InvalidInputException error) {
         throw new InvalidInputException(
-            "module "
-                + slice.layer().module()
-                + ": the result cannot be used: "
-                + error.getMessage(),
-            error);
+            "module " + layer.name() + ": the result cannot be used: " + error.getMessage(), error);
       }
       progress.blockDone();
     }
 
     synchronized void await() {
       ClientThreads.awaitAll(futures);
-      if (futures.size() != slices.size()) {
+      if (futures.size() != blocks.size()) {
         throw new IllegalStateException(
-            futures.size() + " of " + slices.size() + " blocks came back");
+            futures.size() + " of " + blocks.size() + " blocks came back");
       }
     }
 

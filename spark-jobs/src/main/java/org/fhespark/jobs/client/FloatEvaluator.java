@@ -2,6 +2,7 @@ package org.fhespark.jobs.client;
 
 import java.util.List;
 import java.util.Map;
+import org.fhespark.compiler.artifact.CallOutput;
 
 /** Mode TORCH: the remote modules in float, in clear. */
 final class FloatEvaluator implements RemoteEvaluator {
@@ -26,9 +27,10 @@ final class FloatEvaluator implements RemoteEvaluator {
         batch -> {
           for (RemoteLayer layer : layers) {
             try (var unused = measurements.time(Step.EVALUATE)) {
-              batch
-                  .tensors()
-                  .put(layer.output(), modules.get(layer.module()).apply(layer.inputOf(batch)));
+              for (CallOutput output : layer.spec().outputs()) {
+                OnnxSegment module = modules.get(output.module());
+                batch.put(output.tensor(), module.apply(layer.inputOf(batch)));
+              }
             }
           }
         });

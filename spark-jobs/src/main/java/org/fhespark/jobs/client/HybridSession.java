@@ -17,6 +17,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.onnx.TensorSpec;
@@ -188,7 +189,7 @@ public final class HybridSession implements AutoCloseable {
   private void emit(Batch batch, OutputColumns columns, Consumer<Row> sink) {
     List<Buffer> results = new ArrayList<>();
     for (TensorSpec output : model.specs().outputs()) {
-      results.add(batch.tensors().get(output.name()).values());
+      results.add(batch.tensor(output.name()).values());
     }
     int records = batch.rows().size();
     for (int record = 0; record < records; record++) {
@@ -233,7 +234,8 @@ public final class HybridSession implements AutoCloseable {
     int records = batchRecords(layers);
     Map<Integer, Long> stageBytes = new HashMap<>();
     for (RemoteLayer layer : layers) {
-      stageBytes.merge(layer.stage(), layer.bytesUp(records) + layer.bytesDown(records), Long::sum);
+      stageBytes.merge(
+          layer.spec().stage(), layer.bytesUp(records) + layer.bytesDown(records), Long::sum);
     }
     long bytes = stageBytes.values().stream().mapToLong(Long::longValue).max().orElse(1);
     long fitting = EncryptedEvaluator.WAVE_BYTES / bytes;
@@ -242,18 +244,14 @@ public final class HybridSession implements AutoCloseable {
 
   private List<RemoteLayer> remoteLayers(Resources resources) {
     List<RemoteLayer> layers = new ArrayList<>();
+    Optional<PaddingMask> mask =
+        Optional.ofNullable(model.specs().paddingMask()).map(PaddingMask::new);
     for (RemoteCallSpec remote : model.specs().remote()) {
       ModuleClient client =
           key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
       resources.add(client);
-      layers.add(
-          new RemoteLayer(
-              remote.circuit(),
-              remote.stage(),
-              remote.input(),
-              remote.outputs().get(0).tensor(),
-              client));
+      layers.add(new RemoteLayer(remote, mask, client));
     }
     return layers;
   }
@@ -278,8 +276,11 @@ public final class HybridSession implements AutoCloseable {
       case TORCH -> {
         Map<String, OnnxSegment> modules = new HashMap<>();
         for (RemoteCallSpec call : remote) {
-          modules.computeIfAbsent(
-              call.circuit(), module -> new OnnxSegment("module " + module, floatModule(module)));
+          for (CallOutput output : call.outputs()) {
+            modules.computeIfAbsent(
+                output.module(),
+                module -> new OnnxSegment("module " + module, floatModule(module)));
+          }
         }
         return new FloatEvaluator(modules, threads, measurements);
       }

@@ -8,6 +8,8 @@ import ai.onnxruntime.OrtSession;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
 import org.fhespark.InvalidInputException;
 
 /** A piece of the model that runs in clear in ONNX Runtime; safe to share between threads. */
@@ -49,23 +51,26 @@ final class OnnxSegment implements AutoCloseable {
    * @throws InvalidInputException if ONNX Runtime fails
    */
   Tensor apply(Tensor argument) {
-    Map<String, Tensor> tensors = new HashMap<>();
-    tensors.put(inputs.get(0), argument);
-    run(tensors);
-    return tensors.get(outputs.get(0));
+    Map<String, Tensor> results = new HashMap<>();
+    run(input -> argument, results::put);
+    return results.get(outputs.get(0));
   }
 
-  /** Reads its inputs from {@code tensors} and puts its outputs there. */
-  void run(Map<String, Tensor> tensors) {
+  /** Reads its inputs from the batch and puts its outputs there. */
+  void run(Batch batch) {
+    run(batch::tensor, batch::put);
+  }
+
+  private void run(Function<String, Tensor> arguments, BiConsumer<String, Tensor> results) {
     Map<String, OnnxTensor> feeds = new HashMap<>();
     try {
       for (String input : inputs) {
-        feeds.put(input, tensors.get(input).toOnnx(environment));
+        feeds.put(input, arguments.apply(input).toOnnx(environment));
       }
-      try (OrtSession.Result results = session.run(feeds)) {
+      try (OrtSession.Result values = session.run(feeds)) {
         for (String output : outputs) {
-          OnnxValue value = results.get(output).orElseThrow();
-          tensors.put(output, Tensor.copyOf((OnnxTensor) value, output));
+          OnnxValue value = values.get(output).orElseThrow();
+          results.accept(output, Tensor.copyOf((OnnxTensor) value, output));
         }
       }
     } catch (OrtException error) {

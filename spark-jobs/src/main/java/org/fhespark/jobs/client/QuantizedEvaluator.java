@@ -1,9 +1,11 @@
 package org.fhespark.jobs.client;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
 
 /** Mode DISABLE: the remote modules with integer weights and activations, in clear. */
@@ -23,25 +25,28 @@ final class QuantizedEvaluator implements RemoteEvaluator {
 
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
-    threads.forEach(wave, batch -> layers.forEach(layer -> evaluate(layer, batch)));
+    List<RowBlock> blocks = new ArrayList<>();
+    for (RemoteLayer layer : layers) {
+      blocks.addAll(RowBlock.of(layer, wave));
+    }
+    threads.forEach(blocks, this::evaluate);
   }
 
-  private void evaluate(RemoteLayer layer, Batch batch) {
-    Tensor input = layer.inputOf(batch);
-    Tensor output = layer.allocateOutput(batch);
-    float[] scales = new float[input.rows()];
+  private void evaluate(RowBlock block) {
+    ModuleClient client = block.layer().client();
+    float[] scales = new float[block.rows()];
     int[] activations;
     try (var unused = measurements.time(Step.ENCRYPT)) {
-      activations = layer.client().quantize(input.data(), scales);
+      activations = client.quantize(block.inputs(), scales);
     } catch (InvalidInputException error) {
-      throw layer.explain(error, batch, 0);
+      throw block.explain(error);
     }
     long[] accumulators;
     try (var unused = measurements.time(Step.EVALUATE)) {
-      accumulators = circuits.get(layer.client().spec().circuit()).accumulate(activations);
+      accumulators = circuits.get(client.spec().circuit()).accumulate(activations);
     }
     try (var unused = measurements.time(Step.DECRYPT)) {
-      layer.client().dequantize(accumulators, scales, output.data());
+      client.dequantize(accumulators, scales, block.outputs());
     }
   }
 

@@ -1,21 +1,24 @@
 package org.fhespark.jobs.client;
 
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CallOutput;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.OutputRows;
 import org.fhespark.nativelib.PackedParameters;
 
 /**
- * One call of a remote module in the schedule.
- *
- * @param module its {@code named_modules()} key
- * @param stage its stage
- * @param input name of the tensor it reads, {@code [batch, …, d_in]}
- * @param output name of the tensor it makes, {@code [batch, …, d_out]}
- * @param client quantisation, and with a key encryption
+ * One call of remote modules in the schedule: what its rows are made of, and where their results
+ * go.
  */
-record RemoteLayer(String module, int stage, String input, String output, ModuleClient client) {
+final class RemoteLayer {
   /**
    * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
    */
@@ -30,31 +33,199 @@ record RemoteLayer(String module, int stage, String input, String output, Module
   /** Rows of a ciphertext panel. */
   private static final int PANEL_ROWS = 64;
 
+  private final RemoteCallSpec spec;
+  private final Optional<Convolution> convolution;
+  private final Optional<PaddingMask> mask;
+  private final ModuleClient client;
+
+  /**
+   * @param mask the model's padding mask, if it has one
+   * @param client quantisation, and with a key encryption
+   */
+  RemoteLayer(RemoteCallSpec spec, Optional<PaddingMask> mask, ModuleClient client) {
+    this.spec = spec;
+    this.convolution = Optional.ofNullable(spec.unfolding()).map(Convolution::new);
+    this.mask = mask.filter(unused -> spec.skipsPadding());
+    this.client = client;
+  }
+
+  RemoteCallSpec spec() {
+    return spec;
+  }
+
+  ModuleClient client() {
+    return client;
+  }
+
+  /** What messages call it. */
+  String name() {
+    return spec.circuit();
+  }
+
   /** The tensor it reads. */
   Tensor inputOf(Batch batch) {
-    Tensor tensor = batch.tensors().get(input);
-    if (tensor.type() != ElementType.FLOAT || tensor.width() != client.spec().inputs()) {
-      throw new InvalidInputException(
-          "module "
-              + module
-              + ": its input "
-              + input
-              + " has shape "
-              + Arrays.toString(tensor.shape())
-              + ", the last axis must be "
-              + client.spec().inputs()
-              + ": this client artefact does not fit its segments");
+    Tensor tensor = batch.tensor(spec.input());
+    if (tensor.type() != ElementType.FLOAT) {
+      throw unfit(tensor, "of floats");
+    }
+    if (convolution.isPresent()) {
+      convolution.get().requireFits(tensor.shape(), expected -> unfit(tensor, expected));
+    } else if (tensor.width() != spec.dIn()) {
+      throw unfit(tensor, "whose last axis is " + spec.dIn());
     }
     return tensor;
   }
 
-  /** Makes room for its output in the batch. */
-  Tensor allocateOutput(Batch batch) {
-    long[] shape = inputOf(batch).shape().clone();
-    shape[shape.length - 1] = client.spec().outputs();
-    Tensor tensor = Tensor.allocate(ElementType.FLOAT, shape);
-    batch.tensors().put(output, tensor);
-    return tensor;
+  private InvalidInputException unfit(Tensor tensor, String expected) {
+    return new InvalidInputException(
+        "module "
+            + name()
+            + ": its input "
+            + spec.input()
+            + " is of type "
+            + tensor.type()
+            + " and shape "
+            + Arrays.toString(tensor.shape())
+            + ", expected one "
+            + expected
+            + "; this client artefact does not fit its segments or these records");
+  }
+
+  /** Makes room for its outputs in the batch, all zero. */
+  void allocateOutputs(Batch batch) {
+    long[] input = inputOf(batch).shape();
+    for (CallOutput output : spec.outputs()) {
+      long[] shape;
+      if (convolution.isPresent()) {
+        shape = convolution.get().outputShape(input, output.columns());
+      } else {
+        shape = input.clone();
+        shape[shape.length - 1] = output.columns();
+      }
+      batch.put(output.tensor(), Tensor.allocate(ElementType.FLOAT, shape));
+    }
+  }
+
+  /** Whether rows of both batches may be in one block: windows only of images of one shape. */
+  boolean canShareBlock(Batch one, Batch other) {
+    long[] shape = inputOf(one).shape();
+    long[] otherShape = inputOf(other).shape();
+    return convolution.isEmpty()
+        || Arrays.equals(shape, 1, shape.length, otherShape, 1, otherShape.length);
+  }
+
+  /** All rows that it makes of a batch. */
+  private int rowsOf(Batch batch) {
+    Tensor input = inputOf(batch);
+    return convolution
+        .map(windows -> Math.toIntExact(windows.rows(input.shape())))
+        .orElseGet(input::rows);
+  }
+
+  /** The rows of a batch that need work: those at positions that the mask leaves in. */
+  List<RowBlock.Run> activeRows(Batch batch) {
+    int rows = rowsOf(batch);
+    if (mask.isEmpty()) {
+      return rows == 0 ? List.of() : List.of(new RowBlock.Run(batch, 0, rows));
+    }
+    Tensor positions = batch.tensor(mask.get().input());
+    long[] input = inputOf(batch).shape();
+    if (input.length < 3 || !Arrays.equals(positions.shape(), Arrays.copyOf(input, 2))) {
+      throw unfit(
+          inputOf(batch),
+          "that begins with the axes of the padding mask, " + Arrays.toString(positions.shape()));
+    }
+    int rowsEach = positions.elements() == 0 ? 0 : rows / positions.elements();
+    List<RowBlock.Run> runs = new ArrayList<>();
+    mask.get()
+        .forEachRun(
+            positions,
+            (first, count) -> {
+              if (rowsEach > 0) {
+                runs.add(new RowBlock.Run(batch, first * rowsEach, count * rowsEach));
+              }
+            });
+    return runs;
+  }
+
+  /** Where the inputs of rows lie. */
+  InputRows inputs(List<RowBlock.Run> runs) {
+    if (convolution.isPresent()) {
+      long[] shape = inputOf(runs.get(0).batch()).shape();
+      InputRows rows = InputRows.ofWindows(convolution.get().windows(shape));
+      for (RowBlock.Run run : runs) {
+        Tensor input = inputOf(run.batch());
+        long image = input.elements() / input.shape()[0];
+        convolution
+            .get()
+            .forEachImage(
+                input.shape(),
+                run,
+                (index, first, count) -> rows.add(input.data(), index * image, first, count));
+      }
+      return rows;
+    }
+    InputRows rows = InputRows.ofTables();
+    for (RowBlock.Run run : runs) {
+      rows.add(inputOf(run.batch()).data(), 0, run.first(), run.rows());
+    }
+    return rows;
+  }
+
+  /** Where the outputs of rows go. */
+  OutputRows outputs(List<RowBlock.Run> runs) {
+    OutputRows rows =
+        new OutputRows(spec.outputs().stream().mapToInt(CallOutput::columns).toArray());
+    for (int i = 0; i < spec.outputs().size(); i++) {
+      int tensor = i;
+      CallOutput output = spec.outputs().get(i);
+      for (RowBlock.Run run : runs) {
+        Tensor place = run.batch().tensor(output.tensor());
+        if (convolution.isEmpty()) {
+          rows.addRows(tensor, place.data(), (long) run.first() * output.columns(), run.rows());
+          continue;
+        }
+        long[] input = inputOf(run.batch()).shape();
+        long positions = convolution.get().positions(input);
+        convolution
+            .get()
+            .forEachImage(
+                input,
+                run,
+                (index, first, count) ->
+                    rows.addPositions(
+                        tensor,
+                        place.data(),
+                        index * positions * output.columns() + first,
+                        count,
+                        positions));
+      }
+    }
+    return rows;
+  }
+
+  /**
+   * The record of a run, of all in its batch, whose input holds the first NaN or infinity; or -1.
+   */
+  int firstNotFinite(RowBlock.Run run) {
+    Tensor input = inputOf(run.batch());
+    int records = (int) input.shape()[0];
+    int each = input.elements() / records;
+    int rowsEach = rowsOf(run.batch()) / records;
+    FloatBuffer values = input.data().asFloatBuffer();
+    boolean isTable = convolution.isEmpty();
+    // A window may reach anywhere in its image.
+    int from = isTable ? run.first() * spec.dIn() : run.first() / rowsEach * each;
+    int to =
+        isTable
+            ? (run.first() + run.rows()) * spec.dIn()
+            : ((run.first() + run.rows() - 1) / rowsEach + 1) * each;
+    for (int i = from; i < to; i++) {
+      if (!Float.isFinite(values.get(i))) {
+        return i / each;
+      }
+    }
+    return -1;
   }
 
   /**
@@ -63,11 +234,11 @@ record RemoteLayer(String module, int stage, String input, String output, Module
    * @throws InvalidInputException if the result of a single panel of rows is too large to send
    */
   int blockRows() {
-    PackedParameters parameters = client.spec().parameters();
+    PackedParameters parameters = spec.parameters();
     if (bytesDown(PANEL_ROWS) > LARGEST_RESULT_BYTES) {
       throw new InvalidInputException(
           "module "
-              + module
+              + name()
               + ": the encrypted result of one record takes "
               + bytesDown(1)
               + " bytes, more than a task can return; keep this module in clear");
@@ -80,29 +251,13 @@ record RemoteLayer(String module, int stage, String input, String output, Module
 
   /** Bytes of an encrypted input of so many rows. */
   long bytesUp(long rows) {
-    return rows * client.spec().inputs() * client.spec().parameters().bodyLimbs();
+    return rows * spec.dIn() * spec.parameters().bodyLimbs();
   }
 
   /** Bytes of an encrypted result of so many rows in one block. */
   long bytesDown(long rows) {
-    PackedParameters parameters = client.spec().parameters();
+    PackedParameters parameters = spec.parameters();
     long mask = (long) parameters.lweDimension() * parameters.outputLimbs();
-    return (mask + rows * parameters.outputBodyLimbs()) * client.spec().outputs();
-  }
-
-  /** Names module and records of a quantisation error. */
-  InvalidInputException explain(InvalidInputException error, Batch batch, int firstRow) {
-    return new InvalidInputException(
-        "module "
-            + module
-            + ", tensor "
-            + input
-            + ", rows from "
-            + firstRow
-            + " of the records from "
-            + batch.firstRecord()
-            + ": "
-            + error.getMessage(),
-        error);
+    return (mask + rows * parameters.outputBodyLimbs()) * spec.dOut();
   }
 }

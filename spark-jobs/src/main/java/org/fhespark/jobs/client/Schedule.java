@@ -28,7 +28,7 @@ final class Schedule {
       Measurements measurements) {
     this.segments = new TreeMap<>(segments);
     for (RemoteLayer layer : layers) {
-      this.layers.computeIfAbsent(layer.stage(), stage -> new ArrayList<>()).add(layer);
+      this.layers.computeIfAbsent(layer.spec().stage(), stage -> new ArrayList<>()).add(layer);
     }
     this.evaluator = evaluator;
     this.threads = threads;
@@ -47,7 +47,7 @@ final class Schedule {
             wave,
             batch -> {
               try (var unused = measurements.time(Step.CLEAR)) {
-                segment.run(batch.tensors());
+                segment.run(batch);
               }
             });
       }

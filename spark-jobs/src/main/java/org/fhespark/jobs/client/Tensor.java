@@ -50,10 +50,9 @@ record Tensor(ElementType type, ByteBuffer data, long[] shape) {
     return (int) shape[shape.length - 1];
   }
 
-  /** The bytes of rows {@code first} to {@code first + count} of a float tensor. */
-  ByteBuffer rowBytes(int first, int count) {
-    int row = width() * bytesOf(type);
-    return data.slice(first * row, count * row).order(ByteOrder.nativeOrder());
+  /** Number of elements. */
+  int elements() {
+    return data.capacity() / bytesOf(type);
   }
 
   /** The elements, from position 0 to the limit. */

@@ -6,6 +6,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntSupplier;
+import java.util.stream.LongStream;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.tables.RecordBatch;
@@ -58,9 +59,10 @@ final class WaveReader implements Iterator<List<Batch>> {
       TensorSpec spec = inputs.get(i);
       tensors.put(spec.name(), tensor(records, i, spec.type()));
     }
-    Batch batch = new Batch(nextRecord, List.copyOf(records.rows()), tensors);
+    long first = nextRecord;
     nextRecord += records.size();
-    return batch;
+    return new Batch(
+        LongStream.range(first, nextRecord).toArray(), List.copyOf(records.rows()), tensors);
   }
 
   private static Tensor tensor(RecordBatch records, int input, ElementType type) {
