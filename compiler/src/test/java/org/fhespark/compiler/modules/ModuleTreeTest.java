@@ -64,7 +64,7 @@ class ModuleTreeTest {
     RecordedModel recorded = RecordedModel.load(name);
     ModuleTree tree = recorded.tree();
     recorded
-        .unchangedLinears()
+        .linears()
         .forEach(
             (key, linear) -> {
               ModuleInfo module = tree.find(key);
