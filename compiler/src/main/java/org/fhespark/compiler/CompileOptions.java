@@ -1,7 +1,10 @@
 package org.fhespark.compiler;
 
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterSearch;
@@ -23,6 +26,8 @@ public final class CompileOptions {
   private final List<String> remoteModules;
   private final int weightBits;
   private final OptionalInt activationBits;
+  private final Map<String, Integer> weightBitsOf;
+  private final Map<String, OptionalInt> activationBitsOf;
   private final QuantizationMode quantization;
   private final double log2PError;
   private final int expectedBatch;
@@ -33,6 +38,8 @@ public final class CompileOptions {
     this.remoteModules = List.copyOf(builder.remoteModules);
     this.weightBits = builder.weightBits;
     this.activationBits = builder.activationBits;
+    this.weightBitsOf = Map.copyOf(builder.weightBitsOf);
+    this.activationBitsOf = Map.copyOf(builder.activationBitsOf);
     this.quantization = builder.quantization;
     this.log2PError = builder.log2PError;
     this.expectedBatch = builder.expectedBatch;
@@ -50,14 +57,19 @@ public final class CompileOptions {
     return remoteModules;
   }
 
-  /** 2 to 8. */
-  public int weightBits() {
-    return weightBits;
+  /** Bits of a module's weights, 2 to 8. */
+  public int weightBits(String module) {
+    return weightBitsOf.getOrDefault(module, weightBits);
   }
 
-  /** 4 to 16; empty for as many as fit the limbs that 8 need. */
-  public OptionalInt activationBits() {
-    return activationBits;
+  /** Whether a module's bits were asked for by name. */
+  public boolean namesWeightBits(String module) {
+    return weightBitsOf.containsKey(module);
+  }
+
+  /** Bits of a module's activations, 4 to 16; empty for as many as fit the limbs that 8 need. */
+  public OptionalInt activationBits(String module) {
+    return activationBitsOf.getOrDefault(module, activationBits);
   }
 
   public QuantizationMode quantization() {
@@ -88,6 +100,8 @@ public final class CompileOptions {
     private final List<String> remoteModules;
     private int weightBits = QuantizedWeights.MOST_BITS;
     private OptionalInt activationBits = OptionalInt.empty();
+    private final Map<String, Integer> weightBitsOf = new LinkedHashMap<>();
+    private final Map<String, OptionalInt> activationBitsOf = new LinkedHashMap<>();
     private QuantizationMode quantization = QuantizationMode.DYNAMIC;
     private double log2PError = DEFAULT_LOG2_P_ERROR;
     private int expectedBatch = DEFAULT_EXPECTED_BATCH;
@@ -110,6 +124,18 @@ public final class CompileOptions {
 
     public Builder automaticActivationBits() {
       this.activationBits = OptionalInt.empty();
+      return this;
+    }
+
+    /** Bits of one module's weights. */
+    public Builder weightBits(String module, int bits) {
+      weightBitsOf.put(module, bits);
+      return this;
+    }
+
+    /** Bits of one module's activations. */
+    public Builder activationBits(String module, int bits) {
+      activationBitsOf.put(module, OptionalInt.of(bits));
       return this;
     }
 
@@ -146,15 +172,15 @@ public final class CompileOptions {
      * @throws InvalidInputException if one is out of range
      */
     public CompileOptions build() {
-      checkRange(
-          "weight bits", weightBits, QuantizedWeights.FEWEST_BITS, QuantizedWeights.MOST_BITS);
-      activationBits.ifPresent(
-          bits ->
-              checkRange(
-                  "activation bits",
-                  bits,
-                  ParameterSearch.FEWEST_ACTIVATION_BITS,
-                  ParameterSearch.MOST_ACTIVATION_BITS));
+      checkWeightBits("weight bits", weightBits);
+      weightBitsOf.forEach(
+          (module, bits) -> checkWeightBits("weight bits of '" + module + "'", bits));
+      activationBits.ifPresent(bits -> checkActivationBits("activation bits", bits));
+      activationBitsOf.forEach(
+          (module, bits) ->
+              checkActivationBits("activation bits of '" + module + "'", bits.getAsInt()));
+      checkNamed("weight bits", weightBitsOf.keySet());
+      checkNamed("activation bits", activationBitsOf.keySet());
       checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);
       if (!(log2PError < 0 && log2PError >= SMALLEST_LOG2_P_ERROR)) {
         throw new InvalidInputException(
@@ -167,6 +193,31 @@ public final class CompileOptions {
             "wire gigabits cannot be " + wireGigabits + "; give a speed above 0 such as 8");
       }
       return new CompileOptions(this);
+    }
+
+    private static void checkWeightBits(String option, int bits) {
+      checkRange(option, bits, QuantizedWeights.FEWEST_BITS, QuantizedWeights.MOST_BITS);
+    }
+
+    private static void checkActivationBits(String option, int bits) {
+      checkRange(
+          option,
+          bits,
+          ParameterSearch.FEWEST_ACTIVATION_BITS,
+          ParameterSearch.MOST_ACTIVATION_BITS);
+    }
+
+    private void checkNamed(String option, Set<String> modules) {
+      for (String module : modules) {
+        if (!remoteModules.contains(module)) {
+          throw new InvalidInputException(
+              option
+                  + " of '"
+                  + module
+                  + "' were given, but it is no remote module; name one of "
+                  + String.join(", ", remoteModules));
+        }
+      }
     }
 
     private static void checkRange(String option, int value, int least, int most) {

@@ -25,8 +25,9 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientArtifact;
-import org.fhespark.compiler.artifact.RemoteModuleSpec;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.compiler.onnx.TensorSpec;
@@ -145,35 +146,41 @@ class ModelCompilerTest {
     RecordedModel recorded = RecordedModel.load(name);
     compile(name, CompileOptions.remote(List.copyOf(recorded.linears().keySet())).build());
     ServerArtifact server = server();
-    for (RemoteModuleSpec spec : client().specs().remote()) {
-      RecordedModel.Linear linear = recorded.linears().get(spec.module());
-      RecordedModel.Call hook =
-          recorded.calls().stream()
-              .filter(call -> call.module().equals(spec.module()))
-              .findFirst()
-              .orElseThrow();
-      int dIn = linear.dIn();
-      int dOut = linear.dOut();
-      float[] x = Arrays.copyOf(hook.input(), dIn);
-      float max = 0;
-      for (float value : x) {
-        max = Math.max(max, Math.abs(value));
-      }
-      int largest = (1 << (spec.quantization().activationBits() - 1)) - 1;
-      double scale = max / (double) largest;
-      int[] integers = new int[dIn];
-      for (int i = 0; i < dIn; i++) {
-        integers[i] = scale == 0 ? 0 : (int) Math.rint(x[i] / scale);
-      }
-      try (PackedCircuit circuit = PackedCircuit.open(server.circuit(spec.module()))) {
-        long[] accumulators = circuit.accumulate(integers);
-        for (int j = 0; j < dOut; j++) {
-          double bias = spec.bias() == null ? 0 : spec.bias()[j];
-          double y = accumulators[j] * scale * spec.weightScales()[j] + bias;
-          double step = spec.weightScales()[j] * max * dIn;
-          assertEquals(hook.output()[j], y, step / 2 + scale * dIn, spec.module());
+    for (RemoteCallSpec spec : client().specs().remote()) {
+      int from = 0;
+      for (CallOutput output : spec.outputs()) {
+        RecordedModel.Linear linear = recorded.linears().get(output.module());
+        RecordedModel.Call hook =
+            recorded.calls().stream()
+                .filter(call -> call.module().equals(output.module()))
+                .findFirst()
+                .orElseThrow();
+        int dIn = linear.dIn();
+        int dOut = linear.dOut();
+        assertEquals(dOut, output.columns());
+        float[] x = Arrays.copyOf(hook.input(), dIn);
+        float max = 0;
+        for (float value : x) {
+          max = Math.max(max, Math.abs(value));
         }
+        int largest = (1 << (spec.quantization().activationBits() - 1)) - 1;
+        double scale = max / (double) largest;
+        int[] integers = new int[dIn];
+        for (int i = 0; i < dIn; i++) {
+          integers[i] = scale == 0 ? 0 : (int) Math.rint(x[i] / scale);
+        }
+        try (PackedCircuit circuit = PackedCircuit.open(server.circuit(spec.circuit()))) {
+          long[] accumulators = circuit.accumulate(integers);
+          for (int j = 0; j < dOut; j++) {
+            double bias = spec.bias() == null ? 0 : spec.bias()[from + j];
+            double y = accumulators[from + j] * scale * spec.weightScales()[from + j] + bias;
+            double step = spec.weightScales()[from + j] * max * dIn;
+            assertEquals(hook.output()[j], y, step / 2 + scale * dIn, output.module());
+          }
+        }
+        from += dOut;
       }
+      assertEquals(spec.dOut(), from);
     }
   }
 
@@ -191,9 +198,9 @@ class ModelCompilerTest {
         client.specs().inputs());
     assertEquals(
         List.of(new TensorSpec("y", ElementType.FLOAT, List.of(2L))), client.specs().outputs());
-    RemoteModuleSpec query = client.specs().remote().get(0);
-    assertEquals("encoder.layer.0.attention.self.query", query.module());
-    assertArrayEquals(recorded.linears().get(query.module()).bias(), query.bias());
+    RemoteCallSpec query = client.specs().remote().get(0);
+    assertEquals("encoder.layer.0.attention.self.query", query.circuit());
+    assertArrayEquals(recorded.linears().get(query.circuit()).bias(), query.bias());
     assertEquals(8, query.dIn());
     assertTrue(query.noiseMarginBits() >= 0);
     assertTrue(query.log2FailureProbability() <= -40);
@@ -212,27 +219,53 @@ class ModelCompilerTest {
   }
 
   @Test
-  void modulesThatReadOneTensorHaveOneSetOfParameters() throws IOException {
+  void modulesThatReadOneTensorAreStackedToOneCircuitAndOneCall() throws IOException {
+    List<String> keys =
+        List.of(
+            "encoder.layer.0.attention.self.query",
+            "encoder.layer.0.attention.self.key",
+            "encoder.layer.0.attention.self.value");
+    CompileReport report = compile("transformer", CompileOptions.remote(keys).build());
+    List<RemoteCallSpec> remote = client().specs().remote();
+    assertEquals(1, remote.size());
+    RemoteCallSpec spec = remote.get(0);
+    assertEquals(String.join("+", keys), spec.circuit());
+    assertEquals(keys, spec.outputs().stream().map(CallOutput::module).toList());
+    assertEquals(24, spec.dOut());
+    assertEquals(24, spec.weightScales().length);
+    assertEquals(1, server().specs().circuits().size());
+    assertEquals(3, server().specs().floatModules().size());
+    assertEquals(keys, report.modules().stream().map(CompileReport.Module::module).toList());
+    server().requireCircuitsOf(client());
+  }
+
+  @Test
+  void modulesWithOtherActivationBitsAreNotStacked() throws IOException {
     compile(
-        "transformer",
-        remote(
-                "encoder.layer.0.attention.self.query",
-                "encoder.layer.0.attention.self.key",
-                "encoder.layer.0.attention.self.value")
-            .build());
-    List<RemoteModuleSpec> remote = client().specs().remote();
-    assertEquals(3, remote.size());
-    assertEquals(1, remote.stream().map(RemoteModuleSpec::parameters).distinct().count());
-    assertEquals(1, remote.stream().map(RemoteModuleSpec::quantization).distinct().count());
-    assertEquals(1, remote.stream().map(RemoteModuleSpec::input).distinct().count());
+        "rank3",
+        remote("query", "key", "value").activationBits("key", 6).weightBits("value", 4).build());
+    List<RemoteCallSpec> remote = client().specs().remote();
+    assertEquals(
+        List.of("query+value", "key"), remote.stream().map(RemoteCallSpec::circuit).toList());
+    assertEquals(6, remote.get(1).quantization().activationBits());
+    assertEquals(8, remote.get(0).weightBits());
+  }
+
+  @Test
+  void bitsOfAModuleThatIsNotRemoteAreRefused() {
+    assertTrue(
+        assertThrows(
+                InvalidInputException.class, () -> remote("query").weightBits("key", 4).build())
+            .getMessage()
+            .contains("weight bits of 'key' were given, but it is no remote module"));
   }
 
   @Test
   void aModuleCalledTwiceHasOneCircuitAndTwoCalls() throws IOException {
     CompileReport report = compile("shared_twice", remote("shared").build());
     assertEquals(1, server().specs().circuits().size());
-    List<RemoteModuleSpec> remote = client().specs().remote();
-    assertEquals(List.of(0, 1), remote.stream().map(RemoteModuleSpec::stage).toList());
+    List<RemoteCallSpec> remote = client().specs().remote();
+    assertEquals(List.of(0, 1), remote.stream().map(RemoteCallSpec::stage).toList());
     assertEquals(remote.get(0).circuitDigest(), remote.get(1).circuitDigest());
     assertEquals(List.of(0, 1), report.modules().get(0).stages());
     assertEquals(6, report.modules().get(0).calibratedRecords());
@@ -242,7 +275,7 @@ class ModelCompilerTest {
   @ValueSource(ints = {2, 3, 5, 8})
   void weightsOfAnyBitsAreCompiled(int bits) throws IOException {
     CompileReport report = compile("rank3", remote("query").weightBits(bits).build());
-    RemoteModuleSpec spec = client().specs().remote().get(0);
+    RemoteCallSpec spec = client().specs().remote().get(0);
     assertEquals(bits, spec.weightBits());
     assertEquals((1 << (bits - 1)) - 1, spec.norms().maxAbs());
     assertEquals(bits, report.modules().get(0).weightBits());
@@ -261,7 +294,7 @@ class ModelCompilerTest {
         }
       }
     }
-    RemoteModuleSpec spec = client().specs().remote().get(0);
+    RemoteCallSpec spec = client().specs().remote().get(0);
     assertEquals(7, spec.quantization().activationBits());
     assertEquals(max / 63, spec.quantization().staticScale(), max * 1e-5);
   }
@@ -319,7 +352,7 @@ class ModelCompilerTest {
                   List.of(RecordedModel.load("layered").calibrationBatch()),
                   options,
                   hadoop(folder.resolve("out")));
-      RemoteModuleSpec spec = client().specs().remote().get(0);
+      RemoteCallSpec spec = client().specs().remote().get(0);
       assertEquals(0, spec.norms().maxAbs());
       assertTrue(
           spec.parameters().messageBits() >= spec.quantization().activationBits(), spec.toString());
@@ -366,7 +399,7 @@ class ModelCompilerTest {
   void aCompiledModelIsReplacedButNothingElseIs() throws IOException {
     compile("rank3", remote("query").build());
     compile("no_bias", remote("first").build());
-    assertEquals("first", client().specs().remote().get(0).module());
+    assertEquals("first", client().specs().remote().get(0).circuit());
     Files.writeString(folder.resolve("out/thesis.tex"), "mine");
     String message =
         assertThrows(InvalidInputException.class, () -> compile("rank3", remote("query").build()))

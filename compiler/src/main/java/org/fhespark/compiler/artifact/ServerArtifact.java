@@ -1,8 +1,6 @@
 package org.fhespark.compiler.artifact;
 
 import java.io.IOException;
-import java.net.URLEncoder;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -14,7 +12,7 @@ import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.PackedCircuit;
 
-/** What the untrusted server gets of a compiled model: a circuit for each remote module. */
+/** What the untrusted server gets of a compiled model: the circuits of the remote modules. */
 public final class ServerArtifact {
   private static final String SPECS = "server.json";
 
@@ -32,8 +30,8 @@ public final class ServerArtifact {
    * Writes an artefact into a new folder.
    *
    * @param modelDigest SHA-256 of the ONNX model, in hexadecimal
-   * @param circuits circuit files by module key
-   * @param floatModules the modules in float, ONNX models, by the same keys
+   * @param circuits circuit files by name
+   * @param floatModules the modules in float, ONNX models, by their keys
    */
   public static void write(
       FileStore files,
@@ -43,23 +41,25 @@ public final class ServerArtifact {
       Map<String, byte[]> floatModules)
       throws IOException {
     Map<String, byte[]> contents = new LinkedHashMap<>();
-    List<ServerSpecs.Circuit> listed = new ArrayList<>();
+    List<ServerSpecs.Circuit> listedCircuits = new ArrayList<>();
     circuits.forEach(
-        (module, circuit) -> {
-          String name = URLEncoder.encode(module, StandardCharsets.UTF_8);
-          ServerSpecs.Circuit entry =
-              new ServerSpecs.Circuit(
-                  module,
-                  "circuits/" + name + ".circuit",
-                  "float/" + name + ".onnx",
-                  CircuitDigest.of(circuit).hex());
-          listed.add(entry);
-          contents.put(entry.file(), circuit);
-          contents.put(entry.floatFile(), floatModules.get(module));
+        (name, circuit) -> {
+          String file = "circuits/%03d.circuit".formatted(listedCircuits.size());
+          listedCircuits.add(new ServerSpecs.Circuit(name, file, CircuitDigest.of(circuit).hex()));
+          contents.put(file, circuit);
+        });
+    List<ServerSpecs.FloatModule> listedModules = new ArrayList<>();
+    floatModules.forEach(
+        (module, onnx) -> {
+          String file = "float/%03d.onnx".formatted(listedModules.size());
+          listedModules.add(new ServerSpecs.FloatModule(module, file));
+          contents.put(file, onnx);
         });
     contents.put(
         SPECS,
-        ArtifactJson.write(new ServerSpecs(ArtifactJson.FORMAT_VERSION, modelDigest, listed)));
+        ArtifactJson.write(
+            new ServerSpecs(
+                ArtifactJson.FORMAT_VERSION, modelDigest, listedCircuits, listedModules)));
     ArtifactFolder.write(files, folder, contents);
   }
 
@@ -82,7 +82,7 @@ public final class ServerArtifact {
                 + SPECS
                 + " lists; copy the artefact again");
       }
-      circuits.put(circuit.module(), bytes);
+      circuits.put(circuit.name(), bytes);
     }
     return new ServerArtifact(verified, specs, circuits);
   }
@@ -92,13 +92,13 @@ public final class ServerArtifact {
   }
 
   /**
-   * The circuit file of a module.
+   * The file of a circuit.
    *
    * @throws InvalidInputException if there is none
    */
-  public byte[] circuit(String module) {
-    entry(module);
-    return circuits.get(module).clone();
+  public byte[] circuit(String name) {
+    entry(name);
+    return circuits.get(name).clone();
   }
 
   /**
@@ -107,7 +107,12 @@ public final class ServerArtifact {
    * @throws InvalidInputException if there is none, or it is truncated or altered
    */
   public byte[] floatModule(String module) throws IOException {
-    return folder.read(entry(module).floatFile());
+    for (ServerSpecs.FloatModule listed : specs.floatModules()) {
+      if (listed.module().equals(module)) {
+        return folder.read(listed.file());
+      }
+    }
+    throw missing("float form of module '" + module + "'");
   }
 
   /**
@@ -117,15 +122,15 @@ public final class ServerArtifact {
    * @throws InvalidInputException if one is missing or differs
    */
   public void requireCircuitsOf(ClientArtifact client) {
-    for (RemoteModuleSpec remote : client.specs().remote()) {
-      ServerSpecs.Circuit circuit = entry(remote.module());
+    for (RemoteCallSpec remote : client.specs().remote()) {
+      ServerSpecs.Circuit circuit = entry(remote.circuit());
       if (!circuit.digest().equals(remote.circuitDigest())) {
         throw new InvalidInputException(
             folder.path(circuit.file())
                 + ": circuit of another model: the client expects "
                 + shortened(remote.circuitDigest())
-                + " for module '"
-                + remote.module()
+                + " for '"
+                + remote.circuit()
                 + "', this is "
                 + shortened(circuit.digest())
                 + "; use client and server of one compilation");
@@ -134,17 +139,17 @@ public final class ServerArtifact {
     }
   }
 
-  private void requireDescribed(RemoteModuleSpec remote, ClientArtifact client) {
-    try (PackedCircuit circuit = PackedCircuit.open(circuits.get(remote.module()))) {
+  private void requireDescribed(RemoteCallSpec remote, ClientArtifact client) {
+    try (PackedCircuit circuit = PackedCircuit.open(circuits.get(remote.circuit()))) {
       if (!circuit.parameters().equals(remote.parameters())
           || circuit.inputs() != remote.dIn()
           || circuit.outputs() != remote.dOut()) {
         throw new InvalidInputException(
             new Path(client.folder(), ClientArtifact.SPECS)
-                + ": client.json does not describe this circuit: module '"
-                + remote.module()
+                + ": client.json does not describe this circuit: '"
+                + remote.circuit()
                 + "' has other parameters or another shape in "
-                + folder.path(entry(remote.module()).file())
+                + folder.path(entry(remote.circuit()).file())
                 + "; compile the model again");
       }
     }
@@ -154,16 +159,15 @@ public final class ServerArtifact {
     return digest.substring(0, Math.min(12, digest.length())) + "...";
   }
 
-  private ServerSpecs.Circuit entry(String module) {
+  private ServerSpecs.Circuit entry(String name) {
     return specs.circuits().stream()
-        .filter(circuit -> circuit.module().equals(module))
+        .filter(circuit -> circuit.name().equals(name))
         .findFirst()
-        .orElseThrow(
-            () ->
-                new InvalidInputException(
-                    folder.path(SPECS)
-                        + ": lists no circuit for module '"
-                        + module
-                        + "'; use client and server of one compilation"));
+        .orElseThrow(() -> missing("circuit '" + name + "'"));
+  }
+
+  private InvalidInputException missing(String what) {
+    return new InvalidInputException(
+        folder.path(SPECS) + ": lists no " + what + "; use client and server of one compilation");
   }
 }

@@ -7,20 +7,30 @@ import java.util.List;
  *
  * @param formatVersion {@link ArtifactJson#FORMAT_VERSION}
  * @param modelDigest SHA-256 of the ONNX model, in hexadecimal
- * @param circuits a circuit for each remote module
+ * @param circuits the circuits of the remote modules
+ * @param floatModules each remote module in float
  */
-public record ServerSpecs(int formatVersion, String modelDigest, List<Circuit> circuits) {
+public record ServerSpecs(
+    int formatVersion, String modelDigest, List<Circuit> circuits, List<FloatModule> floatModules) {
   public ServerSpecs {
     circuits = List.copyOf(circuits);
+    floatModules = List.copyOf(floatModules);
   }
 
   /**
    * A circuit.
    *
-   * @param module the module's key
+   * @param name its name, see {@link RemoteCallSpec#circuit}
    * @param file the circuit, relative to the artefact
-   * @param floatFile the module in float, an ONNX model with one input and one output
    * @param digest SHA-256 of the circuit file, in hexadecimal
    */
-  public record Circuit(String module, String file, String floatFile, String digest) {}
+  public record Circuit(String name, String file, String digest) {}
+
+  /**
+   * A remote module in float.
+   *
+   * @param module its {@code named_modules()} key
+   * @param file an ONNX model with one input and one output, relative to the artefact
+   */
+  public record FloatModule(String module, String file) {}
 }

@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.fhespark.compiler.affine.AffineCall;
 
 /**
  * A module of the model.
@@ -12,7 +13,7 @@ import java.util.Map;
  * @param kind what it is
  * @param operators the ONNX operators of its own, in order, each once
  * @param parameters shapes of its own parameters by their names in PyTorch
- * @param calls its calls, if it is Linear; one matrix product each
+ * @param calls its calls, if it can go remote; an affine map each
  * @param refusal why it cannot go remote, in one sentence; empty if it can
  */
 public record ModuleInfo(
@@ -20,7 +21,7 @@ public record ModuleInfo(
     ModuleKind kind,
     List<String> operators,
     Map<String, List<Long>> parameters,
-    List<LinearCall> calls,
+    List<AffineCall> calls,
     String refusal) {
   public ModuleInfo {
     operators = List.copyOf(operators);

@@ -4,6 +4,8 @@ package org.fhespark.compiler.modules;
 public enum ModuleKind {
   /** A matrix product by constant weights, with or without bias. */
   LINEAR,
+  /** A convolution by constant weights, with or without bias. */
+  CONVOLUTION,
   /** A module that holds others. */
   CONTAINER,
   /** Any other module that leaves operators in the graph. */

@@ -1,7 +1,6 @@
 package org.fhespark.compiler.modules;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -11,39 +10,42 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.AffineRegions;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
 /** The PyTorch modules of an ONNX model that leave nodes or parameters in it. */
 public final class ModuleTree {
   private static final int NEAR_MATCHES = 3;
-  private static final int LISTED_CHILDREN = 6;
 
   private final OnnxModel model;
+  private final AffineRegions regions;
   private final ModuleOwners owners;
   private final Map<String, ModuleInfo> modules = new LinkedHashMap<>();
-  private final Map<Integer, LinearCall> linears = new LinkedHashMap<>();
 
   private ModuleTree(OnnxModel model, ParameterNames parameters) {
     this.model = model;
+    this.regions = new AffineRegions(model);
     OnnxGraph graph = model.graph();
-    Map<Integer, String> refusals = new TreeMap<>();
+    Map<Integer, AffineCall> products = new LinkedHashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
-      if (LinearPattern.isMatrixProduct(graph.node(i)) && !graph.isConstant(i)) {
-        LinearPattern pattern = LinearPattern.at(graph, i);
-        if (pattern.call().isPresent()) {
-          linears.put(i, pattern.call().get());
-        } else {
-          refusals.put(i, pattern.refusal());
-        }
+      if (regions.isProduct(i)) {
+        int product = i;
+        ScopePath scope = ScopePath.of(graph.node(i));
+        regions
+            .product(i, reader -> ScopePath.of(graph.node(reader)).equals(scope))
+            .call()
+            .ifPresent(call -> products.put(product, call));
       }
     }
     this.owners =
         DynamoOwners.understands(graph)
             ? new DynamoOwners(graph)
-            : new TorchScriptOwners(graph, parameters, linears);
+            : new TorchScriptOwners(graph, parameters, products);
     Map<String, List<Integer>> nodes = new LinkedHashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
       String owner = owners.owner(i);
@@ -58,7 +60,7 @@ public final class ModuleTree {
     owners.calledModules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
     nodes.remove("");
     for (String key : inOrder(nodes)) {
-      ModuleInfo module = describe(key, nodes, parameters, refusals);
+      ModuleInfo module = describe(key, nodes, parameters);
       modules.put(
           key,
           owners
@@ -107,10 +109,12 @@ public final class ModuleTree {
     List<ModuleInfo> fitting = new ArrayList<>();
     int mostComponents = 0;
     for (ModuleInfo candidate : modules.values()) {
-      if (!owners.isSpelledOut(candidate.key()) || candidate.calls().isEmpty()) {
+      if (!owners.isSpelledOut(candidate.key())
+          || candidate.kind() == ModuleKind.CONTAINER
+          || candidate.calls().isEmpty()) {
         continue;
       }
-      ScopePath path = owners.path(candidate.calls().get(0).nodes().get(0));
+      ScopePath path = owners.path(candidate.calls().get(0).lastNode());
       int components = path.components().size();
       if (path.alignedTo(key).isEmpty() || components < mostComponents) {
         continue;
@@ -141,9 +145,10 @@ public final class ModuleTree {
     return owners.owner(node);
   }
 
-  /** Keys of the modules below a container that can go remote. */
+  /** Keys of the modules below a container that can go remote and hold no others. */
   public List<String> remotableBelow(String container) {
     return modules.values().stream()
+        .filter(module -> module.kind() != ModuleKind.CONTAINER)
         .filter(module -> module.canGoRemote() && module.key().startsWith(container + "."))
         .map(ModuleInfo::key)
         .toList();
@@ -172,119 +177,85 @@ public final class ModuleTree {
   }
 
   private ModuleInfo describe(
-      String key,
-      Map<String, List<Integer>> nodes,
-      ParameterNames parameters,
-      Map<Integer, String> refusals) {
-    List<Integer> own =
-        nodes.getOrDefault(key, List.of()).stream()
-            .filter(node -> !model.graph().isConstant(node))
-            .toList();
+      String key, Map<String, List<Integer>> nodes, ParameterNames parameters) {
     Set<String> operators = new LinkedHashSet<>();
-    own.forEach(node -> operators.add(model.graph().node(node).getOpType()));
+    nodes.getOrDefault(key, List.of()).stream()
+        .filter(node -> !model.graph().isConstant(node))
+        .forEach(node -> operators.add(model.graph().node(node).getOpType()));
     List<String> children =
         nodes.keySet().stream().filter(other -> other.startsWith(key + ".")).toList();
-    Map<String, List<Long>> shapes = parameters.of(key);
-    if (!children.isEmpty()) {
-      return new ModuleInfo(
-          key,
-          ModuleKind.CONTAINER,
-          List.copyOf(operators),
-          shapes,
-          List.of(),
-          "contains " + contents(key, children) + "; only Linear modules can go remote");
-    }
-    List<LinearCall> calls = new ArrayList<>();
-    Set<Integer> rest = new LinkedHashSet<>(own);
-    for (int node : own) {
-      if (linears.containsKey(node)) {
-        calls.add(linears.get(node));
-        linears.get(node).nodes().forEach(rest::remove);
-      }
-    }
-    if (!calls.isEmpty() && rest.isEmpty() && areOneLayer(calls)) {
-      return new ModuleInfo(
-          key,
-          ModuleKind.LINEAR,
-          List.copyOf(operators),
-          linearShapes(key, calls.get(0)),
-          calls,
-          "");
-    }
+    List<AffineCall> calls = new ArrayList<>();
+    String refusal = findCalls(key, children, nodes, calls);
+    boolean remote = refusal.isEmpty();
     return new ModuleInfo(
         key,
-        ModuleKind.OPERATOR,
+        children.isEmpty() ? kind(remote, calls) : ModuleKind.CONTAINER,
         List.copyOf(operators),
-        shapes,
-        List.of(),
-        refusal(own, operators, calls, refusals));
+        remote && children.isEmpty() ? shapes(key, calls.get(0), parameters) : parameters.of(key),
+        remote ? calls : List.of(),
+        refusal);
   }
 
-  private boolean areOneLayer(List<LinearCall> calls) {
-    LinearCall first = calls.get(0);
-    for (LinearCall call : calls.subList(1, calls.size())) {
-      boolean sameTensors =
-          call.weight().equals(first.weight()) && call.bias().equals(first.bias());
-      if (call.dIn() != first.dIn()
-          || call.dOut() != first.dOut()
-          || (!sameTensors && !haveEqualValues(call, first))) {
-        return false;
+  /**
+   * Finds the affine maps that the calls of a module are.
+   *
+   * @param calls receives them
+   * @return why the module cannot go remote; empty if it can
+   */
+  private String findCalls(
+      String key, List<String> children, Map<String, List<Integer>> nodes, List<AffineCall> calls) {
+    Set<Integer> all = new TreeSet<>(nodes.getOrDefault(key, List.of()));
+    children.forEach(child -> all.addAll(nodes.get(child)));
+    List<Integer> active = all.stream().filter(regions::isActive).toList();
+    if (active.isEmpty()) {
+      return children.isEmpty()
+          ? "no node of the graph carries its name: it is never called, or it was fused into"
+              + " another module"
+          : "holds no product by weights: there is nothing to hide or to save";
+    }
+    for (List<Integer> call : ModuleCalls.of(model.graph(), owners, regions, key, active)) {
+      AffineRegions.Region region = regions.of(call);
+      if (region.call().isEmpty()) {
+        return region.refusal();
+      }
+      calls.add(region.call().get());
+    }
+    AffineCall first = calls.get(0);
+    for (AffineCall call : calls.subList(1, calls.size())) {
+      if (!AffineRegions.areOneLayer(call, first)) {
+        return "is called " + calls.size() + " times and computes something else each time";
       }
     }
-    return true;
+    return "";
   }
 
-  private boolean haveEqualValues(LinearCall a, LinearCall b) {
-    OnnxGraph graph = model.graph();
-    return Arrays.equals(a.weights(graph), b.weights(graph))
-        && Arrays.equals(a.biases(graph).orElse(null), b.biases(graph).orElse(null));
+  private ModuleKind kind(boolean remote, List<AffineCall> calls) {
+    if (!remote) {
+      return ModuleKind.OPERATOR;
+    }
+    return calls.get(0).unfolding().isPresent() ? ModuleKind.CONVOLUTION : ModuleKind.LINEAR;
   }
 
-  private static Map<String, List<Long>> linearShapes(String key, LinearCall call) {
+  private static Map<String, List<Long>> shapes(
+      String key, AffineCall call, ParameterNames parameters) {
+    Map<String, List<Long>> named = parameters.of(key);
+    if (named.containsKey(key + ".weight") && call.unfolding().isPresent()) {
+      return named;
+    }
     Map<String, List<Long>> shapes = new LinkedHashMap<>();
-    shapes.put(key + ".weight", List.of((long) call.dOut(), (long) call.dIn()));
-    if (call.bias().isPresent()) {
+    List<Long> weight = new ArrayList<>(List.of((long) call.dOut()));
+    call.unfolding()
+        .ifPresentOrElse(
+            unfolding -> {
+              weight.add((long) unfolding.channels());
+              unfolding.kernel().forEach(extent -> weight.add((long) extent));
+            },
+            () -> weight.add((long) call.dIn()));
+    shapes.put(key + ".weight", weight);
+    if (call.biases().isPresent()) {
       shapes.put(key + ".bias", List.of((long) call.dOut()));
     }
     return shapes;
-  }
-
-  private static String refusal(
-      List<Integer> own,
-      Set<String> operators,
-      List<LinearCall> calls,
-      Map<Integer, String> refusals) {
-    if (own.isEmpty()) {
-      return "no node of the graph carries its name: it is never called, or it was fused into"
-          + " another module";
-    }
-    Optional<String> product =
-        own.stream().filter(refusals::containsKey).map(refusals::get).findFirst();
-    if (product.isPresent()) {
-      return product.get() + "; only Linear modules can go remote";
-    }
-    if (calls.size() > 1) {
-      return "holds "
-          + calls.size()
-          + " different matrix products; only Linear modules can go remote";
-    }
-    return "its operators are "
-        + String.join(", ", operators)
-        + "; only Linear modules (Gemm, or MatMul by a constant) can go remote";
-  }
-
-  private static String contents(String key, List<String> children) {
-    List<String> direct =
-        children.stream()
-            .map(child -> child.substring(key.length() + 1))
-            .map(child -> child.contains(".") ? child.substring(0, child.indexOf('.')) : child)
-            .distinct()
-            .map(child -> key + "." + child)
-            .toList();
-    String listed = String.join(", ", direct.subList(0, Math.min(LISTED_CHILDREN, direct.size())));
-    return direct.size() > LISTED_CHILDREN
-        ? listed + " and " + (direct.size() - LISTED_CHILDREN) + " more"
-        : listed;
   }
 
   private String nearMatches(String key) {

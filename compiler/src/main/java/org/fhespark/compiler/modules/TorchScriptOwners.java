@@ -10,6 +10,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.AffineRegions;
 import org.fhespark.compiler.onnx.OnnxGraph;
 
 /**
@@ -22,7 +24,7 @@ import org.fhespark.compiler.onnx.OnnxGraph;
 final class TorchScriptOwners implements ModuleOwners {
   private final OnnxGraph graph;
   private final ParameterNames parameters;
-  private final Map<Integer, LinearCall> linears;
+  private final Map<Integer, AffineCall> products;
   private final ScopePath[] paths;
   private final String[] owners;
   private final Map<ScopePath, Set<String>> boundKeys = new HashMap<>();
@@ -35,12 +37,12 @@ final class TorchScriptOwners implements ModuleOwners {
   /**
    * Assigns every node.
    *
-   * @param linears the Linear calls, by their first node
+   * @param products matrix products and convolutions with their biases, by their first node
    */
-  TorchScriptOwners(OnnxGraph graph, ParameterNames parameters, Map<Integer, LinearCall> linears) {
+  TorchScriptOwners(OnnxGraph graph, ParameterNames parameters, Map<Integer, AffineCall> products) {
     this.graph = graph;
     this.parameters = parameters;
-    this.linears = linears;
+    this.products = products;
     this.paths = new ScopePath[graph.nodeCount()];
     this.owners = new String[graph.nodeCount()];
     Arrays.setAll(paths, i -> ScopePath.of(graph.node(i)));
@@ -79,7 +81,7 @@ final class TorchScriptOwners implements ModuleOwners {
       anchor(i, List.of(i));
     }
     // The MatMul of a Linear has lost its weight's name; the Add of the bias has not.
-    linears
+    products
         .values()
         .forEach(call -> anchor(call.nodes().get(call.nodes().size() - 1), call.nodes()));
   }
@@ -122,21 +124,16 @@ final class TorchScriptOwners implements ModuleOwners {
    * name; equal weights do.
    */
   private void mergeUnnamedCalls() {
-    Map<ScopePath, LinearCall> byPath = new HashMap<>();
-    linears.forEach((node, call) -> byPath.putIfAbsent(paths[node], call));
-    linears.forEach(
+    Map<ScopePath, AffineCall> byPath = new HashMap<>();
+    products.forEach((node, call) -> byPath.putIfAbsent(paths[node], call));
+    products.forEach(
         (node, call) -> {
           if (owners[node] != null) {
             return;
           }
           Optional<ScopePath> firstPath = paths[node].firstCall();
-          LinearCall first = firstPath.map(byPath::get).orElse(null);
-          boolean same =
-              first != null
-                  && first.dIn() == call.dIn()
-                  && Arrays.equals(first.weights(graph), call.weights(graph))
-                  && Arrays.equals(
-                      first.biases(graph).orElse(null), call.biases(graph).orElse(null));
+          AffineCall first = firstPath.map(byPath::get).orElse(null);
+          boolean same = first != null && AffineRegions.areOneLayer(first, call);
           if (same) {
             String key = resolve(firstPath.get());
             call.nodes().forEach(i -> owners[i] = key);

@@ -7,17 +7,27 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.fhespark.InvalidInputException;
 
 /** A float32 constant of a graph; its values are decoded when asked for. */
 public final class ConstantTensor {
   private final String name;
-  private final TensorProto source;
+  private final List<Long> stored;
+  private final Supplier<float[]> decoder;
   private final boolean transposed;
 
-  private ConstantTensor(String name, TensorProto source, boolean transposed) {
+  /**
+   * A constant.
+   *
+   * @param stored its axes as it is stored
+   * @param decoder makes its values, row-major as they are stored, whenever they are asked for
+   * @param transposed whether the constant is the transpose of what is stored, a matrix
+   */
+  ConstantTensor(String name, List<Long> stored, Supplier<float[]> decoder, boolean transposed) {
     this.name = name;
-    this.source = source;
+    this.stored = List.copyOf(stored);
+    this.decoder = decoder;
     this.transposed = transposed;
   }
 
@@ -52,7 +62,7 @@ public final class ConstantTensor {
 
   private static Optional<ConstantTensor> of(String name, TensorProto proto) {
     return proto.getDataType() == TensorProto.DataType.FLOAT_VALUE
-        ? Optional.of(new ConstantTensor(name, proto, false))
+        ? Optional.of(new ConstantTensor(name, proto.getDimsList(), () -> decode(proto), false))
         : Optional.empty();
   }
 
@@ -67,17 +77,16 @@ public final class ConstantTensor {
 
   /** Its axes. */
   public List<Long> shape() {
-    List<Long> axes = source.getDimsList();
-    return transposed ? List.of(axes.get(1), axes.get(0)) : List.copyOf(axes);
+    return transposed ? List.of(stored.get(1), stored.get(0)) : stored;
   }
 
   public long elements() {
-    return source.getDimsList().stream().reduce(1L, Math::multiplyExact);
+    return stored.stream().reduce(1L, Math::multiplyExact);
   }
 
   /** The transpose of a matrix. */
   public ConstantTensor transposed() {
-    return new ConstantTensor(name, source, !transposed);
+    return new ConstantTensor(name, stored, decoder, !transposed);
   }
 
   /**
@@ -86,34 +95,34 @@ public final class ConstantTensor {
    * @throws InvalidInputException if the file holds fewer or more than the shape asks for
    */
   public float[] values() {
-    float[] stored = stored();
-    if (stored.length != elements()) {
+    float[] decoded = decoder.get();
+    if (decoded.length != elements()) {
       throw new InvalidInputException(
           "tensor '"
               + name
               + "' of shape "
-              + source.getDimsList()
+              + stored
               + " holds "
-              + stored.length
+              + decoded.length
               + " values instead of "
               + elements()
               + "; export the model again");
     }
     if (!transposed) {
-      return stored;
+      return decoded;
     }
-    int rows = Math.toIntExact(source.getDims(0));
-    int columns = Math.toIntExact(source.getDims(1));
-    float[] values = new float[stored.length];
+    int rows = Math.toIntExact(stored.get(0));
+    int columns = Math.toIntExact(stored.get(1));
+    float[] values = new float[decoded.length];
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
-        values[j * rows + i] = stored[i * columns + j];
+        values[j * rows + i] = decoded[i * columns + j];
       }
     }
     return values;
   }
 
-  private float[] stored() {
+  private static float[] decode(TensorProto source) {
     if (source.getFloatDataCount() > 0) {
       float[] values = new float[source.getFloatDataCount()];
       for (int i = 0; i < values.length; i++) {

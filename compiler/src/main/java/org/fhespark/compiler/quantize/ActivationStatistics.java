@@ -19,46 +19,73 @@ public final class ActivationStatistics {
   private float[] l2Norms = new float[1024];
   private float[] l1Norms = new float[1024];
   private int sampled;
-  private long records;
+  private double rows;
   private long nonZeroRecords;
   private float maxAbs;
   private int dIn;
 
   /**
-   * Adds records.
+   * Adds rows.
    *
    * @param tensor the activation's name, for messages
-   * @param values {@code [records][dIn]}, row-major
+   * @param values {@code [rows][dIn]}, row-major
    * @throws InvalidInputException if a value is infinite or not a number
    */
   public void add(String tensor, FloatBuffer values, int dIn) {
-    this.dIn = dIn;
-    float[] record = new float[dIn];
+    float[] row = new float[dIn];
     while (values.remaining() >= dIn) {
-      values.get(record);
-      float max = 0;
-      double l2Squared = 0;
-      double l1 = 0;
-      for (float value : record) {
-        float magnitude = Math.abs(value);
-        if (!(magnitude <= Float.MAX_VALUE)) {
-          throw new InvalidInputException(
-              "calibration: tensor '"
-                  + tensor
-                  + "' holds "
-                  + value
-                  + "; remove the records that cause it from the calibration data");
-        }
-        max = Math.max(max, magnitude);
-        l2Squared += (double) magnitude * magnitude;
-        l1 += magnitude;
-      }
-      records++;
-      maxAbs = Math.max(maxAbs, max);
-      if (max > 0) {
-        sample(max, (float) Math.sqrt(l2Squared), (float) l1);
-      }
+      values.get(row);
+      add(tensor, row, 1);
     }
+  }
+
+  /**
+   * Adds a row.
+   *
+   * @param tensor the activation's name, for messages
+   * @param standsFor how many rows were seen for each one added
+   * @throws InvalidInputException if a value is infinite or not a number
+   */
+  public void add(String tensor, float[] row, double standsFor) {
+    this.dIn = row.length;
+    float max = 0;
+    double l2Squared = 0;
+    double l1 = 0;
+    for (float value : row) {
+      float magnitude = magnitude(tensor, value);
+      max = Math.max(max, magnitude);
+      l2Squared += (double) magnitude * magnitude;
+      l1 += magnitude;
+    }
+    rows += standsFor;
+    maxAbs = Math.max(maxAbs, max);
+    if (max > 0) {
+      sample(max, (float) Math.sqrt(l2Squared), (float) l1);
+    }
+  }
+
+  /**
+   * Makes the largest magnitude cover values, whatever rows they end up in.
+   *
+   * @throws InvalidInputException if a value is infinite or not a number
+   */
+  public void addMagnitudes(String tensor, FloatBuffer values) {
+    while (values.hasRemaining()) {
+      maxAbs = Math.max(maxAbs, magnitude(tensor, values.get()));
+    }
+  }
+
+  private static float magnitude(String tensor, float value) {
+    float magnitude = Math.abs(value);
+    if (!(magnitude <= Float.MAX_VALUE)) {
+      throw new InvalidInputException(
+          "calibration: tensor '"
+              + tensor
+              + "' holds "
+              + value
+              + "; remove the records that cause it from the calibration data");
+    }
+    return magnitude;
   }
 
   private void sample(float max, float l2, float l1) {
@@ -81,9 +108,9 @@ public final class ActivationStatistics {
     l1Norms[(int) place] = l1;
   }
 
-  /** Records seen. */
+  /** Rows seen: records, or their tokens or windows. */
   public long records() {
-    return records;
+    return Math.round(rows);
   }
 
   /** Records seen that are not all zero. */

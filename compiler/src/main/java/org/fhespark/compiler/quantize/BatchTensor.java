@@ -8,6 +8,7 @@ import java.nio.DoubleBuffer;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.LongStream;
 import org.fhespark.compiler.onnx.ElementType;
@@ -52,6 +53,16 @@ public record BatchTensor(ElementType type, Buffer values, List<Long> shape) {
   /** Records in the batch. */
   public long records() {
     return shape.get(0);
+  }
+
+  /** The records from one index to another, over the same buffer. */
+  public BatchTensor slice(int from, int to) {
+    long all = shape.stream().reduce(1L, Math::multiplyExact);
+    int perRecord = Math.toIntExact(all / Math.max(1, records()));
+    List<Long> part = new ArrayList<>(shape);
+    part.set(0, (long) to - from);
+    return new BatchTensor(
+        type, values.slice(values.position() + from * perRecord, (to - from) * perRecord), part);
   }
 
   /** A tensor over this buffer; the caller closes it before the buffer is reused. */

@@ -13,76 +13,206 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.RowSource;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.split.RemoteCall;
 
-/** Runs the float model on calibration data and looks at what enters the remote modules. */
+/**
+ * Runs the float model on calibration data, looks at what enters the remote modules, and compares
+ * what leaves them with the maps that the compiler found.
+ */
 public final class Calibration {
-  private Calibration() {}
+  /** What the tensors of one run may take. */
+  private static final long RUN_BYTES = 256L << 20;
+
+  /** Records of the first run, which tells how large their tensors are. */
+  private static final int FIRST_RECORDS = 4;
+
+  /** Windows of a convolution that are looked at in a run; all others are like them. */
+  private static final long WINDOWS = 1 << 13;
+
+  private final OnnxModel model;
+  private final ExposedModel exposed;
+  private final List<AffineCall> calls;
+  private final Set<String> modelInputs = new LinkedHashSet<>();
+  private final Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
+  private long records;
+  private int recordsPerRun = FIRST_RECORDS;
+
+  private Calibration(OnnxModel model, ExposedModel exposed, List<RemoteCall> calls) {
+    this.model = model;
+    this.exposed = exposed;
+    this.calls = calls.stream().map(RemoteCall::call).toList();
+    model.graph().inputs().stream().map(ValueInfoProto::getName).forEach(modelInputs::add);
+    this.calls.forEach(call -> statistics.put(call.rows(), new ActivationStatistics()));
+  }
 
   /**
-   * Statistics of the input of each remote call, by the input tensor's name.
+   * What calibration found.
    *
-   * @param exposed the model with those tensors exposed
+   * @param statistics of the rows that remote calls read
+   * @param records of the data
+   */
+  public record Result(Map<RowSource, ActivationStatistics> statistics, long records) {
+    /** Statistics of the rows that a call reads. */
+    public ActivationStatistics of(AffineCall call) {
+      return statistics.get(call.rows());
+    }
+
+    /** Rows that a record makes on average, at least one. */
+    public double rowsPerRecord(AffineCall call) {
+      return Math.max(1, (double) of(call).records() / records);
+    }
+  }
+
+  /**
+   * Runs the model.
+   *
+   * @param exposed the model with inputs and outputs of the calls exposed
    * @param data batches, read once
    * @throws InvalidInputException if there is no record, an input is missing from a batch, ONNX
-   *     Runtime refuses a batch, or an activation is infinite or not a number
+   *     Runtime refuses a batch, an activation is infinite or not a number, or a call computes
+   *     something else than the compiler understood
    */
-  public static Map<String, ActivationStatistics> run(
+  public static Result run(
       OnnxModel model,
       ExposedModel exposed,
       List<RemoteCall> calls,
       Iterable<CalibrationBatch> data) {
-    Map<String, Integer> widths = new LinkedHashMap<>();
-    calls.forEach(call -> widths.put(call.call().input(), call.call().dIn()));
-    Map<String, ActivationStatistics> statistics = new LinkedHashMap<>();
-    widths.keySet().forEach(tensor -> statistics.put(tensor, new ActivationStatistics()));
-    Set<String> modelInputs = new LinkedHashSet<>();
-    model.graph().inputs().stream().map(ValueInfoProto::getName).forEach(modelInputs::add);
-    Set<String> inner = new LinkedHashSet<>(widths.keySet());
-    inner.removeAll(modelInputs);
+    Calibration calibration = new Calibration(model, exposed, calls);
     for (CalibrationBatch batch : data) {
-      Map<String, OnnxTensor> inputs = new HashMap<>();
-      try {
-        for (String name : modelInputs) {
-          BatchTensor tensor = batch.inputs().get(name);
-          if (tensor == null) {
-            throw new InvalidInputException(
-                "calibration data: no column for input '" + name + "' of " + model.file());
-          }
-          inputs.put(name, tensor.toOnnxTensor(OrtEnvironment.getEnvironment()));
-        }
-        for (String name : widths.keySet()) {
-          if (modelInputs.contains(name)) {
-            statistics.get(name).add(name, floats(inputs.get(name)), widths.get(name));
-          }
-        }
-        if (!inner.isEmpty()) {
-          try (OrtSession.Result result = exposed.run(inputs, inner)) {
-            for (String name : inner) {
-              OnnxTensor value = (OnnxTensor) result.get(name).orElseThrow();
-              statistics.get(name).add(name, floats(value), widths.get(name));
-            }
-          }
-        }
-      } catch (OrtException e) {
-        throw new InvalidInputException(
-            "calibration data: ONNX Runtime refuses a batch: " + e.getMessage(), e);
-      } finally {
-        inputs.values().forEach(OnnxTensor::close);
-      }
+      calibration.add(batch);
     }
-    statistics.forEach(
-        (tensor, seen) -> {
+    calibration.statistics.forEach(
+        (rows, seen) -> {
           if (seen.records() == 0) {
             throw new InvalidInputException(
                 "calibration data: no record reaches tensor '"
-                    + tensor
+                    + rows.tensor()
                     + "'; give at least one, better a few hundred");
           }
         });
-    return statistics;
+    return new Result(calibration.statistics, calibration.records);
+  }
+
+  private void add(CalibrationBatch batch) {
+    for (String name : modelInputs) {
+      if (!batch.inputs().containsKey(name)) {
+        throw new InvalidInputException(
+            "calibration data: no column for input '" + name + "' of " + model.file());
+      }
+    }
+    int count =
+        modelInputs.stream()
+            .mapToInt(name -> Math.toIntExact(batch.inputs().get(name).records()))
+            .min()
+            .orElse(0);
+    for (int from = 0; from < count; ) {
+      int to = Math.min(count, from + recordsPerRun);
+      Map<String, BatchTensor> slice = new HashMap<>();
+      for (String name : modelInputs) {
+        slice.put(name, batch.inputs().get(name).slice(from, to));
+      }
+      run(slice, to - from);
+      from = to;
+    }
+  }
+
+  private void run(Map<String, BatchTensor> slice, int count) {
+    boolean first = records == 0;
+    Set<String> wanted = new LinkedHashSet<>();
+    for (AffineCall call : calls) {
+      wanted.add(call.input());
+      if (first) {
+        wanted.add(call.output());
+      }
+    }
+    wanted.removeAll(modelInputs);
+    Map<String, OnnxTensor> tensors = new HashMap<>();
+    try {
+      for (Map.Entry<String, BatchTensor> input : slice.entrySet()) {
+        tensors.put(input.getKey(), input.getValue().toOnnxTensor(OrtEnvironment.getEnvironment()));
+      }
+      records += count;
+      // Before the run: what is wrong with a record shows there in stranger ways.
+      long bytes = look(tensors, modelInputs);
+      if (!wanted.isEmpty()) {
+        try (OrtSession.Result result = exposed.run(tensors, wanted)) {
+          Map<String, OnnxTensor> all = new HashMap<>(tensors);
+          wanted.forEach(name -> all.put(name, (OnnxTensor) result.get(name).orElseThrow()));
+          bytes += look(all, wanted);
+          if (first) {
+            calls.forEach(call -> MapCheck.check(model.file(), call, all));
+          }
+        }
+      }
+      recordsPerRun = (int) Math.max(1, Math.min(1 << 16, RUN_BYTES * count / Math.max(1, bytes)));
+    } catch (OrtException e) {
+      throw new InvalidInputException(
+          "calibration data: ONNX Runtime refuses a batch: " + e.getMessage(), e);
+    } finally {
+      tensors.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  /** Looks at the rows of some tensors; returns the tensors' bytes. */
+  private long look(Map<String, OnnxTensor> tensors, Set<String> names) {
+    long bytes = 0;
+    for (Map.Entry<RowSource, ActivationStatistics> entry : statistics.entrySet()) {
+      String name = entry.getKey().tensor();
+      if (names.contains(name)) {
+        requireReadable(entry.getKey(), tensors.get(name));
+        add(entry.getKey(), tensors.get(name), entry.getValue());
+        bytes += (long) Float.BYTES * floats(tensors.get(name)).remaining();
+      }
+    }
+    return bytes;
+  }
+
+  private int width(RowSource rows) {
+    return calls.stream()
+        .filter(call -> call.rows().equals(rows))
+        .mapToInt(AffineCall::dIn)
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private void requireReadable(RowSource rows, OnnxTensor tensor) {
+    long[] shape = tensor.getInfo().getShape();
+    int width = width(rows);
+    boolean fits =
+        rows.unfolding()
+            .map(u -> shape.length == u.kernel().size() + 2 && shape[1] == u.channels())
+            .orElse(shape.length >= 1 && shape[shape.length - 1] == width);
+    if (!fits) {
+      throw new InvalidInputException(
+          model.file()
+              + ": tensor '"
+              + rows.tensor()
+              + "' has shape "
+              + java.util.Arrays.toString(shape)
+              + ", but the remote module that reads it takes "
+              + rows.unfolding()
+                  .map(u -> u.channels() + " channels at axis 1")
+                  .orElse("rows of " + width + " at its last axis")
+              + "; keep that module in clear");
+    }
+  }
+
+  private void add(RowSource rows, OnnxTensor tensor, ActivationStatistics seen) {
+    FloatBuffer values = floats(tensor);
+    if (rows.unfolding().isEmpty()) {
+      seen.add(rows.tensor(), values, width(rows));
+      return;
+    }
+    seen.addMagnitudes(rows.tensor(), values.duplicate());
+    Windows windows = new Windows(rows.unfolding().get(), tensor.getInfo().getShape());
+    // Odd, so that it does not meet the same places of every image.
+    long step = Math.max(1, windows.count() / WINDOWS) | 1;
+    double standsFor = windows.count() / Math.ceil((double) windows.count() / step);
+    windows.forEach(values, step, row -> seen.add(rows.tensor(), row, standsFor));
   }
 
   private static FloatBuffer floats(OnnxTensor tensor) {

@@ -1,5 +1,6 @@
 package org.fhespark.compiler.quantize;
 
+import java.util.List;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.WeightNorms;
 
@@ -59,5 +60,39 @@ public record QuantizedWeights(byte[] values, float[] scales, int bits, WeightNo
       }
     }
     return new QuantizedWeights(values, scales, bits, WeightNorms.of(values, dIn, dOut));
+  }
+
+  /** The rows of several modules that read the same records, one after another. */
+  public static QuantizedWeights stacked(List<QuantizedWeights> modules, int dIn) {
+    if (modules.size() == 1) {
+      return modules.get(0);
+    }
+    int dOut = modules.stream().mapToInt(module -> module.scales.length).sum();
+    byte[] values = new byte[Math.multiplyExact(dOut, dIn)];
+    float[] scales = new float[dOut];
+    int bits = FEWEST_BITS;
+    int row = 0;
+    for (QuantizedWeights module : modules) {
+      System.arraycopy(module.values, 0, values, row * dIn, module.values.length);
+      System.arraycopy(module.scales, 0, scales, row, module.scales.length);
+      bits = Math.max(bits, module.bits);
+      row += module.scales.length;
+    }
+    return new QuantizedWeights(values, scales, bits, WeightNorms.of(values, dIn, dOut));
+  }
+
+  /**
+   * Integers that a model trained with quantisation has itself.
+   *
+   * @param values integers {@code [dOut][dIn]}, row-major
+   * @param scales {@code [dOut]}, all positive
+   */
+  public static QuantizedWeights given(byte[] values, double[] scales, int bits) {
+    float[] rounded = new float[scales.length];
+    for (int j = 0; j < scales.length; j++) {
+      rounded[j] = (float) scales[j];
+    }
+    int dIn = values.length / scales.length;
+    return new QuantizedWeights(values, rounded, bits, WeightNorms.of(values, dIn, scales.length));
   }
 }

@@ -6,7 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -50,7 +50,7 @@ public record GraphSplit(
             });
     Map<String, byte[]> floatModules = new LinkedHashMap<>();
     for (RemoteModule module : modules) {
-      LinearCall layer = module.layer();
+      AffineCall layer = module.layer();
       floatModules.put(
           module.key(),
           Subgraph.of(

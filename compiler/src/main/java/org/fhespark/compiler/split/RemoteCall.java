@@ -1,6 +1,6 @@
 package org.fhespark.compiler.split;
 
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
 
 /**
  * One call of a remote module.
@@ -8,6 +8,6 @@ import org.fhespark.compiler.modules.LinearCall;
  * @param module the module's key
  * @param stage its stage: it reads what the clear segments up to this number make, and the segments
  *     above it read its result
- * @param call the layer
+ * @param call the affine map
  */
-public record RemoteCall(String module, int stage, LinearCall call) {}
+public record RemoteCall(String module, int stage, AffineCall call) {}

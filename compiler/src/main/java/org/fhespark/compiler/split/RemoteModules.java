@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.modules.ModuleInfo;
 import org.fhespark.compiler.modules.ModuleKind;
 import org.fhespark.compiler.modules.ModuleTree;
@@ -38,14 +39,32 @@ public final class RemoteModules {
         throw new InvalidInputException(
             "module '" + key + "' cannot go remote: " + module.refusal() + wayOut(tree, module));
       }
-      String other = keyByNode.putIfAbsent(module.calls().get(0).nodes().get(0), key);
-      if (other != null) {
-        throw new InvalidInputException(
-            "'" + key + "' and '" + other + "' are the same module; name it once");
+      for (AffineCall call : module.calls()) {
+        for (int node : call.affineNodes()) {
+          String other = keyByNode.putIfAbsent(node, key);
+          if (other != null && !other.equals(key)) {
+            throw new InvalidInputException(overlap(tree, key, other));
+          }
+        }
       }
       remote.add(new RemoteModule(key, module.calls()));
     }
     return remote;
+  }
+
+  private static String overlap(ModuleTree tree, String key, String other) {
+    boolean nested = key.startsWith(other + ".") || other.startsWith(key + ".");
+    return nested && !sameNodes(tree.find(key), tree.find(other))
+        ? "module '"
+            + (key.length() < other.length() ? key : other)
+            + "' holds '"
+            + (key.length() < other.length() ? other : key)
+            + "'; name one of them"
+        : "'" + key + "' and '" + other + "' are the same module; name it once";
+  }
+
+  private static boolean sameNodes(ModuleInfo a, ModuleInfo b) {
+    return a.calls().get(0).affineNodes().equals(b.calls().get(0).affineNodes());
   }
 
   private static String wayOut(ModuleTree tree, ModuleInfo module) {
@@ -54,7 +73,7 @@ public final class RemoteModules {
     }
     List<String> below = tree.remotableBelow(module.key());
     return below.isEmpty()
-        ? "; it holds none"
-        : "; name its Linear modules instead: " + String.join(", ", below);
+        ? "; it holds no linear module"
+        : "; name its linear modules instead: " + String.join(", ", below);
   }
 }

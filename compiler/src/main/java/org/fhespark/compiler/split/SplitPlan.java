@@ -11,7 +11,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -45,19 +45,21 @@ public final class SplitPlan {
   /**
    * Plans the cut of a model at the given modules.
    *
-   * @throws InvalidInputException if no output depends on a module
+   * @throws InvalidInputException if no output depends on a module, or a tensor from inside one is
+   *     needed outside
    */
   public static SplitPlan of(OnnxModel model, List<RemoteModule> modules) {
     SplitPlan plan = new SplitPlan(model.graph());
     Map<Integer, RemoteModule> moduleByNode = new HashMap<>();
-    Map<Integer, LinearCall> callByNode = new HashMap<>();
+    Map<Integer, AffineCall> callByNode = new HashMap<>();
     for (RemoteModule module : modules) {
-      for (LinearCall call : module.calls()) {
-        call.nodes().forEach(node -> moduleByNode.put(node, module));
-        call.nodes().forEach(node -> callByNode.put(node, call));
+      for (AffineCall call : module.calls()) {
+        call.affineNodes().forEach(node -> moduleByNode.put(node, module));
+        call.affineNodes().forEach(node -> callByNode.put(node, call));
       }
     }
     Set<String> needed = plan.neededTensors(callByNode);
+    plan.requireNoInnerTensor(model.file(), moduleByNode, callByNode, needed);
     plan.assignStages(moduleByNode, callByNode, needed);
     for (RemoteModule module : modules) {
       if (plan.calls.stream().noneMatch(call -> call.module().equals(module.key()))) {
@@ -71,33 +73,54 @@ public final class SplitPlan {
     return plan;
   }
 
-  private Set<String> neededTensors(Map<Integer, LinearCall> callByNode) {
+  private Set<String> neededTensors(Map<Integer, AffineCall> callByNode) {
     Set<String> needed = new HashSet<>(graph.outputNames());
     for (int i = graph.nodeCount() - 1; i >= 0; i--) {
-      LinearCall call = callByNode.get(i);
+      AffineCall call = callByNode.get(i);
       if (call == null) {
         if (graph.node(i).getOutputList().stream().anyMatch(needed::contains)) {
           needed.addAll(graph.reads(i));
         }
-      } else if (needed.contains(call.output())) {
+      } else if (i == call.lastNode() && needed.contains(call.output())) {
         needed.add(call.input());
       }
     }
     return needed;
   }
 
+  private void requireNoInnerTensor(
+      String file,
+      Map<Integer, RemoteModule> moduleByNode,
+      Map<Integer, AffineCall> callByNode,
+      Set<String> needed) {
+    callByNode.forEach(
+        (node, call) -> {
+          for (String tensor : graph.node(node).getOutputList()) {
+            if (needed.contains(tensor) && !tensor.equals(call.output())) {
+              throw new InvalidInputException(
+                  file
+                      + ": tensor '"
+                      + tensor
+                      + "' inside module '"
+                      + moduleByNode.get(node).key()
+                      + "' is also needed outside it; name the modules inside it instead");
+            }
+          }
+        });
+  }
+
   private void assignStages(
       Map<Integer, RemoteModule> moduleByNode,
-      Map<Integer, LinearCall> callByNode,
+      Map<Integer, AffineCall> callByNode,
       Set<String> needed) {
     // Stage that has a tensor first, and the clear stage that makes it (none: inputs, remote
     // results).
     Map<String, Integer> available = new HashMap<>();
     Map<String, Integer> makers = new HashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
-      LinearCall call = callByNode.get(i);
+      AffineCall call = callByNode.get(i);
       if (call != null) {
-        if (i == call.nodes().get(0) && needed.contains(call.output())) {
+        if (i == call.lastNode() && needed.contains(call.output())) {
           int stage = available.getOrDefault(call.input(), 0);
           calls.add(new RemoteCall(moduleByNode.get(i).key(), stage, call));
           available.put(call.output(), stage + 1);

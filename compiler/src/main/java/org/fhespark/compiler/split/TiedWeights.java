@@ -1,6 +1,9 @@
 package org.fhespark.compiler.split;
 
 import ai.onnx.proto.OnnxMl.GraphProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -8,9 +11,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ConstantTensor;
+import org.fhespark.compiler.onnx.Constants;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -19,6 +23,10 @@ import org.fhespark.compiler.onnx.OnnxModel;
  * copy to one of the readers; so names are compared, and values.
  */
 final class TiedWeights {
+  /** Operators all of whose operands are part of a weight that they make. */
+  private static final Set<String> MIXING =
+      Set.of("Add", "Sub", "Mul", "Div", "MatMul", "Gemm", "Concat");
+
   private final OnnxModel model;
   private final OnnxGraph graph;
   private final ModuleTree tree;
@@ -26,34 +34,52 @@ final class TiedWeights {
   private final Set<Integer> remoteNodes = new HashSet<>();
 
   /**
-   * A remote weight.
+   * What must not be in clear of a remote module.
    *
-   * @param names the names it has in the file
+   * @param names those that its weights have in the file
+   * @param prints of its weights as the file holds them, and as the circuit does
+   */
+  private record Remote(Set<String> names, Set<Print> prints) {}
+
+  /**
+   * What a tensor and its transpose have in common.
+   *
    * @param elements how many values
    * @param fingerprint of the values, whatever their order
    */
-  private record Remote(Set<String> names, long elements, long fingerprint) {}
+  private record Print(long elements, long fingerprint) {}
 
   TiedWeights(OnnxModel model, ModuleTree tree, List<RemoteModule> modules) {
     this.model = model;
     this.graph = model.graph();
     this.tree = tree;
+    Constants constants = new Constants(model);
+    Map<String, Optional<Print>> seen = new HashMap<>();
     for (RemoteModule module : modules) {
       Set<String> names = new HashSet<>();
-      for (LinearCall call : module.calls()) {
-        addNames(call.weight(), names);
-        remoteNodes.addAll(call.nodes());
+      Set<Print> prints = new HashSet<>();
+      for (AffineCall call : module.calls()) {
+        remoteNodes.addAll(call.affineNodes());
+        for (String tensor : call.weightTensors()) {
+          addNames(tensor, names);
+          seen.computeIfAbsent(tensor, name -> print(constants.floats(name).orElseThrow().values()))
+              .ifPresent(prints::add);
+        }
       }
-      float[] values = module.layer().weights(graph);
-      remote.put(module.key(), new Remote(names, values.length, fingerprint(values)));
+      boolean asInTheFile =
+          module.layer().weightTensors().size() == 1 && module.layer().affineNodes().size() == 1;
+      if (!asInTheFile) {
+        print(module.layer().weights()).ifPresent(prints::add);
+      }
+      remote.put(module.key(), new Remote(names, prints));
     }
   }
 
   /**
-   * A sum over the values of 64 mixed bits each, so that a transposed copy has the same; 0 for
+   * A sum over the values of 64 mixed bits each, so that a transposed copy has the same; none of
    * values that are all equal, which are no secret and which any constant may look like.
    */
-  private static long fingerprint(float[] values) {
+  private static Optional<Print> print(float[] values) {
     long sum = 0;
     boolean uniform = true;
     for (float value : values) {
@@ -64,13 +90,23 @@ final class TiedWeights {
       bits = (bits ^ (bits >>> 27)) * 0x94D049BB133111EBL;
       sum += bits ^ (bits >>> 31);
     }
-    return uniform ? 0 : sum;
+    return uniform ? Optional.empty() : Optional.of(new Print(values.length, sum));
   }
 
+  /** Adds a weight's names: its own and those of what it is made of, but for numbers and shapes. */
   private void addNames(String tensor, Set<String> names) {
-    names.add(tensor);
-    if (graph.producer(tensor) >= 0) {
-      graph.reads(graph.producer(tensor)).forEach(source -> addNames(source, names));
+    int producer = graph.producer(tensor);
+    if (producer >= 0) {
+      NodeProto node = graph.node(producer);
+      boolean mixes = MIXING.contains(node.getOpType());
+      node.getInputList().stream()
+          .limit(mixes ? node.getInputCount() : 1)
+          .filter(source -> !source.isEmpty())
+          .forEach(source -> addNames(source, names));
+    }
+    TensorProto initializer = graph.initializers().get(tensor);
+    if (initializer == null || initializer.getDimsList().stream().anyMatch(axis -> axis > 1)) {
+      names.add(tensor);
     }
   }
 
@@ -89,15 +125,14 @@ final class TiedWeights {
   private void check(String tensor) {
     Optional<ConstantTensor> constant = ConstantTensor.of(graph, tensor);
     long elements = constant.map(ConstantTensor::elements).orElse(0L);
-    long fingerprint =
-        remote.values().stream().anyMatch(weight -> weight.elements == elements)
-            ? fingerprint(constant.orElseThrow().values())
-            : 0;
+    boolean sizeOccurs =
+        remote.values().stream()
+            .anyMatch(r -> r.prints.stream().anyMatch(print -> print.elements == elements));
+    Optional<Print> print =
+        sizeOccurs ? constant.flatMap(found -> print(found.values())) : Optional.empty();
     remote.forEach(
         (key, weight) -> {
-          boolean sameValues =
-              fingerprint != 0 && weight.elements == elements && weight.fingerprint == fingerprint;
-          if (weight.names.contains(tensor) || sameValues) {
+          if (weight.names.contains(tensor) || print.filter(weight.prints::contains).isPresent()) {
             throw new InvalidInputException(
                 model.file()
                     + ": the weight of module '"

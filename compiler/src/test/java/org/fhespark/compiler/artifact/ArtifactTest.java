@@ -47,7 +47,7 @@ class ArtifactTest {
   @BeforeEach
   void compile() throws IOException {
     out = folder.resolve("out");
-    compile("rank3", out, "query", "value");
+    compile("rank3", out, "query", "dense");
   }
 
   private ClientArtifact client() throws IOException {
@@ -70,8 +70,8 @@ class ArtifactTest {
     ServerArtifact server = server();
     server.requireCircuitsOf(client);
     assertEquals(2, client.specs().remote().size());
-    for (RemoteModuleSpec remote : client.specs().remote()) {
-      try (PackedCircuit circuit = PackedCircuit.open(server.circuit(remote.module()))) {
+    for (RemoteCallSpec remote : client.specs().remote()) {
+      try (PackedCircuit circuit = PackedCircuit.open(server.circuit(remote.circuit()))) {
         assertEquals(remote.circuitDigest(), circuit.digest().hex());
         assertEquals(remote.parameters(), circuit.parameters());
         assertEquals(remote.dIn(), circuit.inputs());
@@ -135,7 +135,7 @@ class ArtifactTest {
 
   @Test
   void anyTruncatedFileOfTheServerIsNamed() throws IOException {
-    for (String name : List.of("server.json", "circuits/query.circuit")) {
+    for (String name : List.of("server.json", "circuits/000.circuit")) {
       Path file = out.resolve("server").resolve(name);
       byte[] bytes = Files.readAllBytes(file);
       Files.write(file, java.util.Arrays.copyOf(bytes, bytes.length - 3));
@@ -148,7 +148,7 @@ class ArtifactTest {
 
   @Test
   void aFloatModuleIsCheckedWhenItIsRead() throws IOException {
-    Path file = out.resolve("server/float/query.onnx");
+    Path file = out.resolve("server/float/000.onnx");
     byte[] bytes = Files.readAllBytes(file);
     assertArrayEquals(bytes, server().floatModule("query"));
     bytes[3] ^= 4;
@@ -159,8 +159,8 @@ class ArtifactTest {
 
   @Test
   void missingFilesAreNamed() throws IOException {
-    Files.delete(out.resolve("server/circuits/value.circuit"));
-    assertTrue(refusalOf(this::server).contains("circuits/value.circuit: is missing"));
+    Files.delete(out.resolve("server/circuits/001.circuit"));
+    assertTrue(refusalOf(this::server).contains("circuits/001.circuit: is missing"));
     Files.delete(out.resolve("client/SHA256SUMS"));
     assertTrue(refusalOf(this::client).contains("not the client artefact"));
     assertTrue(
@@ -183,10 +183,10 @@ class ArtifactTest {
 
   @Test
   void anotherFormatVersionIsNamed() throws IOException {
-    rewrite("client", "client.json", "\"formatVersion\" : 1", "\"formatVersion\" : 7");
+    rewrite("client", "client.json", "\"formatVersion\" : 2", "\"formatVersion\" : 7");
     assertTrue(
         refusalOf(this::client)
-            .contains("client.json: format version 7, this fhe-spark reads version 1"));
+            .contains("client.json: format version 7, this fhe-spark reads version 2"));
     rewrite("server", "server.json", "\"circuits\"", "\"other\"");
     assertTrue(refusalOf(this::server).contains("is not what fhe-spark writes"));
   }
@@ -206,18 +206,17 @@ class ArtifactTest {
 
   @Test
   void theCircuitOfAnotherModelIsRefused() throws IOException {
-    compile("unfolded", folder.resolve("other"), "query", "value");
+    compile("unfolded", folder.resolve("other"), "query", "dense");
     ServerArtifact other =
         ServerArtifact.load(hadoop(folder.resolve("other/server")), CONFIGURATION);
     ClientArtifact client = client();
     String message = refusalOf(() -> other.requireCircuitsOf(client));
-    assertTrue(message.contains("query.circuit: circuit of another model"), message);
+    assertTrue(message.contains("000.circuit: circuit of another model"), message);
     compile("no_bias", folder.resolve("third"), "first");
     ServerArtifact third =
         ServerArtifact.load(hadoop(folder.resolve("third/server")), CONFIGURATION);
     assertTrue(
-        refusalOf(() -> third.requireCircuitsOf(client))
-            .contains("lists no circuit for module 'query'"));
+        refusalOf(() -> third.requireCircuitsOf(client)).contains("lists no circuit 'query'"));
   }
 
   @Test

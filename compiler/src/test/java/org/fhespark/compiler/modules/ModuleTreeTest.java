@@ -20,6 +20,7 @@ import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.RecordedModel;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.junit.jupiter.api.Test;
@@ -72,10 +73,9 @@ class ModuleTreeTest {
               assertTrue(module.canGoRemote());
               long calls = recorded.calls().stream().filter(c -> c.module().equals(key)).count();
               assertEquals(calls, module.calls().size(), key);
-              for (LinearCall call : module.calls()) {
-                assertArrayEquals(linear.weight(), call.weights(recorded.model().graph()), key);
-                assertArrayEquals(
-                    linear.bias(), call.biases(recorded.model().graph()).orElse(null), key);
+              for (AffineCall call : module.calls()) {
+                assertArrayEquals(linear.weight(), call.weights(), key);
+                assertArrayEquals(linear.bias(), call.biases().orElse(null), key);
               }
             });
   }
@@ -119,13 +119,17 @@ class ModuleTreeTest {
         modules.keySet());
     assertEquals(ModuleKind.CONTAINER, modules.get("features").kind());
     ModuleInfo conv = modules.get("features.0");
-    assertEquals(ModuleKind.OPERATOR, conv.kind());
+    assertEquals(ModuleKind.CONVOLUTION, conv.kind());
     assertEquals(List.of("Conv"), conv.operators());
     assertEquals(
         Map.of("features.0.weight", List.of(2L, 1L, 3L, 3L), "features.0.bias", List.of(2L)),
         conv.parameters());
-    assertFalse(conv.canGoRemote());
-    assertTrue(conv.refusal().startsWith("its operators are Conv;"), conv.refusal());
+    assertTrue(conv.canGoRemote());
+    assertEquals(ModuleKind.OPERATOR, modules.get("features.2").kind());
+    assertEquals(
+        "contains MaxPool at node /features/features.2/MaxPool: a remote part with a non-linearity"
+            + " is not supported",
+        modules.get("features.2").refusal());
     assertEquals(
         Map.of("classifier.weight", List.of(3L, 8L), "classifier.bias", List.of(3L)),
         modules.get("classifier").parameters());
@@ -185,8 +189,7 @@ class ModuleTreeTest {
     RecordedModel recorded = RecordedModel.load("merged_parameters");
     for (String key : List.of("a", "b", "rows.0.0", "seq.0.z")) {
       assertArrayEquals(
-          recorded.linears().get(key).weight(),
-          recorded.tree().find(key).calls().get(0).weights(recorded.model().graph()));
+          recorded.linears().get(key).weight(), recorded.tree().find(key).calls().get(0).weights());
     }
     assertEquals(List.of("LayerNormalization"), recorded.tree().find("n2").operators());
   }
@@ -197,18 +200,22 @@ class ModuleTreeTest {
   }
 
   @Test
-  void aContainerIsRefusedWithWhatItContains() {
+  void aContainerWithANonLinearityIsRefusedWithItsNode() {
     assertEquals(
-        "contains seq.0, seq.1, seq.2, seq.3; only Linear modules can go remote",
+        "contains Relu at node /seq/seq.1/Relu: a remote part with a non-linearity is not"
+            + " supported",
         refusal("nested_sequential", "seq"));
+    assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
   }
 
   @Test
-  void productsThatAreNoLinearAreRefusedWithTheReason() {
-    assertTrue(refusal("scaled", "scaled").contains("Gemm has alpha=0.5"));
-    assertTrue(refusal("scaled", "two").contains("2 different matrix products"));
-    assertTrue(tree("scaled").find("lin").canGoRemote());
-    assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
+  void productsThatAreScaledOrFollowOneAnotherAreOneMap() {
+    ModuleTree tree = tree("scaled");
+    assertTrue(tree.find("scaled").canGoRemote());
+    AffineCall two = tree.find("two").calls().get(0);
+    assertEquals(6, two.dIn());
+    assertEquals(6, two.dOut());
+    assertTrue(tree.find("lin").canGoRemote());
   }
 
   @Test

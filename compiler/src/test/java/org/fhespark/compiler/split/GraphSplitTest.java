@@ -69,8 +69,7 @@ class GraphSplitTest {
   }
 
   /** Runs the segments and, between them, the remote modules in float. */
-  private static Map<String, OnnxTensor> run(RecordedModel recorded, GraphSplit split)
-      throws OrtException {
+  static Map<String, OnnxTensor> run(RecordedModel recorded, GraphSplit split) throws OrtException {
     Map<String, OnnxTensor> tensors = recorded.tensors();
     int stages = split.calls().stream().mapToInt(RemoteCall::stage).max().orElse(-1) + 1;
     for (int stage = 0; stage <= stages; stage++) {
@@ -252,10 +251,12 @@ class GraphSplitTest {
   @Test
   void aContainerIsRefusedWithItsLinearsAsAWayOut() {
     assertEquals(
-        "module 'seq' cannot go remote: contains seq.0, seq.1, seq.2, seq.3; only Linear modules"
-            + " can go remote; name its Linear modules instead: seq.0, seq.2.0, seq.3",
+        "module 'seq' cannot go remote: contains Relu at node /seq/seq.1/Relu: a remote part with a"
+            + " non-linearity is not supported; name its linear modules instead: seq.0, seq.2.0,"
+            + " seq.3",
         refusalOf("nested_sequential", "seq"));
-    assertTrue(refusalOf("conv", "features").endsWith("it holds none"));
+    assertTrue(
+        refusalOf("conv", "features").endsWith("name its linear modules instead: features.0"));
   }
 
   @Test

@@ -17,7 +17,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.artifact.RemoteModuleSpec;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.tables.InputBinding;
@@ -204,7 +204,7 @@ public final class HybridSession implements AutoCloseable {
     double margin =
         mode == Mode.EXECUTE
             ? model.specs().remote().stream()
-                .mapToDouble(RemoteModuleSpec::noiseMarginBits)
+                .mapToDouble(RemoteCallSpec::noiseMarginBits)
                 .min()
                 .orElse(Double.NaN)
             : Double.NaN;
@@ -242,14 +242,18 @@ public final class HybridSession implements AutoCloseable {
 
   private List<RemoteLayer> remoteLayers(Resources resources) {
     List<RemoteLayer> layers = new ArrayList<>();
-    for (RemoteModuleSpec remote : model.specs().remote()) {
+    for (RemoteCallSpec remote : model.specs().remote()) {
       ModuleClient client =
           key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
       resources.add(client);
       layers.add(
           new RemoteLayer(
-              remote.module(), remote.stage(), remote.input(), remote.output(), client));
+              remote.circuit(),
+              remote.stage(),
+              remote.input(),
+              remote.outputs().get(0).tensor(),
+              client));
     }
     return layers;
   }
@@ -269,30 +273,30 @@ public final class HybridSession implements AutoCloseable {
   }
 
   private RemoteEvaluator evaluator(Measurements measurements, ScoreProgress progress) {
-    List<RemoteModuleSpec> remote = model.specs().remote();
+    List<RemoteCallSpec> remote = model.specs().remote();
     switch (mode) {
       case TORCH -> {
         Map<String, OnnxSegment> modules = new HashMap<>();
-        for (RemoteModuleSpec call : remote) {
+        for (RemoteCallSpec call : remote) {
           modules.computeIfAbsent(
-              call.module(), module -> new OnnxSegment("module " + module, floatModule(module)));
+              call.circuit(), module -> new OnnxSegment("module " + module, floatModule(module)));
         }
         return new FloatEvaluator(modules, threads, measurements);
       }
       case DISABLE -> {
         Map<CircuitDigest, PackedCircuit> circuits = new HashMap<>();
-        for (RemoteModuleSpec call : remote) {
+        for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
               CircuitDigest.parse(call.circuitDigest()),
-              digest -> PackedCircuit.open(model.server().circuit(call.module())));
+              digest -> PackedCircuit.open(model.server().circuit(call.circuit())));
         }
         return new QuantizedEvaluator(circuits, threads, measurements);
       }
       case EXECUTE -> {
         Map<String, Circuit> circuits = new LinkedHashMap<>();
-        for (RemoteModuleSpec call : remote) {
+        for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
-              call.module(), module -> new Circuit(model.server().circuit(module)));
+              call.circuit(), name -> new Circuit(model.server().circuit(name)));
         }
         return new EncryptedEvaluator(
             JavaSparkContext.fromSparkContext(spark.sparkContext()),

@@ -302,7 +302,7 @@ class ScoreTest {
         "client/client.json",
         "client/segments/001.onnx",
         "server/server.json",
-        "server/circuits/seq.2.circuit"
+        "server/circuits/001.circuit"
       })
   void aFileOfTheArtefactsThatIsAlteredTruncatedOrMissingIsNamed(String file) throws Exception {
     Artefacts altered = shared.copy();
@@ -321,9 +321,9 @@ class ScoreTest {
   @Test
   void anAlteredFloatModuleIsNamedInModeTorch() throws Exception {
     Artefacts altered = shared.copy();
-    Artefacts.alter(altered.server().resolve("float/seq.2.onnx"));
+    Artefacts.alter(altered.server().resolve("float/001.onnx"));
     assertRefused(
-        score("--server", altered.server().toString(), "--mode", "torch"), "float/seq.2.onnx");
+        score("--server", altered.server().toString(), "--mode", "torch"), "float/001.onnx");
   }
 
   @ParameterizedTest
@@ -354,7 +354,7 @@ class ScoreTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "client|client.json|\"formatVersion\" : 1|\"formatVersion\" : 2",
+        "client|client.json|\"formatVersion\" : 2|\"formatVersion\" : 3",
         "client|client.json|\"glweDimension\" : \\d+|\"glweDimension\" : 1",
         "client|client.json|\"limbs\" : \\d|\"limbs\" : 99",
         "client|client.json|\"dIn\" : 64|\"dIn\" : -64",
@@ -371,7 +371,7 @@ class ScoreTest {
         "client|client.json|\"maxL1\" : \\d+|\"maxL1\" : -1",
         "client|client.json|\"name\" : \"pixels\"|\"name\" : \"pixies\"",
         "client|client.json|\"bias\" : \\[|\"bias\" : [0.0, ",
-        "server|server.json|\"formatVersion\" : 1|\"formatVersion\" : 7",
+        "server|server.json|\"formatVersion\" : 2|\"formatVersion\" : 7",
         "server|server.json|seq.2|seq.9",
         "server|server.json|\"circuits\" : .|\"circuits\" : null, \"others\" : [",
         "server|server.json|\"digest\" : \"..|\"digest\" : \"zz"
@@ -405,7 +405,7 @@ class ScoreTest {
 
   @Test
   void theCircuitsOfAnotherModelAreNamed() throws Exception {
-    assertRefused(score("--server", other.server().toString()), "another model", "seq.0.circuit");
+    assertRefused(score("--server", other.server().toString()), "another model", "000.circuit");
   }
 
   @Test

@@ -13,7 +13,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.nativelib.ClientKey;
 import org.junit.jupiter.api.AfterAll;
@@ -54,7 +54,7 @@ class QuantisationVariantsTest {
       }
     }
     // The signs of a neuron's weights reach the largest accumulator that there is.
-    LinearCall first = RemoteWeights.call("seq.0");
+    AffineCall first = RemoteWeights.call("seq.0");
     float[] weights = RemoteWeights.of("seq.0");
     for (int neuron = 0; neuron < first.dOut(); neuron++) {
       float[] aligned = new float[64];

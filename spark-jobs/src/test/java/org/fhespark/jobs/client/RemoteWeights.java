@@ -2,7 +2,7 @@ package org.fhespark.jobs.client;
 
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -14,12 +14,12 @@ final class RemoteWeights {
     return OnnxModel.load(Digits.hadoop(Digits.file("digits.onnx")), new Configuration());
   }
 
-  static LinearCall call(String module) throws IOException {
+  static AffineCall call(String module) throws IOException {
     return ModuleTree.of(model()).find(module).calls().get(0);
   }
 
   /** Floats {@code [d_out][d_in]}, row-major. */
   static float[] of(String module) throws IOException {
-    return call(module).weights(model().graph());
+    return call(module).weights();
   }
 }

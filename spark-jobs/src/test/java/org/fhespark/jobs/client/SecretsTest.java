@@ -31,8 +31,8 @@ import org.apache.spark.serializer.JavaSerializer;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
-import org.fhespark.compiler.artifact.RemoteModuleSpec;
-import org.fhespark.compiler.modules.LinearCall;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.quantize.QuantizedWeights;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.ModuleClient;
@@ -93,7 +93,7 @@ class SecretsTest {
 
   /** Eight neighbours of each row and each column, in float, little-endian. */
   private static List<byte[]> floatPieces(String module) throws IOException {
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     float[] weights = RemoteWeights.of(module);
     List<byte[]> pieces = new ArrayList<>();
     for (int row = 0; row < call.dOut(); row++) {
@@ -114,7 +114,7 @@ class SecretsTest {
   }
 
   private static List<byte[]> integerRows(String module) throws IOException {
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     byte[] integers =
         QuantizedWeights.quantize(
                 module,
@@ -136,7 +136,7 @@ class SecretsTest {
   }
 
   private static List<byte[]> integerColumns(String module) throws IOException {
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     byte[] integers =
         QuantizedWeights.quantize(
                 module,
@@ -161,7 +161,7 @@ class SecretsTest {
   void theClientArtefactHoldsNoRemoteWeight(String module) throws IOException {
     byte[] client = allBytes(compiled.resolve("client"));
     byte[] server = allBytes(compiled.resolve("server"));
-    LinearCall call = RemoteWeights.call(module);
+    AffineCall call = RemoteWeights.call(module);
     List<byte[]> floats = floatPieces(module);
     List<byte[]> integers = integerRows(module);
     // The search finds them where they belong.
@@ -219,14 +219,14 @@ class SecretsTest {
   @Test
   void noBlockHoldsKeyBytesOrTheRecordItEncrypts() throws IOException {
     List<byte[]> pieces = keyPieces();
-    for (RemoteModuleSpec remote : model.specs().remote()) {
+    for (RemoteCallSpec remote : model.specs().remote()) {
       try (ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), key)) {
         ByteBuffer records = records(64, remote.dIn());
         byte[] block = client.encrypt(records, new float[64], 0);
-        assertEquals(0, found(block, pieces), remote.module());
+        assertEquals(0, found(block, pieces), remote.circuit());
         byte[] clear = new byte[16];
         records.get(0, clear);
-        assertEquals(0, found(block, List.of(clear)), remote.module());
+        assertEquals(0, found(block, List.of(clear)), remote.circuit());
       }
     }
   }
@@ -257,7 +257,7 @@ class SecretsTest {
     for (int run = 0; run < 2; run++) {
       // Each run as a process would start it: key and modules opened anew.
       try (ClientKey loaded = ClientKey.load(keyFile)) {
-        for (RemoteModuleSpec remote : model.specs().remote()) {
+        for (RemoteCallSpec remote : model.specs().remote()) {
           try (ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), loaded)) {
             ExecutorService threads = Executors.newFixedThreadPool(4);
             try {
@@ -283,7 +283,7 @@ class SecretsTest {
 
   @Test
   void theSameRecordIsEncryptedToOtherBytesEachTime() {
-    RemoteModuleSpec remote = model.specs().remote().get(0);
+    RemoteCallSpec remote = model.specs().remote().get(0);
     try (ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), key)) {
       byte[] one = client.encrypt(records(1, 64), new float[1], 0);
       byte[] other = client.encrypt(records(1, 64), new float[1], 0);

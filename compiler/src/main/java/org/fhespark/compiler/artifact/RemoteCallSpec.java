@@ -1,6 +1,7 @@
 package org.fhespark.compiler.artifact;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import java.util.List;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ModuleSpec;
 import org.fhespark.nativelib.PackedParameters;
@@ -8,28 +9,35 @@ import org.fhespark.nativelib.Quantization;
 import org.fhespark.nativelib.WeightNorms;
 
 /**
- * One call of a remote module, as the client sees it. Calls of one stage that read the same tensor
- * have parameters and quantisation in common, so that they can share an encryption if the client
- * scales each record by the largest of their norms.
+ * One call of a circuit, as the client sees it. Modules that read the same tensors are stacked to
+ * one circuit, so that one encryption and one Spark job serve them all; the others have a circuit
+ * each.
  *
- * @param module the module's key
+ * @param circuit the circuit's name: its module's key, or the keys of all its modules, joined by
+ *     {@code +}
  * @param stage remote stages run one after another, from 0
- * @param input the tensor it reads, {@code [.., dIn]}
- * @param output the tensor it makes, {@code [.., dOut]}
+ * @param input the tensor it reads, {@code [.., dIn]} or what the unfolding says
+ * @param unfolding how rows are made of a convolution's input; null if a row is the last axis
+ * @param outputs what its modules make, in the order of the circuit's outputs; columns add up to
+ *     dOut
+ * @param skipsPadding whether rows that the padding mask leaves out need no work; the first two
+ *     axes of {@code input} are then those of the mask
  * @param circuitDigest SHA-256 of the server's circuit, in hexadecimal
  * @param norms norms of the integer weights
  * @param weightScales scale of each output's weights, {@code [dOut]}
- * @param bias added after dequantisation, {@code [dOut]}; null if the module has none
+ * @param bias added after dequantisation, {@code [dOut]}; null if no module has one
  * @param weightBits bits of the weights
  * @param log2FailureProbability log2 of a bound on the probability of a wrong accumulator
  * @param noiseMarginBits see {@link org.fhespark.compiler.parameters.FailureProbability}
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
-public record RemoteModuleSpec(
-    String module,
+public record RemoteCallSpec(
+    String circuit,
     int stage,
     String input,
-    String output,
+    Unfolding unfolding,
+    List<CallOutput> outputs,
+    boolean skipsPadding,
     int dIn,
     int dOut,
     String circuitDigest,
@@ -41,6 +49,9 @@ public record RemoteModuleSpec(
     int weightBits,
     double log2FailureProbability,
     double noiseMarginBits) {
+  public RemoteCallSpec {
+    outputs = List.copyOf(outputs);
+  }
 
   /** What the native client needs. */
   public ModuleSpec moduleSpec() {

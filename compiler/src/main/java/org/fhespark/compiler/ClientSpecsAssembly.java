@@ -1,0 +1,106 @@
+package org.fhespark.compiler;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.artifact.CallOutput;
+import org.fhespark.compiler.artifact.ClientSpecs;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.artifact.SegmentSpec;
+import org.fhespark.compiler.onnx.ModelSignature;
+import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.quantize.Calibration;
+import org.fhespark.compiler.split.GraphSplit;
+import org.fhespark.compiler.split.RemoteCall;
+import org.fhespark.compiler.split.Segment;
+import org.fhespark.nativelib.CircuitDigest;
+
+/** Says in client.json what the other parts of the compiler decided. */
+final class ClientSpecsAssembly {
+  private ClientSpecsAssembly() {}
+
+  /** The file of a segment, relative to the artefact. */
+  static String file(Segment segment) {
+    return "segments/%03d.onnx".formatted(segment.stage());
+  }
+
+  static ClientSpecs of(
+      OnnxModel model,
+      ModelSignature signature,
+      GraphSplit split,
+      List<CompiledCircuit> circuits,
+      Calibration.Result calibration,
+      CompileOptions options) {
+    List<SegmentSpec> segments =
+        split.segments().stream()
+            .map(
+                segment ->
+                    new SegmentSpec(
+                        segment.stage(), file(segment), segment.inputs(), segment.outputs()))
+            .toList();
+    List<RemoteCallSpec> remote = new ArrayList<>();
+    for (CompiledCircuit circuit : circuits) {
+      String digest = CircuitDigest.of(circuit.circuit()).hex();
+      for (int i = 0; i < circuit.stack().callCount(); i++) {
+        remote.add(remoteCall(circuit, circuit.stack().call(i), digest, calibration, options));
+      }
+    }
+    remote.sort(Comparator.comparingInt(RemoteCallSpec::stage));
+    return new ClientSpecs(
+        ArtifactJson.FORMAT_VERSION,
+        model.digest(),
+        signature.inputs(),
+        signature.outputs(),
+        null,
+        segments,
+        remote,
+        remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
+        options.log2PError());
+  }
+
+  private static RemoteCallSpec remoteCall(
+      CompiledCircuit circuit,
+      List<RemoteCall> calls,
+      String digest,
+      Calibration.Result calibration,
+      CompileOptions options) {
+    AffineCall first = calls.get(0).call();
+    return new RemoteCallSpec(
+        circuit.stack().name(),
+        calls.get(0).stage(),
+        first.input(),
+        first.unfolding().orElse(null),
+        calls.stream()
+            .map(call -> new CallOutput(call.module(), call.call().output(), call.call().dOut()))
+            .toList(),
+        false,
+        circuit.dIn(),
+        circuit.dOut(),
+        digest,
+        circuit.choice().parameters(),
+        circuit.norms(),
+        circuit.quantization(calibration.of(first), options.quantization()),
+        circuit.weightScales(),
+        bias(circuit, calls),
+        circuit.weightBits().stream().mapToInt(Integer::intValue).max().orElseThrow(),
+        circuit.failure().log2PerValue(),
+        circuit.failure().marginBits());
+  }
+
+  /** The biases of a stack's modules, 0 for those that have none; null if none has one. */
+  private static float[] bias(CompiledCircuit circuit, List<RemoteCall> calls) {
+    if (calls.stream().noneMatch(call -> call.call().biases().isPresent())) {
+      return null;
+    }
+    float[] all = new float[circuit.dOut()];
+    int at = 0;
+    for (RemoteCall call : calls) {
+      float[] own = call.call().biases().orElse(new float[call.call().dOut()]);
+      System.arraycopy(own, 0, all, at, own.length);
+      at += own.length;
+    }
+    return all;
+  }
+}

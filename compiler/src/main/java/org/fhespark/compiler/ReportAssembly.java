@@ -1,0 +1,106 @@
+package org.fhespark.compiler;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.artifact.ClientSpecs;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.parameters.BlockWork;
+import org.fhespark.compiler.parameters.Cost;
+import org.fhespark.compiler.quantize.ActivationStatistics;
+import org.fhespark.compiler.quantize.Calibration;
+import org.fhespark.compiler.quantize.QuantizationMode;
+import org.fhespark.compiler.split.RemoteCall;
+import org.fhespark.compiler.split.RemoteModule;
+import org.fhespark.compiler.storage.Sha256;
+import org.fhespark.nativelib.PackedParameters;
+
+/** Says in the report what the other parts of the compiler decided. */
+final class ReportAssembly {
+  private static final double MASK_SEED_BYTES = 16;
+
+  private ReportAssembly() {}
+
+  static CompileReport of(
+      OnnxModel model,
+      ClientSpecs specs,
+      List<CompiledCircuit> circuits,
+      Calibration.Result calibration,
+      CompileOptions options) {
+    List<CompileReport.Module> modules = new ArrayList<>();
+    for (CompiledCircuit circuit : circuits) {
+      for (int i = 0; i < circuit.stack().modules().size(); i++) {
+        modules.add(module(circuit, i, calibration, options));
+      }
+    }
+    modules.sort(
+        Comparator.comparingInt(module -> options.remoteModules().indexOf(module.module())));
+    return new CompileReport(
+        ArtifactJson.FORMAT_VERSION,
+        model.file(),
+        model.digest(),
+        Sha256.hexOf(ArtifactJson.write(specs)),
+        options.log2PError(),
+        options.expectedBatch(),
+        options.costs(),
+        specs.segments().size(),
+        (int) specs.remote().stream().mapToInt(RemoteCallSpec::stage).distinct().count(),
+        modules);
+  }
+
+  private static CompileReport.Module module(
+      CompiledCircuit circuit, int index, Calibration.Result calibration, CompileOptions options) {
+    RemoteModule module = circuit.stack().modules().get(index);
+    AffineCall layer = module.layer();
+    List<RemoteCall> calls = circuit.stack().calls().get(index);
+    List<ActivationStatistics> statistics =
+        calls.stream().map(call -> calibration.of(call.call())).toList();
+    PackedParameters parameters = circuit.choice().parameters();
+    int rows = circuit.blockRows();
+    BlockWork work =
+        BlockWork.of(parameters, rows, new BlockWork.Layer(1, layer.dIn(), layer.dOut()));
+    Cost perRow = circuit.choice().cost().perRecord(rows);
+    return new CompileReport.Module(
+        module.key(),
+        calls.stream().map(RemoteCall::stage).toList(),
+        layer.dIn(),
+        layer.dOut(),
+        circuit.weightBits().get(index),
+        circuit.choice().activationBits(),
+        circuit.fixed().isPresent() ? QuantizationMode.STATIC : options.quantization(),
+        statistics.stream().mapToLong(ActivationStatistics::records).sum(),
+        (float) statistics.stream().mapToDouble(ActivationStatistics::maxAbs).max().orElseThrow(),
+        parameters,
+        parameters.lweDimension(),
+        parameters.log2Modulus(),
+        circuit.failure().log2PerValue(),
+        circuit.failure().marginBits(),
+        (work.bytesUp() + MASK_SEED_BYTES) / ((double) rows * layer.dIn()),
+        work.bytesDown() / ((double) rows * layer.dOut()),
+        circuit.choice().cost().total(),
+        perRow.times(circuit.rowsPerRecord()),
+        circuit.choice().coversWorstCase(),
+        circuit.choice().policy(),
+        leakage(circuit, layer),
+        circuit.choice().candidates(),
+        circuit.choice().why(),
+        circuit.choice().alternatives());
+  }
+
+  private static String leakage(CompiledCircuit circuit, AffineCall layer) {
+    return "a client that scores with this module can work out its weights: it knows the masks and"
+        + " receives masks times weights, so a block of even one record gives it "
+        + circuit.choice().parameters().lweDimension()
+        + " equations for the "
+        + layer.dIn()
+        + " weights of each output, and neither fewer output bits nor a query budget hides them;"
+        + " only a remote part with a non-linearity hides its weights, and this one has none, so"
+        + " keep out of the client's reach what must stay secret; client.json itself publishes the"
+        + " scale of each output's weights (with the integers, that is the float weights), three"
+        + " norms of the integers"
+        + (layer.biases().isPresent() ? " and the bias" : "");
+  }
+}
