@@ -391,6 +391,8 @@ def main(exporter, folder):
         export_quantised(folder)
         return
     export = {"torchscript": export_by_torchscript, "dynamo": export_by_dynamo}[exporter]
+    # The fused encoder layer of inference calls no hooks.
+    torch.backends.mha.set_fastpath_enabled(False)
     for case in CASES:
         if exporter in case.exporters:
             model, inputs = make(case)

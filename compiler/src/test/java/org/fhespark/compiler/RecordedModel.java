@@ -37,7 +37,8 @@ import org.fhespark.compiler.quantize.CalibrationBatch;
  * @param classes their classes' names
  * @param affine keys of the modules that are an affine function of what they read
  * @param folded BatchNorms that the exporter folded, and the module that each went into
- * @param linears weights and biases of the Linear modules
+ * @param linears weights and biases of the Linear modules that are called and that the exporter
+ *     folded nothing into
  * @param calls what forward hooks saw of each call of a leaf module or an affine container
  */
 public record RecordedModel(
@@ -148,6 +149,9 @@ public record RecordedModel(
                           floats(call.get("input")),
                           floats(call.get("output")),
                           inputs(call))));
+      Map<String, String> folded = texts(json.get("folded"));
+      linears.keySet().removeAll(folded.values());
+      linears.keySet().retainAll(calls.stream().map(Call::module).toList());
       return new RecordedModel(
           OnnxModel.load(path(name), new Configuration()),
           inputs,
@@ -155,7 +159,7 @@ public record RecordedModel(
           modules,
           texts(json.get("classes")),
           affine,
-          texts(json.get("folded")),
+          folded,
           linears,
           calls);
     } catch (IOException e) {
@@ -203,14 +207,6 @@ public record RecordedModel(
         ByteBuffer.allocateDirect(4 * values.size()).order(ByteOrder.nativeOrder()).asFloatBuffer();
     values.forEach(value -> floats.put((float) value.asDouble()));
     return BatchTensor.of(floats.flip(), shape);
-  }
-
-  /** Linear modules that are called and into which the exporter folded nothing. */
-  public Map<String, Linear> unchangedLinears() {
-    Map<String, Linear> unchanged = new LinkedHashMap<>(linears);
-    unchanged.keySet().removeAll(folded.values());
-    unchanged.keySet().removeIf(key -> calls.stream().noneMatch(c -> c.module().equals(key)));
-    return unchanged;
   }
 
   /**

@@ -29,6 +29,7 @@ final class DynamoOwners implements ModuleOwners {
   private final ScopePath[] paths;
   private final Set<String> calledModules = new LinkedHashSet<>();
   private final Map<String, String> classNames = new HashMap<>();
+  private final Map<String, String> foldedInto = new HashMap<>();
 
   DynamoOwners(OnnxGraph graph) {
     this.graph = graph;
@@ -46,6 +47,7 @@ final class DynamoOwners implements ModuleOwners {
         if (hasFoldedBatchNorm(graph.node(i))) {
           Optional<String> layer = layerOfWeight(i);
           if (layer.isPresent()) {
+            foldedInto.put(owners[i], layer.get());
             assign(i, layer.get());
           }
         }
@@ -86,6 +88,11 @@ final class DynamoOwners implements ModuleOwners {
   @Override
   public Set<String> calledModules() {
     return Collections.unmodifiableSet(calledModules);
+  }
+
+  @Override
+  public Optional<String> foldedInto(String key) {
+    return Optional.ofNullable(foldedInto.get(key));
   }
 
   @Override

@@ -33,6 +33,10 @@ public record ModuleInfo(
     return refusal.isEmpty();
   }
 
+  ModuleInfo refused(String reason) {
+    return new ModuleInfo(key, kind, operators, parameters, List.of(), reason);
+  }
+
   ModuleInfo withKey(String newKey) {
     Map<String, List<Long>> renamed = new LinkedHashMap<>();
     parameters.forEach(

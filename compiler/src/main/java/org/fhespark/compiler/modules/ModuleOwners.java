@@ -19,6 +19,11 @@ interface ModuleOwners {
     return Set.of();
   }
 
+  /** The layer that the exporter folded a module into, if the file tells. */
+  default Optional<String> foldedInto(String key) {
+    return Optional.empty();
+  }
+
   /** The name of a module's PyTorch class, such as {@code Linear}, if the file tells. */
   default Optional<String> className(String key) {
     return Optional.empty();

@@ -60,7 +60,13 @@ public final class ModuleTree {
     owners.calledModules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
     nodes.remove("");
     for (String key : inOrder(nodes)) {
-      modules.put(key, describe(key, nodes, parameters));
+      ModuleInfo module = describe(key, nodes, parameters);
+      modules.put(
+          key,
+          owners
+              .foldedInto(key)
+              .map(layer -> module.refused("the exporter folded it into '" + layer + "'"))
+              .orElse(module));
     }
   }
 

@@ -15,6 +15,9 @@ import org.fhespark.compiler.onnx.OnnxGraph;
  * parameters are merged on export; the lost names survive as outputs of Identity nodes.
  */
 final class ParameterNames {
+  /** The bias that folding a BatchNorm gives to a layer without one. */
+  private static final String ADDED_BIAS = ".weight_bias";
+
   private final OnnxGraph graph;
   private final Map<String, List<Long>> shapes = new LinkedHashMap<>();
 
@@ -58,7 +61,11 @@ final class ParameterNames {
     shapes.forEach(
         (name, shape) -> {
           if (ScopePath.parentKey(name).equals(module)) {
-            own.put(name, shape);
+            own.put(
+                name.endsWith(ADDED_BIAS)
+                    ? name.substring(0, name.length() - ADDED_BIAS.length()) + ".bias"
+                    : name,
+                shape);
           }
         });
     return own;

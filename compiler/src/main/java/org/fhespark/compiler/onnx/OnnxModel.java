@@ -1,20 +1,16 @@
 package org.fhespark.compiler.onnx;
 
-import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
-import ai.onnx.proto.OnnxMl.StringStringEntryProto;
-import ai.onnx.proto.OnnxMl.TensorProto;
-import com.google.protobuf.ByteString;
 import com.google.protobuf.CodedInputStream;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.WireFormat;
 import java.io.IOException;
 import java.security.MessageDigest;
-import java.util.HashMap;
 import java.util.HexFormat;
-import java.util.List;
-import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.Path;
@@ -30,8 +26,13 @@ public final class OnnxModel {
 
   private static final long NEWEST_PLAUSIBLE_IR_VERSION = 100;
 
-  /** Protocol buffers end at 2 GiB; this leaves 16 MiB for the graph itself. */
-  private static final long LARGEST_MODEL = (1L << 31) - (1L << 24);
+  /** Newest operator set of the standard that this ONNX Runtime knows. */
+  private static final long NEWEST_OPSET = 23;
+
+  private static final Set<String> STANDARD = Set.of("", "ai.onnx");
+
+  /** Operators that ONNX Runtime has besides the standard's. */
+  private static final Set<String> OTHER_DOMAINS = Set.of("ai.onnx.ml", "com.microsoft");
 
   private final String file;
   private final ModelProto proto;
@@ -49,7 +50,8 @@ public final class OnnxModel {
    * Reads a model and the external data beside it.
    *
    * @throws InvalidInputException if the file is missing or cannot be read, is no ONNX model, is
-   *     truncated, has an operator set before 13, defines functions, or lacks external data
+   *     truncated, has an operator set before 13 or unknown, defines functions, uses operators that
+   *     ONNX Runtime lacks or sparse weights, or lacks external data
    */
   public static OnnxModel load(Path path, Configuration configuration) {
     try {
@@ -68,9 +70,10 @@ public final class OnnxModel {
     if (proto.getFunctionsCount() > 0) {
       throw new InvalidInputException(
           file
-              + ": defines local functions; export it with export_modules_as_functions=False and"
-              + " dynamo=False");
+              + ": defines local functions; export it with export_modules_as_functions=False, and"
+              + " with torch 2.6 or later if dynamo=True");
     }
+    checkNodes(file, proto);
     MessageDigest digest = Sha256.digest();
     digest.update(bytes);
     ModelProto complete = new ExternalData(file, path, files, digest).readInto(proto);
@@ -113,17 +116,47 @@ public final class OnnxModel {
   }
 
   private static void checkOpset(String file, ModelProto proto) {
-    for (OperatorSetIdProto opset : proto.getOpsetImportList()) {
-      boolean standard = opset.getDomain().isEmpty() || opset.getDomain().equals("ai.onnx");
-      if (standard && opset.getVersion() < OLDEST_OPSET) {
+    OptionalLong standard =
+        proto.getOpsetImportList().stream()
+            .filter(opset -> STANDARD.contains(opset.getDomain()))
+            .mapToLong(OperatorSetIdProto::getVersion)
+            .min();
+    if (standard.isEmpty()) {
+      throw new InvalidInputException(
+          file + ": names no ONNX operator set; export it with torch.onnx.export");
+    }
+    long version = standard.getAsLong();
+    if (version < OLDEST_OPSET || version > NEWEST_OPSET) {
+      throw new InvalidInputException(
+          file
+              + ": operator set "
+              + version
+              + (version < OLDEST_OPSET
+                  ? " is too old; export it with opset_version=" + OLDEST_OPSET + " or later"
+                  : " is not known yet; export it with opset_version=" + NEWEST_OPSET));
+    }
+  }
+
+  private static void checkNodes(String file, ModelProto proto) {
+    for (NodeProto node : proto.getGraph().getNodeList()) {
+      if (!STANDARD.contains(node.getDomain()) && !OTHER_DOMAINS.contains(node.getDomain())) {
         throw new InvalidInputException(
             file
-                + ": operator set "
-                + opset.getVersion()
-                + " is too old; export it with opset_version="
-                + OLDEST_OPSET
-                + " or later");
+                + ": node '"
+                + node.getName()
+                + "' uses operator "
+                + node.getOpType()
+                + " of '"
+                + node.getDomain()
+                + "', which ONNX Runtime does not have; export the model without custom operators");
       }
+    }
+    if (proto.getGraph().getSparseInitializerCount() > 0) {
+      throw new InvalidInputException(
+          file
+              + ": tensor '"
+              + proto.getGraph().getSparseInitializer(0).getValues().getName()
+              + "' is stored sparse; export the model with dense weights");
     }
   }
 
@@ -148,106 +181,5 @@ public final class OnnxModel {
   /** SHA-256 of the file and of the external data it refers to, in hexadecimal. */
   public String digest() {
     return digest;
-  }
-
-  /** Reads the tensors that a model keeps in files beside it. */
-  private static final class ExternalData {
-    private final String file;
-    private final Path model;
-    private final FileStore files;
-    private final MessageDigest digest;
-    private final Map<String, byte[]> read = new HashMap<>();
-    private long total;
-
-    ExternalData(String file, Path model, FileStore files, MessageDigest digest) {
-      this.file = file;
-      this.model = model;
-      this.files = files;
-      this.digest = digest;
-    }
-
-    ModelProto readInto(ModelProto proto) throws IOException {
-      GraphProto.Builder graph = null;
-      for (int i = 0; i < proto.getGraph().getInitializerCount(); i++) {
-        TensorProto tensor = proto.getGraph().getInitializer(i);
-        if (tensor.getDataLocation() == TensorProto.DataLocation.EXTERNAL) {
-          graph = graph == null ? proto.getGraph().toBuilder() : graph;
-          graph.setInitializer(i, read(tensor));
-        }
-      }
-      return graph == null ? proto : proto.toBuilder().setGraph(graph).build();
-    }
-
-    private TensorProto read(TensorProto tensor) throws IOException {
-      Map<String, String> entries = new HashMap<>();
-      for (StringStringEntryProto entry : tensor.getExternalDataList()) {
-        entries.put(entry.getKey(), entry.getValue());
-      }
-      String location = entries.getOrDefault("location", "");
-      if (location.isEmpty()
-          || location.startsWith("/")
-          || List.of(location.split("[/\\\\]")).contains("..")) {
-        throw new InvalidInputException(
-            file
-                + ": tensor '"
-                + tensor.getName()
-                + "' keeps its data at '"
-                + location
-                + "', expected a file beside the model");
-      }
-      byte[] bytes = read.get(location);
-      if (bytes == null) {
-        Path data = new Path(model.getParent(), location);
-        if (!files.exists(data)) {
-          throw new InvalidInputException(
-              file
-                  + ": external data "
-                  + data
-                  + " (tensor '"
-                  + tensor.getName()
-                  + "') is missing; put it beside the model");
-        }
-        bytes = files.read(data);
-        digest.update(bytes);
-        read.put(location, bytes);
-      }
-      try {
-        long offset = Long.parseLong(entries.getOrDefault("offset", "0"));
-        long length =
-            Long.parseLong(entries.getOrDefault("length", String.valueOf(bytes.length - offset)));
-        if (offset < 0 || length < 0 || offset > bytes.length - length) {
-          throw new InvalidInputException(
-              file
-                  + ": external data '"
-                  + location
-                  + "' holds "
-                  + bytes.length
-                  + " bytes, tensor '"
-                  + tensor.getName()
-                  + "' is at "
-                  + offset
-                  + " + "
-                  + length
-                  + "; the file is truncated or of another model");
-        }
-        total += length;
-        if (total > LARGEST_MODEL) {
-          throw new InvalidInputException(
-              file + ": its weights take 2 GiB or more; models of that size cannot be compiled");
-        }
-        return tensor.toBuilder()
-            .clearExternalData()
-            .clearDataLocation()
-            .setRawData(ByteString.copyFrom(bytes, (int) offset, (int) length))
-            .build();
-      } catch (NumberFormatException e) {
-        throw new InvalidInputException(
-            file
-                + ": tensor '"
-                + tensor.getName()
-                + "' has no readable offset and length of its external data; export it again",
-            e);
-      }
-    }
   }
 }

@@ -7,6 +7,7 @@ import java.io.OutputStream;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
@@ -66,6 +67,24 @@ public final class FileStore {
     try (InputStream in = fileSystem.open(file)) {
       return in.readAllBytes();
     }
+  }
+
+  /**
+   * Some bytes of a file.
+   *
+   * @throws java.io.EOFException if the file ends before them
+   */
+  public byte[] read(Path file, long offset, int length) throws IOException {
+    byte[] bytes = new byte[length];
+    try (FSDataInputStream in = fileSystem.open(file)) {
+      in.readFully(offset, bytes);
+    }
+    return bytes;
+  }
+
+  /** How many bytes a file holds. */
+  public long length(Path file) throws IOException {
+    return fileSystem.getFileStatus(file).getLen();
   }
 
   /** Writes a new file and the folders above it; fails if the file exists. */

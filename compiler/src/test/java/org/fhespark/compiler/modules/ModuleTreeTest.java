@@ -65,7 +65,7 @@ class ModuleTreeTest {
     RecordedModel recorded = RecordedModel.load(name);
     ModuleTree tree = recorded.tree();
     recorded
-        .unchangedLinears()
+        .linears()
         .forEach(
             (key, linear) -> {
               ModuleInfo module = tree.find(key);
@@ -230,9 +230,13 @@ class ModuleTreeTest {
 
   @Test
   void aFoldedBatchNormIsListedAndItsLayerOwnsTheNode() {
-    for (String key : List.of("bn1", "layer2.0.downsample.1")) {
-      assertTrue(refusal("dynamo/resnet", key).contains("fused into another module"));
-    }
+    assertEquals("the exporter folded it into 'conv1'", refusal("dynamo/resnet", "bn1"));
+    assertEquals(
+        "the exporter folded it into 'layer2.0.downsample.0'",
+        refusal("dynamo/resnet", "layer2.0.downsample.1"));
+    assertEquals(
+        Map.of("conv1.weight", List.of(4L, 2L, 3L, 3L), "conv1.bias", List.of(4L)),
+        tree("dynamo/resnet").find("conv1").parameters());
     assertEquals(List.of("Conv"), tree("dynamo/resnet").find("layer2.0.downsample.0").operators());
     assertTrue(tree("dynamo/linear_batch_norm").find("net.4").canGoRemote());
   }

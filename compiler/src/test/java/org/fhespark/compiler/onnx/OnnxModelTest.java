@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.FunctionProto;
 import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import java.io.IOException;
@@ -22,6 +24,7 @@ import org.fhespark.compiler.RecordedModel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class OnnxModelTest {
@@ -116,6 +119,43 @@ class OnnxModelTest {
         message);
   }
 
+  @ParameterizedTest
+  @ValueSource(longs = {24, 1000})
+  void anOperatorSetOfTheFutureIsRefused(long version) throws IOException {
+    ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
+    model.getOpsetImportBuilder(0).setVersion(version);
+    assertEquals(
+        "model.onnx: operator set "
+            + version
+            + " is not known yet; export it with opset_version=23",
+        refusalOf(model.build().toByteArray()));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"opset13,13", "conv,17", "opset18,18", "dynamo/conv,20", "dynamo/opset23,23"})
+  void operatorSetsFrom13OnAreRead(String name, long version) {
+    OnnxModel model = RecordedModel.load(name).model();
+    assertEquals(version, model.proto().getOpsetImport(0).getVersion());
+  }
+
+  @Test
+  void anOperatorOfAnotherDomainIsNamedWithItsNode() throws IOException {
+    ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
+    model.getGraphBuilder().getNodeBuilder(1).setDomain("my.domain").setOpType("Quux");
+    String message = refusalOf(model.build().toByteArray());
+    assertTrue(
+        message.startsWith(
+            "model.onnx: node '/features/features.1/Relu' uses operator Quux of 'my.domain'"),
+        message);
+  }
+
+  @Test
+  void sparseWeightsAreRefused() throws IOException {
+    ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
+    model.getGraphBuilder().addSparseInitializerBuilder().getValuesBuilder().setName("w");
+    assertTrue(refusalOf(model.build().toByteArray()).contains("tensor 'w' is stored sparse"));
+  }
+
   @Test
   void localFunctionsAreRefused() throws IOException {
     ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
@@ -156,6 +196,67 @@ class OnnxModelTest {
     assertNotEquals(model.digest(), load(file).digest());
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"", "dynamo/"})
+  void weightsBesideTheModelAreTheOnesThatWereExported(String folder) {
+    RecordedModel recorded = RecordedModel.load(folder + "external_data");
+    OnnxGraph graph = recorded.model().graph();
+    assertFalse(recorded.linears().isEmpty());
+    recorded
+        .linears()
+        .forEach(
+            (key, linear) ->
+                assertArrayEquals(
+                    linear.weight(),
+                    ConstantTensor.of(graph, key + ".weight").orElseThrow().values()));
+  }
+
+  @Test
+  void externalDataOfConstantNodesIsRead() throws IOException {
+    ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
+    GraphProto.Builder graph = model.getGraphBuilder();
+    TensorProto weight = graph.getInitializer(0);
+    Files.write(folder.resolve("weights.bin"), weight.getRawData().toByteArray());
+    graph
+        .removeInitializer(0)
+        .addNode(
+            0,
+            NodeProto.newBuilder()
+                .setOpType("Constant")
+                .addOutput(weight.getName())
+                .addAttribute(
+                    AttributeProto.newBuilder()
+                        .setName("value")
+                        .setT(
+                            weight.toBuilder()
+                                .clearRawData()
+                                .setDataLocation(TensorProto.DataLocation.EXTERNAL)
+                                .addExternalData(entry("location", "weights.bin")))));
+    OnnxModel loaded = load(write(model.build().toByteArray()));
+    assertEquals(
+        weight.getRawData(),
+        loaded.proto().getGraph().getNode(0).getAttribute(0).getT().getRawData());
+  }
+
+  @Test
+  void externalDataOfAnotherLengthThanTheShapesIsNamed() throws IOException {
+    Files.write(folder.resolve("weights.bin"), new byte[100]);
+    assertTrue(
+        refusalOf(withExternalData("weights.bin", 0, 76))
+            .contains("'features.0.weight' of shape [2, 1, 3, 3] has 76 bytes in 'weights.bin'"));
+  }
+
+  @Test
+  void externalDataWithoutReadableOffsetIsNamed() throws IOException {
+    Files.write(folder.resolve("weights.bin"), new byte[100]);
+    ModelProto.Builder model =
+        ModelProto.parseFrom(withExternalData("weights.bin", 0, 72)).toBuilder();
+    model.getGraphBuilder().getInitializerBuilder(0).getExternalDataBuilder(1).setValue("two");
+    assertTrue(
+        refusalOf(model.build().toByteArray())
+            .contains("'features.0.weight' has no readable offset"));
+  }
+
   @Test
   void missingExternalDataIsNamed() throws IOException {
     String message = refusalOf(withExternalData("weights.bin", 0, 72));
@@ -170,7 +271,8 @@ class OnnxModelTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"../secret", "/etc/passwd", "a/../../b", ""})
+  @ValueSource(
+      strings = {"../secret", "/etc/passwd", "a/../../b", "a\\\\..\\\\b", "file:///etc/passwd", ""})
   void externalDataElsewhereIsRefused(String location) throws IOException {
     String message = refusalOf(withExternalData(location, 0, 72));
     assertTrue(message.contains("expected a file beside the model"), message);

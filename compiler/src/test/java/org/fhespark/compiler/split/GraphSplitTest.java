@@ -133,6 +133,11 @@ class GraphSplitTest {
     }
   }
 
+  @Test
+  void aLayerWithAFoldedBatchNormIsCutBehindTheNorm() throws OrtException {
+    cutTensorsAreWhatForwardHooksSaw("dynamo/linear_batch_norm", List.of("net.0", "net.4"));
+  }
+
   @ParameterizedTest
   @MethodSource("cuts")
   void segmentsPassOnExactlyWhatIsReadLater(String name, List<String> keys) {
