@@ -1,7 +1,10 @@
 //! Entries to planar limbs and back, 64 at a time: limb l of entry r is byte r of plane l.
 //!
 //! Compilers make poor code of it, so machines that can permute the bytes of a 512-bit register
-//! (AVX-512 VBMI) have their own.
+//! (AVX-512 VBMI), and those with AVX2, have their own.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
 use fhe_core::panel::PANEL_ROWS;
 use pulp::{Arch, Simd, WithSimd};
@@ -39,6 +42,11 @@ pub(crate) fn dispatch<T: Task>(task: T) -> T::Output {
     #[cfg(target_arch = "x86_64")]
     if let Some(vbmi) = avx512_vbmi::Vbmi::detect() {
         return vbmi.run(task);
+    }
+    // Machines with AVX-512 but not VBMI keep their wide vectors.
+    #[cfg(target_arch = "x86_64")]
+    if let (None, Some(avx2)) = (pulp::x86::V4::try_new(), avx2::Avx2::detect()) {
+        return avx2.run(task);
     }
     Arch::new().dispatch(Compiled(task))
 }
@@ -336,7 +344,12 @@ mod tests {
                 }
             }
             let dispatched = dispatch(RoundTrip { entries, limbs });
-            prop_assert!(dispatched == (bytes, joined));
+            prop_assert!(dispatched == (bytes.clone(), joined));
+            #[cfg(target_arch = "x86_64")]
+            if let Some(avx2) = avx2::Avx2::detect() {
+                let by_avx2 = avx2.run(RoundTrip { entries, limbs });
+                prop_assert!(by_avx2 == (bytes, joined));
+            }
         }
     }
 }

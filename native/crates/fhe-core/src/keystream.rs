@@ -2,7 +2,8 @@
 //!
 //! The counter is little-endian and starts from zero, the seed is the key (`tfhe_csprng`, checked by a
 //! test in [`crate::mask`]). The crate's own interface, a byte at a time, is far too slow for masks. With
-//! VAES, four blocks a register, the stream is made here; else RustCrypto's bulk interface serves it.
+//! VAES, four blocks a register (AVX-512) or two (AVX2), the stream is made here; else RustCrypto's bulk
+//! interface serves it.
 
 use aes::Aes128Enc;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
@@ -23,8 +24,8 @@ impl Keystream {
     /// The stream of a seed.
     pub fn new(seed: &[u8; 16]) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(cipher) = vaes::Cipher::new(seed) {
-            return Keystream(Cipher::Vaes(cipher));
+        if let Some(registers) = vaes::Registers::detect().next() {
+            return Keystream(Cipher::Vaes(vaes::Cipher::new(registers, seed)));
         }
         Self::portable(seed)
     }
@@ -67,27 +68,53 @@ mod vaes {
 
     const ROUND_KEYS: usize = 11;
 
-    /// AES-128 for machines with AVX-512 and VAES.
+    /// AES-128 for machines with VAES and registers that hold several blocks.
     pub(super) struct Cipher {
         round_keys: Zeroizing<[[u8; 16]; ROUND_KEYS]>,
+        registers: Registers,
+    }
+
+    /// What holds the blocks; the machine has VAES for it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Registers {
+        /// 512 bits.
+        Avx512,
+        /// 256 bits.
+        Avx2,
+    }
+
+    impl Registers {
+        /// All that the machine has, the widest first.
+        pub(super) fn detect() -> impl Iterator<Item = Self> {
+            let vaes = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("aes");
+            let avx512 = vaes && is_x86_feature_detected!("avx512f");
+            let avx2 = vaes && is_x86_feature_detected!("avx2");
+            [(avx512, Registers::Avx512), (avx2, Registers::Avx2)]
+                .into_iter()
+                .filter_map(|(found, registers)| found.then_some(registers))
+        }
     }
 
     impl Cipher {
-        /// A cipher, if the machine has the instructions.
-        pub(super) fn new(key: &[u8; 16]) -> Option<Self> {
-            let found = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("vaes")
-                && is_x86_feature_detected!("aes");
-            found.then(|| Cipher {
+        /// A cipher for registers that [`Registers::detect`] has found.
+        pub(super) fn new(registers: Registers, key: &[u8; 16]) -> Self {
+            assert!(Registers::detect().any(|found| found == registers));
+            Cipher {
                 // SAFETY: the machine has AES.
                 round_keys: unsafe { expand(key) },
-            })
+                registers,
+            }
         }
 
         /// Writes the blocks of the counters from `first_block` on.
         pub(super) fn fill(&self, first_block: u64, lines: &mut [Line]) {
-            // SAFETY: `new` has seen that the machine has AVX-512 and VAES.
-            unsafe { fill(&self.round_keys, first_block, lines) }
+            // SAFETY: `new` has seen that the machine has VAES for these registers.
+            unsafe {
+                match self.registers {
+                    Registers::Avx512 => fill(&self.round_keys, first_block, lines),
+                    Registers::Avx2 => fill_avx2(&self.round_keys, first_block, lines),
+                }
+            }
         }
     }
 
@@ -143,6 +170,62 @@ mod vaes {
         }
     }
 
+    #[target_feature(enable = "avx2,vaes")]
+    fn fill_avx2(round_keys: &[[u8; 16]; ROUND_KEYS], first_block: u64, lines: &mut [Line]) {
+        // SAFETY: 16 bytes, no alignment needed.
+        let first = unsafe { _mm_loadu_si128(round_keys[0].as_ptr().cast()) };
+        let first_key = _mm256_broadcastsi128_si256(first);
+        // Counters stay below 2^64: the upper half of each stays zero.
+        let mut counters = _mm256_add_epi64(
+            _mm256_set_epi64x(0, 1, 0, 0),
+            _mm256_set_epi64x(0, first_block as i64, 0, first_block as i64),
+        );
+        // As many side by side as hide how long a round takes; the keys come from memory, there are not
+        // registers for them too.
+        let (runs, rest) = lines.as_chunks_mut::<4>();
+        for run in runs {
+            encrypt_avx2::<8>(round_keys, first_key, &mut counters, run.as_flattened_mut());
+        }
+        for line in rest {
+            encrypt_avx2::<2>(round_keys, first_key, &mut counters, line);
+        }
+    }
+
+    /// Encrypts `PAIRS` pairs of counters to 32 bytes each, and moves on to the next.
+    #[inline]
+    #[target_feature(enable = "avx2,vaes")]
+    fn encrypt_avx2<const PAIRS: usize>(
+        round_keys: &[[u8; 16]; ROUND_KEYS],
+        first_key: __m256i,
+        counters: &mut __m256i,
+        out: &mut [u8],
+    ) {
+        let key = |round: usize| {
+            // SAFETY: 16 bytes, no alignment needed.
+            _mm256_broadcastsi128_si256(unsafe {
+                _mm_loadu_si128(round_keys[round].as_ptr().cast())
+            })
+        };
+        let two = _mm256_set_epi64x(0, 2, 0, 2);
+        let mut pairs = [_mm256_setzero_si256(); PAIRS];
+        for pair in &mut pairs {
+            *pair = _mm256_xor_si256(*counters, first_key);
+            *counters = _mm256_add_epi64(*counters, two);
+        }
+        for round in 1..ROUND_KEYS - 1 {
+            let key = key(round);
+            for pair in &mut pairs {
+                *pair = _mm256_aesenc_epi128(*pair, key);
+            }
+        }
+        let last_key = key(ROUND_KEYS - 1);
+        for (pair, out) in pairs.into_iter().zip(out.as_chunks_mut::<32>().0) {
+            let pair = _mm256_aesenclast_epi128(pair, last_key);
+            // SAFETY: 32 bytes, no alignment needed.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), pair) };
+        }
+    }
+
     /// The key schedule of FIPS 197, section 5.2.
     #[target_feature(enable = "aes")]
     fn expand(key: &[u8; 16]) -> Zeroizing<[[u8; 16]; ROUND_KEYS]> {
@@ -184,6 +267,12 @@ mod tests {
             Keystream::portable(&seed).fill(first_block, &mut expected);
             Keystream::new(&seed).fill(first_block, &mut found);
             prop_assert!(found == expected);
+            #[cfg(target_arch = "x86_64")]
+            for registers in vaes::Registers::detect() {
+                found.fill(1);
+                vaes::Cipher::new(registers, &seed).fill(first_block, found.as_chunks_mut().0);
+                prop_assert!(found == expected, "{registers:?}");
+            }
         }
     }
 }
