@@ -1,6 +1,6 @@
 """Trains the convolutional examples and writes what the examples and the tests read.
 
-    python train.py [--out DIR]        # about five minutes on one core; DIR defaults to this folder
+    python train.py [--out DIR]        # about three minutes on one core; DIR defaults to this folder
 
 Data: the digits of ../digits/digits.parquet (1,797 images of 8 x 8, divided by 16, with their train and test split),
 as they are for the small network; for the ResNet enlarged to 32 x 32 (bilinear) and, in training, turned, moved and
