@@ -11,7 +11,7 @@ Writes to DIR
   ``model.layers.{0..29}.mlp.{gate,up,down}_proj``; ``lm_head`` is tied to the embedding and stays in clear.
 * ``tokenizer.json``: in the format of Hugging Face's tokenizers.
 * ``text.parquet``: real text, 40 passages of consecutive sentences, about 3,000 tokens; ``calibration.parquet``: 10
-  passages of other text; columns ``id`` and the two inputs. ``prompts.txt`` has a question a line.
+  passages of other text; columns ``id`` and the two inputs.
 
 Nothing is written unless ONNX Runtime chooses the same next tokens as PyTorch.
 """
