@@ -53,6 +53,15 @@ public final class Logits {
     return (double) right / all;
   }
 
+  /** Share of the images whose largest logit is that of their label. */
+  static double accuracy(List<Row> scored) {
+    int right = 0;
+    for (Row row : scored) {
+      right += argmax(of(row)) == row.<Long>getAs("label") ? 1 : 0;
+    }
+    return (double) right / scored.size();
+  }
+
   private static int argmax(float[] logits) {
     int best = 0;
     for (int i = 1; i < logits.length; i++) {

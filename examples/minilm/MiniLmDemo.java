@@ -1,0 +1,247 @@
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import org.apache.spark.SparkConf;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.jobs.client.CalibrationTable;
+import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.HybridSession;
+import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.ScoreProgress;
+import org.fhespark.jobs.client.ScoreReport;
+import org.fhespark.jobs.client.SparkSettings;
+import org.fhespark.jobs.client.Step;
+import org.fhespark.jobs.client.TerminalProgress;
+import org.fhespark.jobs.tables.TableReader;
+import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.NativeLibrary;
+
+/**
+ * Sentence embeddings with every linear module of MiniLM remote, on embedded Spark: how near they
+ * are to the float model's, whether the encrypted run gives the quantised one's bits, and how long
+ * it takes beside ONNX Runtime on the same sentences and cores. Exit status 1 if a value differs or
+ * the mean cosine is below 0.998.
+ */
+public final class MiniLmDemo {
+  private static final double LOWEST_MEAN_COSINE = 0.998;
+  private static final int CORES = 2;
+
+  private final SparkSession spark;
+  private final Path work;
+  private final List<long[]> sentences;
+  private final List<long[]> calibration;
+
+  private MiniLmDemo(
+      SparkSession spark, Path work, List<long[]> sentences, List<long[]> calibration) {
+    this.spark = spark;
+    this.work = work;
+    this.sentences = sentences;
+    this.calibration = calibration;
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    Path texts = Path.of(arguments[0]);
+    Path work = Path.of(arguments[1]);
+    List<String> lines = TokenTable.lines(texts.resolve("sentences.txt"));
+    if (arguments.length > 2) {
+      lines = lines.subList(0, Integer.parseInt(arguments[2]));
+    }
+    SparkConf conf =
+        SparkSettings.addTo(new SparkConf())
+            .setMaster("local[" + CORES + "]")
+            .setAppName("minilm")
+            .set("spark.ui.enabled", "false");
+    SparkSession spark = SparkSession.builder().config(conf).getOrCreate();
+    boolean isGood;
+    try {
+      isGood =
+          new MiniLmDemo(
+                  spark,
+                  work,
+                  TokenTable.tokens(lines),
+                  TokenTable.tokens(TokenTable.lines(texts.resolve("calibration.txt"))))
+              .run();
+    } finally {
+      spark.stop();
+    }
+    System.exit(isGood ? 0 : 1);
+  }
+
+  private boolean run() throws Exception {
+    System.out.println("kernel: " + NativeLibrary.kernelName());
+    System.out.printf(
+        "%d sentences, %d tokens%n",
+        sentences.size(), sentences.stream().mapToInt(tokens -> tokens.length).sum());
+    Path onnx = work.resolve("sentence-model.onnx");
+    SentenceModel.write(onnx);
+    TokenTable.write(spark, work.resolve("sentences"), sentences);
+    TokenTable.write(spark, work.resolve("calibration"), calibration);
+    compile(onnx);
+
+    float[][] expected;
+    double floatSeconds;
+    try (FloatBaseline baseline = new FloatBaseline(onnx, CORES)) {
+      // The first run of a session plans its memory; the second is what is reported.
+      baseline.embed(sentences.subList(0, Math.min(256, sentences.size())));
+      long start = System.nanoTime();
+      expected = baseline.embed(sentences);
+      floatSeconds = (System.nanoTime() - start) / 1e9;
+    }
+    System.out.printf(
+        "ONNX Runtime, float32, %d threads, batches of similar length: %.2f s%n",
+        CORES, floatSeconds);
+
+    Map<Mode, ScoreReport> reports = new EnumMap<>(Mode.class);
+    HybridModel model =
+        HybridModel.load(
+            hadoop(work.resolve("model/client")),
+            hadoop(work.resolve("model/server")),
+            spark.sparkContext().hadoopConfiguration());
+    try (ClientKey key = model.newKey()) {
+      for (Mode mode : List.of(Mode.TORCH, Mode.DISABLE, Mode.EXECUTE)) {
+        try (HybridSession session = model.session(spark, mode, key)) {
+          reports.put(mode, score(session, mode));
+        }
+      }
+    }
+    print(reports, floatSeconds);
+    boolean isNear = true;
+    for (Mode mode : reports.keySet()) {
+      isNear &= compare(mode, expected);
+    }
+    long differing = differingValues();
+    System.out.printf(
+        "%nvalues in which execute differs from disable: %d of %d%n",
+        differing, 2L * 384 * sentences.size());
+    return isNear && differing == 0;
+  }
+
+  private void compile(Path onnx) throws IOException {
+    long start = System.nanoTime();
+    try (CalibrationTable records =
+        CalibrationTable.open(spark, hadoop(onnx), hadoop(work.resolve("calibration")))) {
+      new ModelCompiler(spark.sparkContext().hadoopConfiguration())
+          .compile(
+              hadoop(onnx),
+              records.batches(),
+              CompileOptions.remote(SentenceModel.linears()).build(),
+              hadoop(work.resolve("model")));
+    }
+    System.out.printf(
+        "compiled, %d modules remote, in %.1f s%n",
+        SentenceModel.linears().size(), (System.nanoTime() - start) / 1e9);
+  }
+
+  private ScoreReport score(HybridSession session, Mode mode) {
+    ScoreProgress progress =
+        System.console() == null
+            ? ScoreProgress.SILENT
+            : new TerminalProgress(mode.lowerCase(), System.err);
+    return session.score(hadoop(work.resolve("sentences")), hadoop(output(mode)), true, progress);
+  }
+
+  private Path output(Mode mode) {
+    return work.resolve(mode.lowerCase());
+  }
+
+  private void print(Map<Mode, ScoreReport> reports, double floatSeconds) {
+    System.out.printf("%n%-34s", "");
+    reports.keySet().forEach(mode -> System.out.printf("%12s", mode.lowerCase()));
+    System.out.printf("%n%-34s", "end to end, s");
+    reports.values().forEach(report -> System.out.printf("%12.2f", report.seconds()));
+    System.out.printf("%n%-34s", "x ONNX Runtime float32");
+    reports
+        .values()
+        .forEach(report -> System.out.printf("%12.2f", report.seconds() / floatSeconds));
+    for (Step step : Step.values()) {
+      System.out.printf("%n%-34s", "  " + step.label() + ", s");
+      reports
+          .values()
+          .forEach(
+              report -> System.out.printf("%12.2f", report.stepSeconds().getOrDefault(step, 0.0)));
+    }
+    ScoreReport execute = reports.get(Mode.EXECUTE);
+    System.out.printf(
+        "%n%-34s%36.2f%n%-34s%36.2f%n%-34s%36.2f%n",
+        "bytes a value, up",
+        execute.bytesPerValueUp(),
+        "bytes a value, down",
+        execute.bytesPerValueDown(),
+        "noise margin beyond p_error, bits",
+        execute.noiseMarginBits());
+  }
+
+  /** Prints the cosines of a mode's embeddings to the float model's; whether their mean suffices. */
+  private boolean compare(Mode mode, float[][] expected) {
+    double sum = 0;
+    double least = 1;
+    List<float[]> embeddings = column(mode, SentenceModel.EMBEDDING);
+    if (embeddings.size() != expected.length) {
+      throw new IllegalStateException(embeddings.size() + " rows of " + expected.length);
+    }
+    for (int i = 0; i < expected.length; i++) {
+      double cosine = cosine(embeddings.get(i), expected[i]);
+      sum += cosine;
+      least = Math.min(least, cosine);
+    }
+    double mean = sum / expected.length;
+    System.out.printf(
+        "cosine of %s to ONNX Runtime float32: mean %.6f, least %.6f%n",
+        mode.lowerCase(), mean, least);
+    return mean >= LOWEST_MEAN_COSINE;
+  }
+
+  private static double cosine(float[] a, float[] b) {
+    double product = 0;
+    double squaresA = 0;
+    double squaresB = 0;
+    for (int i = 0; i < a.length; i++) {
+      product += (double) a[i] * b[i];
+      squaresA += (double) a[i] * a[i];
+      squaresB += (double) b[i] * b[i];
+    }
+    return product / Math.sqrt(squaresA * squaresB);
+  }
+
+  private long differingValues() {
+    long differing = 0;
+    for (String name : List.of(SentenceModel.EMBEDDING, SentenceModel.POOLED)) {
+      List<float[]> expected = column(Mode.DISABLE, name);
+      List<float[]> actual = column(Mode.EXECUTE, name);
+      for (int i = 0; i < expected.size(); i++) {
+        for (int j = 0; j < expected.get(i).length; j++) {
+          int bits = Float.floatToIntBits(expected.get(i)[j]);
+          differing += bits == Float.floatToIntBits(actual.get(i)[j]) ? 0 : 1;
+        }
+      }
+    }
+    return differing;
+  }
+
+  private List<float[]> column(Mode mode, String name) {
+    List<float[]> values = new ArrayList<>();
+    try (TableReader reader = TableReader.open(spark, hadoop(output(mode)))) {
+      for (Iterator<Row> rows = reader.rows(); rows.hasNext(); ) {
+        Row row = rows.next();
+        List<Float> list = row.getList(row.fieldIndex(name));
+        float[] array = new float[list.size()];
+        for (int i = 0; i < array.length; i++) {
+          array[i] = list.get(i);
+        }
+        values.add(array);
+      }
+    }
+    return values;
+  }
+
+  private static org.apache.hadoop.fs.Path hadoop(Path path) {
+    return new org.apache.hadoop.fs.Path(path.toUri());
+  }
+}
