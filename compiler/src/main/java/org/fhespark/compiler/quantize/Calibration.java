@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import java.nio.FloatBuffer;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -42,6 +43,7 @@ public final class Calibration {
   private final Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
   private final Optional<PaddingMask> mask;
   private final Set<RowSource> skipping = new HashSet<>();
+  private final Set<PaddingTrial.Side> tried = EnumSet.noneOf(PaddingTrial.Side.class);
   private Optional<String> harm = Optional.empty();
   private long records;
   private int recordsPerRun = FIRST_RECORDS;
@@ -166,9 +168,7 @@ public final class Calibration {
         try (OrtSession.Result result = exposed.run(tensors, wanted)) {
           Map<String, OnnxTensor> all = new HashMap<>(tensors);
           wanted.forEach(name -> all.put(name, (OnnxTensor) result.get(name).orElseThrow()));
-          if (first) {
-            decideSkipping(slice, all);
-          }
+          decideSkipping(slice, all, first);
           bytes += look(all, wanted);
           if (first) {
             calls.forEach(call -> MapCheck.check(model.file(), call, all));
@@ -184,24 +184,37 @@ public final class Calibration {
     }
   }
 
-  /** Tries, on the first records, whether padding can be skipped. */
-  private void decideSkipping(Map<String, BatchTensor> slice, Map<String, OnnxTensor> tensors)
+  /**
+   * Tries whether padding can be skipped: on the first records with padding behind and where they
+   * have it, on later ones where none had it before.
+   */
+  private void decideSkipping(
+      Map<String, BatchTensor> slice, Map<String, OnnxTensor> tensors, boolean first)
       throws OrtException {
-    if (mask.isEmpty()) {
+    if (mask.isEmpty() || (!first && skipping.isEmpty())) {
       return;
     }
     OnnxTensor maskTensor = tensors.get(mask.get().input());
+    Set<PaddingTrial.Side> sides = PaddingTrial.Side.of(maskTensor);
+    if (first) {
+      sides.add(PaddingTrial.Side.BEHIND);
+    }
     List<AffineCall> candidates =
         calls.stream()
             .filter(call -> call.unfolding().isEmpty() && !modelInputs.contains(call.input()))
             .filter(call -> PaddingMask.covers(maskTensor, tensors.get(call.input())))
             .toList();
-    if (candidates.isEmpty()) {
+    if (!tried.addAll(sides) || candidates.isEmpty()) {
       return;
     }
-    harm = new PaddingTrial(model, mask.get(), candidates).harm(exposed, slice);
+    harm = new PaddingTrial(model, mask.get(), candidates).harm(exposed, slice, sides);
     if (harm.isEmpty()) {
       candidates.forEach(call -> skipping.add(call.rows()));
+    } else if (!first) {
+      throw new InvalidInputException(
+          "calibration data: padding cannot be skipped for all records, for "
+              + harm.get()
+              + "; compile with --padding-mask none");
     }
   }
 

@@ -3,19 +3,37 @@ package org.fhespark.compiler.quantize;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.fhespark.compiler.onnx.ConstantTensor;
 import org.fhespark.compiler.onnx.Constants;
 import org.fhespark.compiler.onnx.OnnxGraph;
 
 /**
  * The quantisation that a model trained with one has in its own graph: a tensor is {@code scale}
- * times integers, because DequantizeLinear made it.
+ * times integers, because DequantizeLinear made it, and maybe other operators moved or dropped
+ * some.
  *
  * @param scale of every value
  * @param largestInteger the largest magnitude that an integer can have
  */
 public record FixedQuantization(float scale, int largestInteger) {
   private static final int FEWEST_BITS = 4;
+
+  /** Operators that make nothing but values of their first operand, and zeros. */
+  private static final Set<String> KEEPING =
+      Set.of(
+          "Identity",
+          "Relu",
+          "MaxPool",
+          "GlobalMaxPool",
+          "Dropout",
+          "Flatten",
+          "Reshape",
+          "Transpose",
+          "Squeeze",
+          "Unsqueeze",
+          "Slice",
+          "Gather");
 
   /** The quantisation that tensors have in common, if they all have one. */
   public static Optional<FixedQuantization> ofAll(
@@ -25,12 +43,12 @@ public record FixedQuantization(float scale, int largestInteger) {
     return all.size() == 1 ? all.get(0) : Optional.empty();
   }
 
-  /** The quantisation of a tensor, if a DequantizeLinear with one scale makes it. */
+  /** The quantisation of a tensor, if a DequantizeLinear with one scale makes its values. */
   public static Optional<FixedQuantization> of(
       OnnxGraph graph, Constants constants, String tensor) {
     String at = tensor;
     while (graph.producer(at) >= 0
-        && graph.node(graph.producer(at)).getOpType().equals("Identity")) {
+        && KEEPING.contains(graph.node(graph.producer(at)).getOpType())) {
       at = graph.node(graph.producer(at)).getInput(0);
     }
     if (graph.producer(at) < 0) {

@@ -17,6 +17,7 @@ import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,17 +55,38 @@ final class PaddingTrial {
     this.calls = calls;
   }
 
+  /** Where a sequence is padded. */
+  enum Side {
+    BEHIND,
+    BEFORE;
+
+    /** The sides on which a mask shows padding. */
+    static Set<Side> of(OnnxTensor mask) {
+      Set<Side> sides = EnumSet.noneOf(Side.class);
+      boolean[] real = PaddingMask.real(mask);
+      int sequence = (int) mask.getInfo().getShape()[1];
+      for (int i = 1; i < real.length; i++) {
+        if (i % sequence != 0 && real[i] != real[i - 1]) {
+          sides.add(real[i] ? BEFORE : BEHIND);
+        }
+      }
+      return sides;
+    }
+  }
+
   /**
    * Runs it.
    *
    * @param exposed the unchanged model
    * @param slice a few records
+   * @param sides where to pad
    * @return what changes, one clause; empty if nothing does
    */
-  Optional<String> harm(ExposedModel exposed, Map<String, BatchTensor> slice) throws OrtException {
+  Optional<String> harm(ExposedModel exposed, Map<String, BatchTensor> slice, Set<Side> sides)
+      throws OrtException {
     try (ExposedModel zeroed = new ExposedModel(withZeros(), List.of())) {
-      for (boolean behind : new boolean[] {true, false}) {
-        Optional<String> harm = harm(exposed, zeroed, slice, behind);
+      for (Side side : sides) {
+        Optional<String> harm = harm(exposed, zeroed, slice, side == Side.BEHIND);
         if (harm.isPresent()) {
           return harm;
         }
