@@ -117,7 +117,8 @@ public final class SparkBench {
             threads,
             measurements,
             ScoreProgress.SILENT);
-    new WavePipeline(new Schedule(Map.of(), List.of(layer), evaluator, threads, measurements))
+    new WavePipeline(
+            new Schedule(Map.of(), List.of(layer), List.of("y"), evaluator, threads, measurements))
         .run(waves(records).iterator(), wave -> {});
     double wall = (System.nanoTime() - start) / 1e9;
     CpuTimes after = CpuTimes.now();

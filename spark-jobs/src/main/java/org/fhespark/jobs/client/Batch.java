@@ -1,5 +1,7 @@
 package org.fhespark.jobs.client;
 
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -10,16 +12,33 @@ final class Batch {
   private final long[] numbers;
   private final List<Row> rows;
   private final Map<String, Tensor> tensors;
+  private final int[] lengths;
+  private final int longest;
+  private long largestTensorBytes;
 
   /**
+   * Records of one shape.
+   *
    * @param numbers of the records in the input, from 0
    * @param rows the records as they came
    * @param inputs the model's inputs by name
    */
   Batch(long[] numbers, List<Row> rows, Map<String, Tensor> inputs) {
+    this(numbers, rows, inputs, new int[0]);
+  }
+
+  /**
+   * Sequences that were padded to the longest.
+   *
+   * @param lengths of the sequences as they came; empty if nothing was padded
+   */
+  Batch(long[] numbers, List<Row> rows, Map<String, Tensor> inputs, int[] lengths) {
     this.numbers = numbers;
     this.rows = rows;
-    this.tensors = new HashMap<>(inputs);
+    this.tensors = new HashMap<>();
+    this.lengths = lengths;
+    this.longest = Arrays.stream(lengths).max().orElse(1);
+    inputs.forEach(this::put);
   }
 
   /** Number of a record of this batch in the input, from 0. */
@@ -31,7 +50,23 @@ final class Batch {
     return rows;
   }
 
-  /** A live tensor; the batch axis is its first. */
+  /** Records, or positions of sequences with what they were padded with. */
+  long units() {
+    return Math.max(1, (long) numbers.length * longest);
+  }
+
+  /**
+   * How many values of an output are a record's own, without those of its padding.
+   *
+   * @param isSequence whether the output's axis after the batch is open, as the model says
+   */
+  int ownValues(Tensor output, boolean isSequence, int record) {
+    int values = output.elements() / rows.size();
+    boolean wasPadded = isSequence && lengths.length > 0 && output.shape()[1] == longest;
+    return wasPadded ? values / longest * lengths[record] : values;
+  }
+
+  /** A live tensor; the batch axis is its first, but for shapes and the like. */
   Tensor tensor(String name) {
     Tensor tensor = tensors.get(name);
     if (tensor == null) {
@@ -43,5 +78,16 @@ final class Batch {
   /** Adds a tensor. */
   void put(String name, Tensor tensor) {
     tensors.put(name, tensor);
+    largestTensorBytes = Math.max(largestTensorBytes, tensor.data().capacity());
+  }
+
+  /** Forgets tensors that nothing reads any more. */
+  void drop(Collection<String> names) {
+    tensors.keySet().removeAll(names);
+  }
+
+  /** Bytes of the largest tensor that it ever held. */
+  long largestTensorBytes() {
+    return largestTensorBytes;
   }
 }

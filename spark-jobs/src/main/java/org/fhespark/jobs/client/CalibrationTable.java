@@ -58,7 +58,7 @@ public final class CalibrationTable implements AutoCloseable {
   /** The records in batches. */
   public Iterable<CalibrationBatch> batches() {
     return () -> {
-      RecordBatches batches = new RecordBatches(reader.rows(), binding, BATCH_RECORDS);
+      RecordBatches batches = new RecordBatches(reader.rows(), binding, () -> BATCH_RECORDS);
       return new Iterator<>() {
         @Override
         public boolean hasNext() {

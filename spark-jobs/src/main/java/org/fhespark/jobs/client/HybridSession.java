@@ -3,6 +3,7 @@ package org.fhespark.jobs.client;
 import java.io.IOException;
 import java.nio.Buffer;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -152,29 +153,27 @@ public final class HybridSession implements AutoCloseable {
     long[] records = {0};
     try (Resources resources = new Resources()) {
       List<RemoteLayer> layers = remoteLayers(resources);
+      List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
       Schedule schedule =
           new Schedule(
               segments(resources),
               layers,
+              outputs,
               resources.add(evaluator(measurements, progress)),
               threads,
               measurements);
-      WaveReader waves =
-          new WaveReader(
-              new RecordBatches(rows, binding, batchRecords(layers)),
-              binding.specs(),
-              () -> waveBatches(layers),
-              measurements);
+      BatchSizes sizes =
+          new BatchSizes(layers, binding.specs(), () -> spark.sparkContext().defaultParallelism());
       new WavePipeline(schedule)
           .run(
-              waves,
+              waves(rows, binding, sizes, measurements),
               wave -> {
+                wave.forEach(sizes::observe);
                 try (var unused = measurements.time(Step.WRITE)) {
-                  for (Batch batch : wave) {
-                    emit(batch, columns, sink);
-                    records[0] += batch.rows().size();
-                    progress.recordsDone(batch.rows().size());
-                  }
+                  emit(wave, columns, sink);
+                  int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
+                  records[0] += done;
+                  progress.recordsDone(done);
                 }
               });
       try (var unused = measurements.time(Step.WRITE)) {
@@ -186,14 +185,48 @@ public final class HybridSession implements AutoCloseable {
     return report(records[0], (System.nanoTime() - start) / 1e9, measurements);
   }
 
-  private void emit(Batch batch, OutputColumns columns, Consumer<Row> sink) {
-    List<Buffer> results = new ArrayList<>();
-    for (TensorSpec output : model.specs().outputs()) {
-      results.add(batch.tensor(output.name()).values());
+  /** With a padding mask, records may be sequences of any length. */
+  private Iterator<List<Batch>> waves(
+      Iterator<Row> rows, InputBinding binding, BatchSizes sizes, Measurements measurements) {
+    return model.specs().paddingMask() != null
+        ? new SequenceReader(rows, binding, sizes, measurements)
+        : new WaveReader(
+            new RecordBatches(rows, binding, sizes::batchUnits),
+            binding.specs(),
+            sizes,
+            measurements);
+  }
+
+  /** Hands on the results of a wave, in the order in which its records came. */
+  private void emit(List<Batch> wave, OutputColumns columns, Consumer<Row> sink) {
+    List<Result> results = new ArrayList<>();
+    for (Batch batch : wave) {
+      List<Tensor> tensors =
+          model.specs().outputs().stream().map(output -> batch.tensor(output.name())).toList();
+      List<Buffer> values = tensors.stream().map(Tensor::values).toList();
+      for (int record = 0; record < batch.rows().size(); record++) {
+        results.add(new Result(batch, record, tensors, values));
+      }
     }
-    int records = batch.rows().size();
-    for (int record = 0; record < records; record++) {
-      sink.accept(columns.row(batch.rows().get(record), results, record, records));
+    results.sort(Comparator.comparingLong(Result::number));
+    results.forEach(result -> sink.accept(result.row(columns, model.specs().outputs())));
+  }
+
+  /** The results of a record, in those of its batch. */
+  private record Result(Batch batch, int record, List<Tensor> tensors, List<Buffer> values) {
+    long number() {
+      return batch.recordNumber(record);
+    }
+
+    Row row(OutputColumns columns, List<TensorSpec> outputs) {
+      int[] own = new int[tensors.size()];
+      for (int i = 0; i < own.length; i++) {
+        List<Long> shape = outputs.get(i).shape();
+        boolean isSequence = !shape.isEmpty() && shape.get(0) < 0;
+        own[i] = batch.ownValues(tensors.get(i), isSequence, record);
+      }
+      List<Row> rows = batch.rows();
+      return columns.row(rows.get(record), values, record, rows.size(), own);
     }
   }
 
@@ -219,27 +252,6 @@ public final class HybridSession implements AutoCloseable {
         measurements.valuesDown.sum(),
         measurements.bytesDown.sum(),
         margin);
-  }
-
-  /** Records that travel together: as many as one block of every module holds. */
-  private static int batchRecords(List<RemoteLayer> layers) {
-    return layers.stream().mapToInt(RemoteLayer::blockRows).min().orElse(4096);
-  }
-
-  /**
-   * Batches of a wave: one a task slot, fewer where a stage's blocks are large. Asked for each
-   * wave, since executors come and go.
-   */
-  private int waveBatches(List<RemoteLayer> layers) {
-    int records = batchRecords(layers);
-    Map<Integer, Long> stageBytes = new HashMap<>();
-    for (RemoteLayer layer : layers) {
-      stageBytes.merge(
-          layer.spec().stage(), layer.bytesUp(records) + layer.bytesDown(records), Long::sum);
-    }
-    long bytes = stageBytes.values().stream().mapToLong(Long::longValue).max().orElse(1);
-    long fitting = EncryptedEvaluator.WAVE_BYTES / bytes;
-    return (int) Math.max(1, Math.min(spark.sparkContext().defaultParallelism(), fitting));
   }
 
   private List<RemoteLayer> remoteLayers(Resources resources) {

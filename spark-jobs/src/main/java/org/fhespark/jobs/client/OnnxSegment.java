@@ -56,6 +56,11 @@ final class OnnxSegment implements AutoCloseable {
     return results.get(outputs.get(0));
   }
 
+  /** Tensors that it reads. */
+  List<String> inputs() {
+    return inputs;
+  }
+
   /** Reads its inputs from the batch and puts its outputs there. */
   void run(Batch batch) {
     run(batch::tensor, batch::put);

@@ -62,7 +62,13 @@ final class RemoteLayer {
     return spec.circuit();
   }
 
-  /** The tensor it reads. */
+  /** The tensors it reads. */
+  List<String> reads() {
+    return mask.map(padding -> List.of(spec.input(), padding.input()))
+        .orElse(List.of(spec.input()));
+  }
+
+  /** The tensor whose rows it takes. */
   Tensor inputOf(Batch batch) {
     Tensor tensor = batch.tensor(spec.input());
     if (tensor.type() != ElementType.FLOAT) {

@@ -1,8 +1,12 @@
 package org.fhespark.jobs.client;
 
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
@@ -13,16 +17,22 @@ import java.util.TreeMap;
 final class Schedule {
   private final SortedMap<Integer, OnnxSegment> segments;
   private final SortedMap<Integer, List<RemoteLayer>> layers = new TreeMap<>();
+
+  /** Tensors by the stage that reads them last. */
+  private final Map<Integer, Set<String>> lastReads = new HashMap<>();
+
   private final RemoteEvaluator evaluator;
   private final ClientThreads threads;
   private final Measurements measurements;
 
   /**
    * @param segments clear segments by the stage they run before
+   * @param outputs tensors that are kept to the end; others go once nothing reads them any more
    */
   Schedule(
       Map<Integer, OnnxSegment> segments,
       List<RemoteLayer> layers,
+      Collection<String> outputs,
       RemoteEvaluator evaluator,
       ClientThreads threads,
       Measurements measurements) {
@@ -30,6 +40,18 @@ final class Schedule {
     for (RemoteLayer layer : layers) {
       this.layers.computeIfAbsent(layer.spec().stage(), stage -> new ArrayList<>()).add(layer);
     }
+    Map<String, Integer> lastStages = new HashMap<>();
+    segments.forEach(
+        (stage, segment) ->
+            segment.inputs().forEach(input -> lastStages.merge(input, stage, Math::max)));
+    for (RemoteLayer layer : layers) {
+      for (String input : layer.reads()) {
+        lastStages.merge(input, layer.spec().stage(), Math::max);
+      }
+    }
+    lastStages.keySet().removeAll(outputs);
+    lastStages.forEach(
+        (tensor, stage) -> lastReads.computeIfAbsent(stage, unused -> new HashSet<>()).add(tensor));
     this.evaluator = evaluator;
     this.threads = threads;
     this.measurements = measurements;
@@ -55,6 +77,8 @@ final class Schedule {
       if (remote != null) {
         evaluator.evaluate(remote, wave);
       }
+      Set<String> dead = lastReads.getOrDefault(stage, Set.of());
+      wave.forEach(batch -> batch.drop(dead));
     }
   }
 

@@ -5,7 +5,6 @@ import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntSupplier;
 import java.util.stream.LongStream;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.compiler.onnx.TensorSpec;
@@ -16,22 +15,19 @@ import org.fhespark.jobs.tables.RecordBatches;
 final class WaveReader implements Iterator<List<Batch>> {
   private final RecordBatches batches;
   private final List<TensorSpec> inputs;
-  private final IntSupplier waveBatches;
+  private final BatchSizes sizes;
   private final Measurements measurements;
   private long nextRecord;
 
   /**
    * @param inputs the model's inputs, as the batches hold them
-   * @param waveBatches most batches of the next wave
+   * @param sizes asked for each wave
    */
   WaveReader(
-      RecordBatches batches,
-      List<TensorSpec> inputs,
-      IntSupplier waveBatches,
-      Measurements measurements) {
+      RecordBatches batches, List<TensorSpec> inputs, BatchSizes sizes, Measurements measurements) {
     this.batches = batches;
     this.inputs = inputs;
-    this.waveBatches = waveBatches;
+    this.sizes = sizes;
     this.measurements = measurements;
   }
 
@@ -43,7 +39,7 @@ final class WaveReader implements Iterator<List<Batch>> {
   @Override
   public List<Batch> next() {
     try (var unused = measurements.time(Step.READ)) {
-      int most = waveBatches.getAsInt();
+      int most = sizes.waveBatches();
       List<Batch> wave = new ArrayList<>();
       do {
         wave.add(nextBatch());
@@ -54,15 +50,22 @@ final class WaveReader implements Iterator<List<Batch>> {
 
   private Batch nextBatch() {
     RecordBatch records = batches.next();
+    long first = nextRecord;
+    nextRecord += records.size();
+    return new Batch(
+        LongStream.range(first, nextRecord).toArray(),
+        List.copyOf(records.rows()),
+        tensors(records, inputs));
+  }
+
+  /** The inputs of a batch, copied. */
+  static Map<String, Tensor> tensors(RecordBatch records, List<TensorSpec> inputs) {
     Map<String, Tensor> tensors = new HashMap<>();
     for (int i = 0; i < inputs.size(); i++) {
       TensorSpec spec = inputs.get(i);
       tensors.put(spec.name(), tensor(records, i, spec.type()));
     }
-    long first = nextRecord;
-    nextRecord += records.size();
-    return new Batch(
-        LongStream.range(first, nextRecord).toArray(), List.copyOf(records.rows()), tensors);
+    return tensors;
   }
 
   private static Tensor tensor(RecordBatch records, int input, ElementType type) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.NumericType;
@@ -69,6 +70,62 @@ public final class InputBinding {
    */
   public RecordBatch newBatch(int capacity) {
     return new RecordBatch(this, capacity);
+  }
+
+  /**
+   * Measures the next record of a model whose inputs are sequences of one length, the first axis of
+   * each input that leaves it open.
+   *
+   * @throws InvalidInputException if a length does not do, or inputs differ in theirs
+   */
+  public SequenceRecord measure(Row row) {
+    long[][] shapes = new long[specs.size()][];
+    int first = -1;
+    for (int input = 0; input < shapes.length; input++) {
+      shapes[input] = values(input, row, nextRecord()).shape();
+      if (isSequence(input) && first < 0) {
+        first = input;
+      }
+      if (isSequence(input) && shapes[input][0] != shapes[first][0]) {
+        throw new InvalidInputException(
+            "table "
+                + tableName
+                + ": column '"
+                + specs.get(input).name()
+                + "', record "
+                + nextRecord()
+                + ": expected "
+                + shapes[first][0]
+                + " values along axis 0, as in column '"
+                + specs.get(first).name()
+                + "', found "
+                + shapes[input][0]
+                + "; give all columns of a sequence one length");
+      }
+    }
+    int length = first < 0 ? 1 : Math.toIntExact(shapes[first][0]);
+    SequenceRecord record = new SequenceRecord(row, nextRecord(), length, shapes);
+    recordAdded();
+    return record;
+  }
+
+  /**
+   * A batch of these records, shorter sequences padded with zeros to the longest.
+   *
+   * @throws InvalidInputException if a value will not do, or records differ along another axis
+   */
+  public RecordBatch pad(List<SequenceRecord> records) {
+    return RecordBatch.padded(this, records);
+  }
+
+  /** Whether the first axis of an input's records is as long as the sequence. */
+  boolean isSequence(int input) {
+    List<Long> shape = specs.get(input).shape();
+    return !shape.isEmpty() && shape.get(0) < 0;
+  }
+
+  RecordValues values(int input, Row row, long record) {
+    return new RecordValues(row, sources.get(input), specs.get(input), tableName, record);
   }
 
   /** The model's inputs. */

@@ -83,6 +83,17 @@ public final class OutputColumns {
    * @throws IllegalArgumentException if a buffer is of another type or cannot be cut by records
    */
   public Row row(Row input, List<? extends Buffer> results, int record, int records) {
+    int[] whole =
+        results.stream().mapToInt(buffer -> buffer.limit() / Math.max(1, records)).toArray();
+    return row(input, results, record, records, whole);
+  }
+
+  /**
+   * The same for a record that was padded.
+   *
+   * @param kept for each output how many of the record's values, from its first, are its own
+   */
+  public Row row(Row input, List<? extends Buffer> results, int record, int records, int[] kept) {
     if (input.length() != inputColumns || results.size() != outputs.size()) {
       throw new IllegalArgumentException(
           "a record of "
@@ -102,15 +113,17 @@ public final class OutputColumns {
       values[i] = input.get(i);
     }
     for (int i = 0; i < outputs.size(); i++) {
-      values[inputColumns + i] = slice(outputs.get(i), results.get(i), record, records);
+      values[inputColumns + i] = slice(outputs.get(i), results.get(i), record, records, kept[i]);
     }
     return new GenericRowWithSchema(values, schema);
   }
 
-  private static Object slice(TensorSpec output, Buffer buffer, int record, int records) {
+  private static Object slice(TensorSpec output, Buffer buffer, int record, int records, int kept) {
     long perRecord = output.elementsPerRecord();
     int elements = buffer.limit() / records;
-    if (buffer.limit() % records != 0 || (perRecord >= 0 && perRecord != elements)) {
+    if (buffer.limit() % records != 0
+        || (perRecord >= 0 && perRecord != elements)
+        || kept > elements) {
       throw new IllegalArgumentException(
           "output '"
               + output.name()
@@ -126,28 +139,28 @@ public final class OutputColumns {
     switch (output.type()) {
       case FLOAT -> {
         if (buffer instanceof FloatBuffer floats) {
-          float[] values = new float[elements];
+          float[] values = new float[kept];
           floats.get(from, values);
           return new ArraySeq.ofFloat(values);
         }
       }
       case DOUBLE -> {
         if (buffer instanceof DoubleBuffer doubles) {
-          double[] values = new double[elements];
+          double[] values = new double[kept];
           doubles.get(from, values);
           return new ArraySeq.ofDouble(values);
         }
       }
       case INT32 -> {
         if (buffer instanceof IntBuffer ints) {
-          int[] values = new int[elements];
+          int[] values = new int[kept];
           ints.get(from, values);
           return new ArraySeq.ofInt(values);
         }
       }
       case INT64 -> {
         if (buffer instanceof LongBuffer longs) {
-          long[] values = new long[elements];
+          long[] values = new long[kept];
           longs.get(from, values);
           return new ArraySeq.ofLong(values);
         }

@@ -5,6 +5,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import org.apache.spark.sql.Row;
@@ -34,6 +35,48 @@ public final class RecordBatch {
       most = (int) Math.min(most, tensors[i].mostRecords());
     }
     this.capacity = most;
+  }
+
+  private static boolean sameBeyondFirst(long[] one, long[] other) {
+    int first = Math.min(1, one.length);
+    return Arrays.equals(one, first, one.length, other, first, other.length);
+  }
+
+  /** A full batch of sequences, padded with zeros to the longest. */
+  static RecordBatch padded(InputBinding binding, List<SequenceRecord> records) {
+    RecordBatch batch = new RecordBatch(binding, records.size());
+    for (int i = 0; i < batch.tensors.length; i++) {
+      long[] longest = records.get(0).shapes()[i].clone();
+      for (SequenceRecord record : records) {
+        long[] shape = record.shapes()[i];
+        if (!sameBeyondFirst(shape, longest)) {
+          throw new InvalidInputException(
+              "table "
+                  + binding.tableName()
+                  + ": column '"
+                  + binding.specs().get(i).name()
+                  + "', record "
+                  + record.number()
+                  + ": its shape "
+                  + Arrays.toString(shape)
+                  + " differs from others' "
+                  + Arrays.toString(longest)
+                  + " beyond the first axis, and only that is padded; give all records the same");
+        }
+        if (shape.length > 0) {
+          longest[0] = Math.max(longest[0], shape[0]);
+        }
+      }
+      batch.tensors[i].shapeRecords(longest, records.size(), binding.tableName());
+    }
+    for (SequenceRecord record : records) {
+      for (int i = 0; i < batch.tensors.length; i++) {
+        RecordValues values = binding.values(i, record.row(), record.number());
+        values.copyTo(batch.tensors[i], batch.rows.size());
+      }
+      batch.rows.add(record.row());
+    }
+    return batch;
   }
 
   /**
@@ -130,11 +173,6 @@ public final class RecordBatch {
   }
 
   private RecordValues values(int input, Row row) {
-    return new RecordValues(
-        row,
-        binding.source(input),
-        binding.specs().get(input),
-        binding.tableName(),
-        binding.nextRecord());
+    return binding.values(input, row, binding.nextRecord());
   }
 }

@@ -1,0 +1,99 @@
+package org.fhespark.jobs.client;
+
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.IntSupplier;
+import org.fhespark.compiler.onnx.TensorSpec;
+
+/**
+ * How many units, records or tokens, travel together: as many as fill a block of every call, fewer
+ * where tensors are large. How large they are a model does not say; the first waves, small ones,
+ * tell.
+ */
+final class BatchSizes {
+  /** The largest tensor of a batch is held to about this size. */
+  private static final long BATCH_TENSOR_BYTES = 24L << 20;
+
+  /** The largest tensors, one a batch, of a wave are held to about this size together. */
+  private static final long WAVE_TENSOR_BYTES = 96L << 20;
+
+  /** Units of a batch until a wave has told how large tensors are. */
+  private static final int PROBE = 64;
+
+  private static final int UNBOUNDED = 4096;
+
+  private final List<RemoteLayer> layers;
+  private final IntSupplier taskSlots;
+  private final boolean isKnown;
+
+  /** Largest bytes of a tensor, and most rows of a call, that a unit was seen to make. */
+  private final AtomicLong tensorBytes = new AtomicLong();
+
+  /**
+   * @param inputs the model's inputs
+   * @param taskSlots tasks that run at a time now; executors come and go
+   */
+  BatchSizes(List<RemoteLayer> layers, List<TensorSpec> inputs, IntSupplier taskSlots) {
+    this.layers = layers;
+    this.taskSlots = taskSlots;
+    // Of vectors, a call makes a row each.
+    this.isKnown =
+        inputs.stream().allMatch(input -> input.shape().size() <= 1 && !isOpen(input))
+            && layers.stream().allMatch(layer -> layer.spec().unfolding() == null);
+  }
+
+  private static boolean isOpen(TensorSpec input) {
+    return input.elementsPerRecord() < 0;
+  }
+
+  /** Learns from a batch that has been through the model. */
+  void observe(Batch batch) {
+    tensorBytes.accumulateAndGet(batch.largestTensorBytes() / batch.units() + 1, Math::max);
+  }
+
+  private int blockRows() {
+    return layers.stream().mapToInt(RemoteLayer::blockRows).min().orElse(UNBOUNDED);
+  }
+
+  /** Most units of a batch, at least 1. */
+  int batchUnits() {
+    int rows = blockRows();
+    if (isKnown) {
+      return rows;
+    }
+    long bytes = tensorBytes.get();
+    long fitting = bytes == 0 ? PROBE : Math.max(1, BATCH_TENSOR_BYTES / bytes);
+    return (int) Math.min(rows, fitting);
+  }
+
+  /** Most batches of {@link #batchUnits} of a wave, at least 1. */
+  int waveBatches() {
+    int slots = taskSlots.getAsInt();
+    long units = batchUnits();
+    if (isKnown) {
+      return (int) Math.max(1, Math.min(slots, EncryptedEvaluator.WAVE_BYTES / stageBytes(units)));
+    }
+    if (tensorBytes.get() == 0) {
+      return slots;
+    }
+    long fitting = WAVE_TENSOR_BYTES / (units * tensorBytes.get());
+    // A block for every slot needs no more than this, even if a unit makes but one row.
+    long filling = (long) slots * (blockRows() / units + 1);
+    return (int) Math.max(1, Math.min(fitting, filling));
+  }
+
+  /** Bytes of the blocks and results of a stage with the most of them. */
+  private long stageBytes(long rows) {
+    return layers.stream()
+        .mapToInt(layer -> layer.spec().stage())
+        .distinct()
+        .mapToLong(
+            stage ->
+                layers.stream()
+                    .filter(layer -> layer.spec().stage() == stage)
+                    .mapToLong(layer -> layer.bytesUp(rows) + layer.bytesDown(rows))
+                    .sum())
+        .max()
+        .orElse(1);
+  }
+}
