@@ -14,6 +14,10 @@ import java.util.Map;
 final class Interleaved {
   private static final int FEWEST_ROUNDS = 3;
   private static final int MOST_ROUNDS = 50;
+
+  /** Until the JVM has compiled what is timed. */
+  private static final int MOST_WARM_UPS = 3000;
+
   private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
   private final Map<String, Runnable> works = new LinkedHashMap<>();
@@ -35,9 +39,15 @@ final class Interleaved {
   Map<String, Double> medians() {
     double longest = 0;
     for (Runnable work : works.values()) {
-      // Twice: the first run loads classes, allocates and warms caches.
+      // The first run loads classes, allocates and warms caches.
       seconds(work);
-      longest = Math.max(longest, seconds(work));
+      double last = seconds(work);
+      double warm = last;
+      for (int runs = 0; warm < secondsEach / 2 && runs < MOST_WARM_UPS; runs++) {
+        last = seconds(work);
+        warm += last;
+      }
+      longest = Math.max(longest, last);
     }
     int rounds = (int) Math.max(FEWEST_ROUNDS, Math.min(MOST_ROUNDS, secondsEach / longest));
     Map<String, double[]> times = new LinkedHashMap<>();

@@ -84,11 +84,14 @@ final class LayerAhead implements AutoCloseable {
     return mask.memoryBytes();
   }
 
-  /** Float records to a block, in slots that no run has used. */
+  /**
+   * Float records to a block, in slots that no run has used; now and then that takes another mask.
+   */
   void encrypt() {
-    firstSlot =
-        mask.encrypt(records, scales, 0, block.bytes())
-            .orElseThrow(() -> new IllegalStateException("the prepared mask is used up"));
+    if (mask.slotsLeft() < scales.length) {
+      prepare();
+    }
+    firstSlot = mask.encrypt(records, scales, 0, block.bytes()).orElseThrow();
   }
 
   /** The server's part. */
