@@ -12,6 +12,7 @@ use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
 use crate::PreparedCircuit;
+use crate::kernel::FewRows;
 use crate::workspace::Workspace;
 
 /// A block that passed every check against its circuit, but for its payload's checksum: evaluation takes
@@ -257,12 +258,22 @@ impl Panels<'_> {
             scratch,
             panel,
             product,
+            digits,
         } = workspace;
         let limbs = circuit.parameters.body_limbs;
         let output_limbs = circuit.parameters.output_body_limbs;
         let width = self.output.bodies.panel_width(index);
         if width == PANEL_ROWS {
             weights.multiply_panel(input, limbs, output, output_limbs, scratch);
+            return;
+        }
+        if weights.prefers_rows(width) {
+            let rows = FewRows {
+                bytes: input,
+                width,
+                limbs,
+            };
+            weights.multiply_rows(&circuit.weights, rows, output, output_limbs, digits);
             return;
         }
         panel.resize(circuit.inputs * limbs * PANEL_ROWS, 0);

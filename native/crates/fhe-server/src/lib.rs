@@ -6,5 +6,5 @@ mod prepared;
 mod workspace;
 
 pub use evaluate::AcceptedBlock;
-pub use kernel::{Kernel, PreparedWeights, Scratch};
+pub use kernel::{FewRows, Kernel, PreparedWeights, Scratch};
 pub use prepared::PreparedCircuit;

@@ -14,6 +14,8 @@ pub struct Workspace {
     pub panel: Vec<u8>,
     /// A panel of results.
     pub product: Vec<u8>,
+    /// Entries of a few rows.
+    pub digits: Vec<i16>,
 }
 
 /// Workspaces that no thread uses now: as many as once worked at the same time.

@@ -13,6 +13,7 @@ mod amx_emulator;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
+mod few_rows;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod quads;
@@ -22,6 +23,7 @@ mod weights;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
+pub use few_rows::FewRows;
 pub use scratch::Scratch;
 use weights::{PackedWeights, WeightOrder};
 
@@ -117,6 +119,20 @@ impl Kernel {
         }
     }
 
+    /// Most rows that are faster one by one than as a panel: where the two meet on AVX2 (768 x 768), and less
+    /// for kernels whose panels are faster.
+    fn few_rows(self) -> usize {
+        match self {
+            Kernel::Portable => 16,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => 16,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512Vnni => 8,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => 2,
+        }
+    }
+
     fn weight_order(self) -> WeightOrder {
         match self {
             Kernel::Portable => portable::WEIGHT_ORDER,
@@ -150,6 +166,38 @@ impl PreparedWeights {
             kernel,
             packed: PackedWeights::new(weights, inputs, outputs, kernel.weight_order()),
         }
+    }
+
+    /// Whether [`PreparedWeights::multiply_rows`] is the way to take so many rows.
+    pub fn prefers_rows(&self, width: usize) -> bool {
+        width <= self.kernel.few_rows()
+    }
+
+    /// `product = rows · weightsᵀ mod 2^(8·limbs)`, rounded to its top `output_limbs`, for a few rows, given
+    /// the weights `[d_out][d_in]` once more; `product` is u8 `[d_out][output_limbs][width]`, `digits` a work
+    /// buffer.
+    ///
+    /// # Panics
+    /// If the lengths do not fit together.
+    pub fn multiply_rows(
+        &self,
+        weights: &[i8],
+        rows: FewRows,
+        product: &mut [u8],
+        output_limbs: usize,
+        digits: &mut Vec<i16>,
+    ) {
+        let (inputs, outputs) = (self.packed.inputs(), self.packed.outputs());
+        assert_eq!(weights.len(), inputs * outputs, "weights");
+        few_rows::multiply(
+            self.kernel,
+            weights,
+            inputs,
+            rows,
+            product,
+            output_limbs,
+            digits,
+        );
     }
 
     /// `product = panel · weightsᵀ mod 2^(8·limbs)`, rounded to its top `output_limbs`.
@@ -313,6 +361,73 @@ mod tests {
             for (kernel, product) in products(&weights, inputs, outputs, &panel, limbs, output_limbs) {
                 prop_assert_eq!(&product, &expected, "{:?}", kernel);
             }
+        }
+    }
+
+    /// Compares a few rows, taken out of a panel, with the panel's product.
+    fn assert_rows(weights: &[i8], inputs: usize, panel: &[u8], limbs: usize, kept: usize) {
+        let output_limbs = kept.min(limbs);
+        let expected = reference(weights, inputs, panel, limbs, output_limbs);
+        let some = |lines: &[u8], width: usize| -> Vec<u8> {
+            let lines = lines.chunks_exact(PANEL_ROWS);
+            lines.flat_map(|line| line[..width].to_vec()).collect()
+        };
+        let outputs = weights.len() / inputs;
+        let mut digits = Vec::new();
+        for kernel in Kernel::available() {
+            let prepared = PreparedWeights::new(kernel, weights, inputs, outputs);
+            for width in [1, 2, 3, 16, 63] {
+                let bytes = some(panel, width);
+                let rows = FewRows {
+                    bytes: &bytes,
+                    width,
+                    limbs,
+                };
+                let mut product = vec![1; outputs * output_limbs * width];
+                prepared.multiply_rows(weights, rows, &mut product, output_limbs, &mut digits);
+                assert!(
+                    product == some(&expected, width),
+                    "{kernel:?}, {width} rows"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn a_few_rows_are_multiplied_as_in_a_panel(
+            inputs in prop_oneof![1usize..150, 2000usize..2200],
+            outputs in 1usize..8,
+            limbs in 3usize..=7,
+            kept in 1usize..=7,
+            seed in any::<u64>(),
+            entry in prop_oneof![Just(None), Just(Some(255u8)), Just(Some(128)), Just(Some(127))],
+        ) {
+            let mut state = seed | 1;
+            let mut next = move || {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state
+            };
+            let weights: Vec<i8> = (0..inputs * outputs)
+                .map(|_| if entry.is_some() { -128 } else { next() as i8 })
+                .collect();
+            let panel: Vec<u8> = (0..inputs * limbs * PANEL_ROWS)
+                .map(|_| entry.unwrap_or(next() as u8))
+                .collect();
+            assert_rows(&weights, inputs, &panel, limbs, kept);
+        }
+    }
+
+    #[test]
+    fn a_few_rows_of_the_largest_layer_do_not_overflow() {
+        let inputs = fhe_core::parameters::MAX_INPUTS;
+        for (weight, entry) in [(-128i8, 128u8), (127, 127), (-128, 255)] {
+            let panel = vec![entry; inputs * 3 * PANEL_ROWS];
+            assert_rows(&vec![weight; inputs], inputs, &panel, 3, 3);
         }
     }
 

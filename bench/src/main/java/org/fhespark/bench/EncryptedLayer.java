@@ -148,6 +148,11 @@ public final class EncryptedLayer implements AutoCloseable {
     return ByteBuffer.allocateDirect(Float.BYTES * count).order(ByteOrder.nativeOrder());
   }
 
+  /** The same records under masks that are prepared ahead. */
+  LayerAhead ahead() {
+    return new LayerAhead(client, circuit, records, scales.length, outputs);
+  }
+
   /** The client's side. */
   public ModuleClient client() {
     return client;

@@ -25,6 +25,7 @@ final class KernelRuns {
   KernelRuns(
       List<LayerShape> shapes,
       List<Integer> batches,
+      List<Integer> aheadBatches,
       List<Integer> weightBits,
       FixedParameters fixed,
       double seconds) {
@@ -35,6 +36,7 @@ final class KernelRuns {
                 "--shapes="
                     + joined(shapes.stream().map(s -> s.inputs() + "x" + s.outputs()).toList()),
                 "--batches=" + joined(batches),
+                "--ahead=" + joined(aheadBatches),
                 "--weight-bits=" + joined(weightBits),
                 "--seconds=" + seconds));
     if (fixed != null) {

@@ -46,6 +46,14 @@ public final class LayerBench implements Callable<Integer> {
   private List<Integer> batches;
 
   @Option(
+      names = "--ahead",
+      split = ",",
+      paramLabel = "T",
+      defaultValue = "1,64",
+      description = "Batches that are also evaluated under masks prepared ahead of them.")
+  private List<Integer> aheadBatches;
+
+  @Option(
       names = "--weight-bits",
       split = ",",
       paramLabel = "BITS",
@@ -113,7 +121,7 @@ public final class LayerBench implements Callable<Integer> {
   public Integer call() throws IOException, OrtException, InterruptedException {
     List<LayerMeasurement> layers =
         eachKernel
-            ? new KernelRuns(shapes, batches, weightBits, fixed, seconds).measure()
+            ? new KernelRuns(shapes, batches, aheadBatches, weightBits, fixed, seconds).measure()
             : measureAll();
     LayerReport report = LayerReport.ofThisMachine(layers);
     report.write(json);
@@ -147,14 +155,14 @@ public final class LayerBench implements Callable<Integer> {
         PeerMeasurement tenseal =
             peers == null || records != TENSEAL_RECORDS ? null : peers.tenseal(shape, records);
         for (int bits : weightBits) {
-          layers.add(measure(kernel, shape, batch, records, bits, concrete, tenseal));
+          layers.addAll(measure(kernel, shape, batch, records, bits, concrete, tenseal));
         }
       }
     }
     return layers;
   }
 
-  private LayerMeasurement measure(
+  private List<LayerMeasurement> measure(
       String kernel,
       LayerShape shape,
       ByteBuffer batch,
@@ -165,30 +173,66 @@ public final class LayerBench implements Callable<Integer> {
       throws OrtException {
     try (EncryptedLayer encrypted = new EncryptedLayer(batch, records, shape, bits, fixed);
         ClearLayer clear = new ClearLayer(batch, records, shape);
-        IntegerLimbs limbs = new IntegerLimbs(encrypted.parameters(), records, shape)) {
-      Map<String, Double> medians =
+        IntegerLimbs limbs = new IntegerLimbs(encrypted.parameters(), records, shape);
+        LayerAhead ahead = aheadBatches.contains(records) ? encrypted.ahead() : null) {
+      Interleaved works =
           new Interleaved(seconds)
               .add("clear", clear::run)
               .add("limbs", limbs::run)
               .add("evaluate", encrypted::evaluate)
               .add("encrypt", encrypted::encrypt)
-              .add("decrypt", encrypted::decrypt)
-              .medians();
-      return new LayerMeasurement(
-          kernel,
-          shape,
-          records,
-          bits,
-          encrypted.parameters(),
-          medians.get("evaluate"),
-          medians.get("clear"),
-          medians.get("limbs"),
-          medians.get("encrypt"),
-          medians.get("decrypt"),
-          encrypted.bytesUp(),
-          encrypted.bytesDown(),
-          concrete,
-          tenseal);
+              .add("decrypt", encrypted::decrypt);
+      if (ahead != null) {
+        works
+            .add("mask", ahead::evaluateMask)
+            .add("prepare", ahead::prepare)
+            .add("encrypt ahead", ahead::encrypt)
+            .add("evaluate ahead", ahead::evaluate)
+            .add("decrypt ahead", ahead::decrypt);
+      }
+      Map<String, Double> medians = works.medians();
+      List<LayerMeasurement> layers = new ArrayList<>();
+      layers.add(
+          new LayerMeasurement(
+              kernel,
+              shape,
+              records,
+              bits,
+              encrypted.parameters(),
+              medians.get("evaluate"),
+              medians.get("clear"),
+              medians.get("limbs"),
+              medians.get("encrypt"),
+              medians.get("decrypt"),
+              encrypted.bytesUp(),
+              encrypted.bytesDown(),
+              concrete,
+              tenseal,
+              null));
+      if (ahead != null) {
+        layers.add(
+            new LayerMeasurement(
+                kernel,
+                shape,
+                records,
+                bits,
+                encrypted.parameters(),
+                medians.get("evaluate ahead"),
+                medians.get("clear"),
+                null,
+                medians.get("encrypt ahead"),
+                medians.get("decrypt ahead"),
+                ahead.bytesUp(),
+                ahead.bytesDown(),
+                concrete,
+                tenseal,
+                new MaskPreparation(
+                    ahead.slots(),
+                    medians.get("mask"),
+                    medians.get("prepare") - medians.get("mask"),
+                    ahead.memoryBytes())));
+      }
+      return layers;
     }
   }
 }

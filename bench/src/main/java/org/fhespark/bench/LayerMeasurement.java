@@ -7,19 +7,22 @@ import org.fhespark.nativelib.PackedParameters;
 
 /**
  * One encrypted layer and what it is compared with, all timed in turns on one thread of one
- * process, but for the peers; seconds are medians of one run over the whole batch.
+ * process, but for the peers; seconds are medians of one run over the whole batch, of processor
+ * time.
  *
  * @param kernel that computed it
  * @param records T
  * @param evaluateSeconds the server's part, wire bytes in to wire bytes out
  * @param clearSeconds ONNX Runtime's fp32 MatMul
- * @param limbSeconds the same limb products by ONNX Runtime's MatMulInteger
+ * @param limbSeconds the same limb products by ONNX Runtime's MatMulInteger; null if they were not
+ *     timed
  * @param encryptSeconds float records to wire bytes
  * @param decryptSeconds wire bytes to float outputs
  * @param bytesUp of the block
  * @param bytesDown of its result
  * @param concrete null if it was not asked
  * @param tenseal null if it was not asked
+ * @param ahead what went before the records; null if nothing did
  */
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -31,13 +34,14 @@ record LayerMeasurement(
     PackedParameters parameters,
     double evaluateSeconds,
     double clearSeconds,
-    double limbSeconds,
+    Double limbSeconds,
     double encryptSeconds,
     double decryptSeconds,
     long bytesUp,
     long bytesDown,
     PeerMeasurement concrete,
-    PeerMeasurement tenseal) {
+    PeerMeasurement tenseal,
+    MaskPreparation ahead) {
 
   /** Speed relative to the clear fp32 layer. */
   @JsonProperty(access = JsonProperty.Access.READ_ONLY)
@@ -47,8 +51,8 @@ record LayerMeasurement(
 
   /** Speed relative to MatMulInteger on the limbs. */
   @JsonProperty(access = JsonProperty.Access.READ_ONLY)
-  double speedToLimbs() {
-    return limbSeconds / evaluateSeconds;
+  Double speedToLimbs() {
+    return limbSeconds == null ? null : limbSeconds / evaluateSeconds;
   }
 
   /** Speed a record relative to concrete-ml-extensions. */

@@ -43,9 +43,37 @@ final class LayerTable {
         - The server's part is wire bytes in to wire bytes out, through Arrow and JNI; activations of 8 bits; a wrong
           accumulator has probability 2^-40 at most; each row was compared with the clear computation, bit for bit.
         - ORT fp32: ONNX Runtime's MatMul of the same T, d_in and d_out, in clear. ORT int8 limbs: the same limb products by
-          its MatMulInteger, without mask expansion and recombination. Both in the same process, in turns; medians.
+          its MatMulInteger, without mask expansion and recombination. Both in the same process, in turns; medians
+          of processor time.
         - encrypt and decrypt: the client on one core, with quantisation and dequantisation.""");
+    masksAhead(report.layers(), out);
     peers(report.layers(), out);
+  }
+
+  private static void masksAhead(List<LayerMeasurement> layers, PrintStream out) {
+    if (layers.stream().anyMatch(layer -> layer.ahead() != null)) {
+      out.println(
+          "- mask ahead: the mask's part was done before the records came, which these figures leave"
+              + " out. Preparing a mask:");
+    }
+    for (LayerMeasurement layer : layers) {
+      MaskPreparation ahead = layer.ahead();
+      if (ahead != null) {
+        out.printf(
+            "  - %s, T = %d, %d bits, for %d records: server %.1f ms, client %.1f ms, %.1f MB on the"
+                + " client; then encrypt %.3f ms, server %.3f ms, decrypt %.3f ms a batch.%n",
+            layer.shape(),
+            layer.records(),
+            layer.weightBits(),
+            ahead.records(),
+            1e3 * ahead.evaluateSeconds(),
+            1e3 * ahead.prepareSeconds(),
+            1e-6 * ahead.memoryBytes(),
+            1e3 * layer.encryptSeconds(),
+            1e3 * layer.evaluateSeconds(),
+            1e3 * layer.decryptSeconds());
+      }
+    }
   }
 
   private static void peers(List<LayerMeasurement> layers, PrintStream out) {
@@ -76,7 +104,7 @@ final class LayerTable {
     PackedParameters p = layer.parameters();
     return List.of(
         layer.shape().toString(),
-        Integer.toString(layer.records()),
+        layer.records() + (layer.ahead() == null ? "" : ", mask ahead"),
         layer.weightBits() + " bits",
         "(%d, %d), 2^%d".formatted(p.glweDimension(), p.polynomialSize(), p.log2Modulus()),
         layer.kernel(),

@@ -69,6 +69,7 @@ final class Targets {
   private static boolean isOf(LayerMeasurement layer, LayerShape shape, int records) {
     return layer.shape().equals(shape)
         && layer.records() == records
+        && layer.ahead() == null
         && layer.weightBits() == WEIGHT_BITS;
   }
 
