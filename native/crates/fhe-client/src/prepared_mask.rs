@@ -709,7 +709,7 @@ mod tests {
         let message = error(&[1.0, 2.0, 3.0, f32::NAN], &mut block);
         assert!(message.contains("record 1: feature 1"), "{message}");
         let message = error(&[1.0, 2.0, 3.0], &mut block);
-        assert!(message.contains("are not 2 records"), "{message}");
+        assert!(message.contains("are not whole records of 2"), "{message}");
         let message = error(&[1.0, 2.0, 3.0, 4.0], &mut block[1..]);
         assert!(message.contains("bytes of room"), "{message}");
         assert_eq!(mask.slots_left(), 10);

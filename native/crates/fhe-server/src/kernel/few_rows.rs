@@ -54,11 +54,15 @@ pub fn multiply(
     let sum: unsafe fn(&[i8], &[i16]) -> u64 = match (kernel, count) {
         (Kernel::Portable, _) => portable_sum,
         #[cfg(target_arch = "x86_64")]
+        (_, 1) => avx2::sum::<1>,
+        #[cfg(target_arch = "x86_64")]
         (_, 2) => avx2::sum::<2>,
         #[cfg(target_arch = "x86_64")]
         (_, 3) => avx2::sum::<3>,
         #[cfg(target_arch = "x86_64")]
-        _ => avx2::sum::<MAX_DIGITS>,
+        (_, MAX_DIGITS) => avx2::sum::<MAX_DIGITS>,
+        #[cfg(target_arch = "x86_64")]
+        _ => panic!("entries of {limbs} limbs"),
     };
     let dropped_bits = 8 * (limbs - output_limbs);
     let half_unit = (1u64 << dropped_bits) >> 1;

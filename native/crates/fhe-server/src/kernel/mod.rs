@@ -338,7 +338,7 @@ mod tests {
         fn every_kernel_equals_wide_integer_arithmetic(
             inputs in 1usize..150,
             outputs in 1usize..40,
-            limbs in 3usize..=7,
+            limbs in 1usize..=7,
             kept in 1usize..=7,
             seed in any::<u64>(),
             extreme in any::<bool>(),
@@ -400,7 +400,7 @@ mod tests {
         fn a_few_rows_are_multiplied_as_in_a_panel(
             inputs in prop_oneof![1usize..150, 2000usize..2200],
             outputs in 1usize..8,
-            limbs in 3usize..=7,
+            limbs in 1usize..=7,
             kept in 1usize..=7,
             seed in any::<u64>(),
             entry in prop_oneof![Just(None), Just(Some(255u8)), Just(Some(128)), Just(Some(127))],
