@@ -107,6 +107,26 @@ class CompileTest {
   }
 
   @Test
+  void bitsCanBeGivenForOneModuleAndForAllOthers() {
+    CommandRun run =
+        compile(
+            "--remote",
+            "seq.0",
+            "--remote",
+            "seq.2",
+            "--weight-bits",
+            "6",
+            "--weight-bits",
+            "seq.2=4",
+            "--activation-bits",
+            "seq.0=7");
+    run.assertDone();
+    assertTrue(run.out().contains("6-bit weights x 7-bit activations"), run.out());
+    assertTrue(
+        run.out().lines().anyMatch(l -> l.matches("seq\\.2: .* of 4-bit weights .*")), run.out());
+  }
+
+  @Test
   void anUnknownModuleIsNamedWithNearMatches() throws Exception {
     compile("--remote", "seq.6").assertRefused("seq.6", "seq.0", "fhe-spark modules");
     compile("--remote", "sqe.0").assertRefused("sqe.0", "seq.0");
@@ -140,6 +160,11 @@ class CompileTest {
     "--weight-bits, 9",
     "--weight-bits, 1",
     "--weight-bits, many",
+    "--weight-bits, seq.0=9",
+    "--weight-bits, seq.0=many",
+    "--weight-bits, seq.2=4",
+    "--activation-bits, seq.0=3",
+    "--padding-mask, pixel",
     "--quantization, sometimes",
     "--p-error, nonsense",
     "--p-error, 2^",

@@ -77,7 +77,7 @@ class UsageTest {
     run.assertDone();
     assertTrue(run.out().contains("seq.0"), run.out());
     assertTrue(run.out().contains("weight [128, 64]"), run.out());
-    assertTrue(run.out().contains("no: its operators are Relu"), run.out());
+    assertTrue(run.out().contains("no: contains Relu at node"), run.out());
   }
 
   @Test
