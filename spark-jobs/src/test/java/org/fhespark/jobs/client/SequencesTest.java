@@ -1,0 +1,181 @@
+package org.fhespark.jobs.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.nativelib.ClientKey;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** A small BERT with a padding mask on sentences of any length, in one table. */
+class SequencesTest {
+  private static final StructType SCHEMA =
+      StructType.fromDDL(
+          "id BIGINT, input_ids ARRAY<BIGINT>, attention_mask ARRAY<BIGINT>,"
+              + " token_type_ids ARRAY<BIGINT>");
+  private static final int WIDTH = 8;
+  private static final int LONGEST = 6;
+
+  private static SparkSession spark;
+  private static HybridModel model;
+  private static List<Row> sentences;
+
+  @BeforeAll
+  static void start() {
+    spark = Digits.session();
+    Random random = new Random(7);
+    sentences = new ArrayList<>();
+    // Several waves, in no order of length.
+    for (int i = 0; i < 300; i++) {
+      sentences.add(sentence(i, 1 + random.nextInt(LONGEST), random));
+    }
+    Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
+    Path calibration = Digits.write(spark, "sentences", SCHEMA, padded(sentences.subList(0, 64)));
+    Path out = Digits.newFolder("bert").resolve("compiled");
+    List<String> remote = new ArrayList<>();
+    for (int layer = 0; layer < 2; layer++) {
+      for (String part :
+          List.of(
+              "attention.self.query",
+              "attention.self.key",
+              "attention.self.value",
+              "attention.output.dense",
+              "intermediate.dense",
+              "output.dense")) {
+        remote.add("encoder.layer." + layer + "." + part);
+      }
+    }
+    try (CalibrationTable table =
+        CalibrationTable.open(spark, Digits.hadoop(onnx), Digits.hadoop(calibration))) {
+      new ModelCompiler(new Configuration())
+          .compile(
+              Digits.hadoop(onnx),
+              table.batches(),
+              CompileOptions.remote(remote).build(),
+              Digits.hadoop(out));
+    } catch (java.io.IOException error) {
+      throw new java.io.UncheckedIOException(error);
+    }
+    model = Digits.load(out);
+  }
+
+  @AfterAll
+  static void stop() {
+    spark.stop();
+  }
+
+  private static Row sentence(long id, int length, Random random) {
+    long[] ids = new long[length];
+    long[] types = new long[length];
+    long[] mask = new long[length];
+    for (int i = 0; i < length; i++) {
+      ids[i] = 1 + random.nextInt(16);
+      types[i] = random.nextInt(2);
+      mask[i] = 1;
+    }
+    return RowFactory.create(id, ids, mask, types);
+  }
+
+  /** The same sentences as a tokeniser pads them, which shows the compiler what padding is. */
+  private static List<Row> padded(List<Row> rows) {
+    return rows.stream()
+        .map(
+            row ->
+                RowFactory.create(
+                    row.getLong(0),
+                    Arrays.copyOf(row.<long[]>getAs(1), LONGEST),
+                    Arrays.copyOf(row.<long[]>getAs(2), LONGEST),
+                    Arrays.copyOf(row.<long[]>getAs(3), LONGEST)))
+        .toList();
+  }
+
+  private static List<Row> score(Mode mode, List<Row> rows) {
+    try (ClientKey key = model.newKey();
+        HybridSession session = model.session(spark, mode, key)) {
+      return session.forward(spark.createDataFrame(rows, SCHEMA)).collectAsList();
+    }
+  }
+
+  private static float[] values(Row row, String output) {
+    List<Float> list = row.getList(row.fieldIndex(output));
+    float[] values = new float[list.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = list.get(i);
+    }
+    return values;
+  }
+
+  @Test
+  void theModelSkipsPaddingAndStacksQueryKeyAndValue() {
+    assertEquals("attention_mask", model.specs().paddingMask());
+    assertTrue(model.specs().remote().stream().allMatch(call -> call.skipsPadding()));
+    assertTrue(model.specs().remote().stream().anyMatch(call -> call.outputs().size() == 3));
+  }
+
+  @Test
+  void executeEqualsDisableInEveryValueOfEverySentence() {
+    List<Row> disable = score(Mode.DISABLE, sentences);
+    List<Row> execute = score(Mode.EXECUTE, sentences);
+    assertEquals(sentences.size(), disable.size());
+    assertEquals(disable, execute);
+    for (int i = 0; i < sentences.size(); i++) {
+      assertEquals(i, disable.get(i).getLong(0));
+      int length = sentences.get(i).<long[]>getAs(1).length;
+      assertEquals(length * WIDTH, values(disable.get(i), "hidden").length);
+      assertEquals(WIDTH, values(disable.get(i), "pooled").length);
+    }
+  }
+
+  @Test
+  void aSentenceIsEmbeddedAsIfItWereAlone() {
+    List<Row> some = sentences.subList(0, 40);
+    List<Row> together = score(Mode.TORCH, some);
+    for (int i = 0; i < some.size(); i++) {
+      Row alone = score(Mode.TORCH, some.subList(i, i + 1)).get(0);
+      for (String output : List.of("hidden", "pooled")) {
+        float[] expected = values(alone, output);
+        float[] found = values(together.get(i), output);
+        assertEquals(expected.length, found.length);
+        for (int j = 0; j < expected.length; j++) {
+          assertEquals(expected[j], found[j], 1e-4, output + " of sentence " + i);
+        }
+      }
+    }
+  }
+
+  @Test
+  void columnsOfOneSentenceThatDifferInLengthAreRefusedByName() {
+    List<Row> rows = new ArrayList<>(sentences.subList(0, 3));
+    rows.add(RowFactory.create(9L, new long[] {1, 2, 3}, new long[] {1, 1}, new long[] {0, 0, 0}));
+    InvalidInputException error =
+        assertThrows(InvalidInputException.class, () -> score(Mode.DISABLE, rows));
+    assertTrue(
+        error.getMessage().contains("column 'attention_mask', record 4"), error.getMessage());
+    assertEquals(1, error.getMessage().lines().count());
+  }
+
+  @Test
+  void aTableThatHoldsPaddingIsScoredToo() {
+    List<Row> rows = new ArrayList<>(sentences.subList(0, 2));
+    rows.add(RowFactory.create(9L, new long[] {1, 2}, new long[] {1, 0}, new long[] {0, 0}));
+    assertEquals(score(Mode.DISABLE, rows), score(Mode.EXECUTE, rows));
+    assertEquals(
+        Arrays.asList(0L, 1L, 9L),
+        score(Mode.TORCH, rows).stream().map(r -> r.getLong(0)).toList());
+  }
+}
