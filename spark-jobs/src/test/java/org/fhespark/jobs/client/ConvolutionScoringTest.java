@@ -79,8 +79,7 @@ class ConvolutionScoringTest {
       for (Mode mode : List.of(Mode.TORCH, Mode.DISABLE, Mode.EXECUTE)) {
         Path output = Digits.newFolder("convolution").resolve(mode.lowerCase());
         try (HybridSession session = model.session(spark, mode, key)) {
-          session.score(
-              Digits.hadoop(images), Digits.hadoop(output), false, ScoreProgress.SILENT);
+          session.score(Digits.hadoop(images), Digits.hadoop(output), false, ScoreProgress.SILENT);
         }
         scored.put(mode, Digits.read(spark, output));
       }
