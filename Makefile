@@ -17,11 +17,12 @@ native:
 demo: build
 	examples/digits/demo
 
-## bench: encrypted layers against clear ones and other libraries, one table of ratios; takes about ten minutes
+## bench: encrypted layers against clear ones and other libraries, one table of ratios; and MiniLM end to end
 bench: native
 	$(MVN) -q -Pbench package -DskipTests
 	bench/layers
 	bench/spark
+	bench/minilm
 
 ## bench-micro: what `bench` is made of, in absolute figures of this machine: kernels and client on their own
 ## (criterion), and what crossing JNI and Arrow costs (JMH)
@@ -46,18 +47,21 @@ test-sanitizer:
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
 	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
 
-## test-all: the slow ones too (standalone Spark cluster), and the sanitizer's
+## test-all: the slow ones too (standalone Spark cluster, the language models), and the sanitizer's
 test-all: test-rust test-sanitizer build
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
+	examples/minilm/demo 500
+	examples/smollm2/demo $$(examples/smollm2/prepare) 4
 
 ## lint: formatting, clippy, shell and Python syntax
 lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers bench/spark bench/crossing bench/cost-model .ci/run examples/digits/demo; do bash -n $$script; done
+	for script in bin/* bench/layers bench/spark bench/minilm bench/crossing bench/cost-model .ci/run \
+	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples bench/peers compiler/src/test/python
 
 ## format: formats everything that lint checks
