@@ -124,6 +124,21 @@ public final class ActivationStatistics {
   }
 
   /**
+   * How the largest magnitudes of the sampled records spread.
+   *
+   * @param bins at least 1
+   * @return counts of records per bin, {@code bins} of equal width that cover (0, {@link #maxAbs}];
+   *     records that are all zero do not count
+   */
+  public int[] maxNormHistogram(int bins) {
+    int[] counts = new int[bins];
+    for (int r = 0; r < sampled; r++) {
+      counts[(int) Math.min(bins - 1L, (long) ((double) maxNorms[r] / maxAbs * bins))]++;
+    }
+    return counts;
+  }
+
+  /**
    * The scale that static quantisation gives every record, max|x| / (2^(a-1)-1); 1 if all is zero.
    */
   public float staticScale(int activationBits) {
