@@ -21,6 +21,7 @@ import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.FixedQuantization;
+import org.fhespark.compiler.report.HtmlReport;
 import org.fhespark.compiler.split.GraphSplit;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
@@ -47,7 +48,7 @@ public final class ModelCompiler {
   }
 
   /**
-   * Compiles a model and writes client/, server/ and report.json.
+   * Compiles a model and writes client/, server/, report.json and report.html.
    *
    * @param onnx the model
    * @param calibration representative records, read once
@@ -69,7 +70,8 @@ public final class ModelCompiler {
       Calibration.Result seen = Calibration.run(model, exposed, split.calls(), calibration);
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
       ClientSpecs specs = ClientSpecsAssembly.of(model, signature, split, circuits, seen, options);
-      CompileReport report = ReportAssembly.of(model, specs, circuits, seen, options);
+      CompileReport report =
+          ReportAssembly.of(model, tree, exposed, specs, circuits, seen, options);
       folder.replace(
           (files, target) -> {
             Map<String, byte[]> segments = new LinkedHashMap<>();
@@ -88,6 +90,7 @@ public final class ModelCompiler {
                 circuitFiles,
                 split.floatModules());
             files.write(new Path(target, CompiledFolder.REPORT_JSON), ArtifactJson.write(report));
+            files.write(new Path(target, CompiledFolder.REPORT_HTML), HtmlReport.of(report));
           });
       LOG.info(
           "compiled {} modules of {} to {} circuits: {} clear segments, {} remote stages",
