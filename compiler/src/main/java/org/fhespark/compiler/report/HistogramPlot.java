@@ -20,7 +20,7 @@ record HistogramPlot(List<Bar> bars, List<Tick> ticks, int most, long total, dou
   static final int RIGHT = 290;
   static final int TOP = 10;
   static final int BOTTOM = 104;
-  private static final int TICKS = 4;
+  private static final int TICKS = 2;
 
   /**
    * A bin.
