@@ -47,13 +47,12 @@ test-sanitizer:
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
 	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
 
-## test-all: the slow ones too (standalone Spark cluster, the language models), and the sanitizer's
+## test-all: the slow ones too (standalone Spark cluster, MiniLM), and the sanitizer's
 test-all: test-rust test-sanitizer build
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
-	examples/minilm/demo 500
-	examples/smollm2/demo $$(examples/smollm2/prepare) 4
+	examples/minilm/demo 60
 
 ## lint: formatting, clippy, shell and Python syntax
 lint:

@@ -162,20 +162,21 @@ fn fit(activations: &Activations, bits: usize) -> bool {
     !values.fold(false, |found, &value| found | out_of_range(value))
 }
 
-/// What a block's randomness comes from; never used for another.
+/// What a mask's randomness comes from; never used for another.
 pub(crate) struct Seeds {
     pub(crate) mask: MaskSeed,
-    pub(crate) noise: Zeroizing<[u8; 16]>,
+    /// On the heap, so that moving it leaves no copy behind.
+    pub(crate) noise: Box<Zeroizing<[u8; 16]>>,
 }
 
 impl Seeds {
     pub(crate) fn from_os() -> Result<Self> {
         let mut seeds = Seeds {
             mask: [0; 16],
-            noise: Zeroizing::new([0; 16]),
+            noise: Box::new(Zeroizing::new([0; 16])),
         };
         fill_from_os(&mut seeds.mask)?;
-        fill_from_os(&mut *seeds.noise)?;
+        fill_from_os(&mut **seeds.noise)?;
         Ok(seeds)
     }
 }
@@ -366,7 +367,7 @@ mod tests {
     fn seeds() -> Seeds {
         Seeds {
             mask: [4; 16],
-            noise: Zeroizing::new([9; 16]),
+            noise: Box::new(Zeroizing::new([9; 16])),
         }
     }
 

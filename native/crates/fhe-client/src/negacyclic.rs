@@ -15,6 +15,7 @@ use pulp::bytemuck::cast_slice_mut;
 use std::time::Duration;
 use tfhe_fft::c64;
 use tfhe_fft::unordered::{Method, Plan};
+use zeroize::Zeroize;
 
 use crate::buffer::Buffer;
 
@@ -58,6 +59,12 @@ pub struct Scratch {
     memory: PodBuffer,
     /// N/2 complex values.
     values: Buffer<f64>,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.memory.zeroize();
+    }
 }
 
 impl NegacyclicFft {

@@ -19,7 +19,7 @@
 //! * What the server sees of a mask in the end is one ordinary block: a seed and at most K·N body rows, in
 //!   pieces. Under the ring-LWE assumption the pads of all slots are, given the mask, indistinguishable from
 //!   independent uniform entries. So each piece is a one-time pad, whatever the records depend on: the
-//!   mask, which the server knows first, other slots' bodies, or results.
+//!   mask, which the server knows first, other slots' bodies, or results of an honest server.
 //! * **A slot encrypts once, ever.** Two records under one pad give their difference away, exactly, noise
 //!   and all. Slots are handed out in order by a counter behind a lock, and their encryption pads are moved
 //!   out and wiped under the same lock, before they meet a record: an error or a panic after that loses the
@@ -31,7 +31,8 @@
 //! * Nothing that the server sends enters an encryption pad. Its answer to the order enters decryption pads
 //!   alone, linearly, as the mask rows of any results do. A server that lies there, replays an answer, or
 //!   answers for other slots makes wrong numbers (the header's seed, slots and number catch mistakes, not
-//!   malice) and learns nothing, as long as decryptions are kept from it, which holds for every block.
+//!   malice) and learns nothing, as long as nothing that it can observe, later requests among it, depends on decryptions;
+//!   that holds for every block.
 //! * The server, or Spark, may evaluate the same bodies any number of times: they are the same bytes. Trying
 //!   again from the records instead takes new slots: one message under two independent pads, as in two
 //!   blocks.
@@ -47,6 +48,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES, KeyId, short_hex};
 use fhe_core::mask::{MaskSeed, MaskStream};
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
+use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 
 use crate::decrypt::round_to_message;
@@ -59,9 +61,21 @@ use crate::{Activations, ModuleClient, Records};
 
 /// A mask that was asked for and has no answer yet.
 pub struct MaskOrder {
+    owner: MaskOwner,
     header: BlockHeader,
     slots: usize,
     seeds: Seeds,
+}
+
+/// What a mask belongs to. Pads are laid out by parameters and shape, so these must be the same too: under
+/// others a pad would meet the wrong message, or two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct MaskOwner {
+    circuit: CircuitDigest,
+    key_id: KeyId,
+    parameters: PackedParameters,
+    inputs: usize,
+    outputs: usize,
 }
 
 impl MaskOrder {
@@ -77,9 +91,8 @@ impl MaskOrder {
 ///
 /// Safe to share between threads.
 pub struct PreparedMask {
+    owner: MaskOwner,
     seed: MaskSeed,
-    circuit: CircuitDigest,
-    key_id: KeyId,
     slots: usize,
     unused: Mutex<UnusedSlots>,
     decryption: Pads,
@@ -148,6 +161,7 @@ impl ModuleClient {
         );
         header.mask_seed = seeds.mask;
         Ok(MaskOrder {
+            owner: self.mask_owner()?,
             header,
             slots,
             seeds,
@@ -165,9 +179,9 @@ impl ModuleClient {
         results: &[u8],
         threads: usize,
     ) -> Result<PreparedMask> {
-        let (key_id, set) = self.keys()?;
+        let (_, set) = self.keys()?;
         let (spec, parameters) = (&self.spec, &self.spec.parameters);
-        self.check_owner("a mask order", &order.header.circuit, &order.header.key_id)?;
+        self.check_owner("a mask order", &order.owner)?;
         let (header, payload) = BlockHeader::parse(results)?;
         self.check_results(
             &header,
@@ -205,9 +219,8 @@ impl ModuleClient {
             },
         };
         Ok(PreparedMask {
+            owner: order.owner,
             seed,
-            circuit: spec.circuit,
-            key_id: *key_id,
             slots: order.slots,
             unused: Mutex::new(UnusedSlots {
                 next: 0,
@@ -233,7 +246,7 @@ impl ModuleClient {
         out: &mut [u8],
     ) -> Result<Option<usize>> {
         let spec = &self.spec;
-        self.check_owner("a prepared mask", &mask.circuit, &mask.key_id)?;
+        self.check_owner("a prepared mask", &mask.owner)?;
         let count = scales.len();
         if count == 0 || out.len() != self.block_bytes(count) {
             return Err(Error::invalid(format!(
@@ -258,7 +271,7 @@ impl ModuleClient {
                     BlockKind::Bodies,
                     &spec.parameters,
                     spec.circuit,
-                    mask.key_id,
+                    mask.owner.key_id,
                     spec.inputs,
                     count,
                     block_number,
@@ -294,7 +307,7 @@ impl ModuleClient {
         out: &mut [f32],
     ) -> Result<()> {
         let (spec, parameters) = (&self.spec, &self.spec.parameters);
-        self.check_owner("a prepared mask", &mask.circuit, &mask.key_id)?;
+        self.check_owner("a prepared mask", &mask.owner)?;
         let (header, payload) = BlockHeader::parse(block)?;
         self.check_results(&header, BlockKind::BodyResults, &mask.seed, block_number)?;
         let slots = first_slot..first_slot.saturating_add(scales.len());
@@ -324,15 +337,30 @@ impl ModuleClient {
         Ok(())
     }
 
-    fn check_owner(&self, what: &str, circuit: &CircuitDigest, key_id: &KeyId) -> Result<()> {
-        let (own_key, _) = self.keys()?;
-        if circuit != &self.spec.circuit || key_id != own_key {
+    fn mask_owner(&self) -> Result<MaskOwner> {
+        let (key_id, _) = self.keys()?;
+        Ok(MaskOwner {
+            circuit: self.spec.circuit,
+            key_id: *key_id,
+            parameters: self.spec.parameters,
+            inputs: self.spec.inputs,
+            outputs: self.spec.outputs,
+        })
+    }
+
+    fn check_owner(&self, what: &str, owner: &MaskOwner) -> Result<()> {
+        let own = self.mask_owner()?;
+        if *owner != own {
             return Err(Error::invalid(format!(
-                "{what} is for circuit {} under key {}, this module has circuit {} and key {}",
-                short_hex(circuit),
-                short_hex(key_id),
-                short_hex(&self.spec.circuit),
-                short_hex(own_key)
+                "{what} is for circuit {}, {} x {}, under key {}, this module has circuit {}, {} x {}, and key {}, or other parameters",
+                short_hex(&owner.circuit),
+                owner.inputs,
+                owner.outputs,
+                short_hex(&owner.key_id),
+                short_hex(&own.circuit),
+                own.inputs,
+                own.outputs,
+                short_hex(&own.key_id)
             )));
         }
         Ok(())
@@ -604,7 +632,7 @@ mod tests {
             let (client, server) = layer(inputs, parameters);
             let seeds = || Seeds {
                 mask: [4; 16],
-                noise: Zeroizing::new([9; 16]),
+                noise: Box::new(Zeroizing::new([9; 16])),
             };
             let count = pieces.iter().sum();
             let records = records(count, inputs);
@@ -739,6 +767,26 @@ mod tests {
                     .to_string()
                     .contains("a prepared mask is for circuit")
             );
+        }
+        let own = prepared(&other, &server, 10);
+        // The same circuit and key, as a specification that contradicts the mask's has them.
+        for change in [
+            |spec: &mut ModuleSpec| spec.inputs = 3,
+            |spec: &mut ModuleSpec| spec.parameters.output_body_limbs = 2,
+        ] {
+            let mut altered = spec.clone();
+            change(&mut altered);
+            let inputs = altered.inputs;
+            let altered = ModuleClient::new(altered, Some(&other_key)).unwrap();
+            let mut block = vec![0; altered.block_bytes(1)];
+            let error = altered.encrypt_ahead(&own, &vec![1.0; inputs], &mut [0.0], 0, &mut block);
+            assert!(
+                error
+                    .unwrap_err()
+                    .to_string()
+                    .contains("or other parameters")
+            );
+            assert_eq!(own.slots_left(), 10);
         }
         let order = other_layer.order_mask(1, 0).unwrap();
         let results = other_server.evaluate(&order.block()).unwrap();

@@ -1,7 +1,9 @@
 package org.fhespark.compiler;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
 import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.modules.ModuleKind;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterChoice;
@@ -9,7 +11,7 @@ import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.nativelib.PackedParameters;
 
 /**
- * What a compilation did: the contents of report.json.
+ * What a compilation did: the contents of report.json, and of report.html.
  *
  * @param formatVersion {@link ArtifactJson#FORMAT_VERSION}
  * @param model the ONNX file's name
@@ -21,6 +23,7 @@ import org.fhespark.nativelib.PackedParameters;
  * @param segments clear segments
  * @param stages remote stages, each a round trip
  * @param padding what happens to padding, one sentence; null for a model without a padding mask
+ * @param graph the split model
  * @param modules the remote modules
  */
 public record CompileReport(
@@ -34,6 +37,7 @@ public record CompileReport(
     int segments,
     int stages,
     String padding,
+    SplitGraph graph,
     List<Module> modules) {
   public CompileReport {
     modules = List.copyOf(modules);
@@ -43,13 +47,16 @@ public record CompileReport(
    * A remote module.
    *
    * @param module its key
+   * @param circuit the circuit that computes it, with others that read the same rows
+   * @param kind what it is
    * @param stages the stages of its calls
    * @param dIn features
    * @param dOut outputs
    * @param weightBits bits of the weights
    * @param activationBits bits of the activations
    * @param quantization where the activations' scale comes from
-   * @param calibratedRecords records that calibration saw at its input
+   * @param rowsPerRecord rows of its input that a record makes on average: tokens, windows
+   * @param calibratedRecords rows that calibration saw at its input
    * @param maxActivation largest magnitude it saw
    * @param parameters of the circuit
    * @param lweDimension n = k·N
@@ -59,24 +66,33 @@ public record CompileReport(
    *     org.fhespark.compiler.parameters.FailureProbability}
    * @param bytesUpPerValue bytes sent for an activation, in a block of the expected batch
    * @param bytesDownPerValue bytes received for an output, in such a block
+   * @param bytesUpPerRecord bytes sent for a record and call, shared with the circuit's other
+   *     modules
+   * @param bytesDownPerRecord bytes received for a record and call, of this module alone
    * @param nanosecondsPerBlock the cost model's estimate for a block of the expected batch, all
    *     modules that share its parameters
-   * @param nanosecondsPerRecord the same for each of its records, by place
+   * @param nanosecondsPerRecord of the circuit for each record and call, by place
    * @param coversWorstCase whether no record can need a coarser scale
    * @param policy what happens to records that exceed p bits
    * @param leakage what a client can learn about the weights
    * @param candidates sets of parameters that were compared by cost
    * @param why how the parameters were chosen
    * @param alternatives the next cheapest parameters
+   * @param weightErrors of each output's weights, the RMS error that quantisation makes, relative
+   *     to their RMS
+   * @param inputs what calibration saw at each of the tensors that it reads
    */
   public record Module(
       String module,
+      String circuit,
+      ModuleKind kind,
       List<Integer> stages,
       int dIn,
       int dOut,
       int weightBits,
       int activationBits,
       QuantizationMode quantization,
+      double rowsPerRecord,
       long calibratedRecords,
       float maxActivation,
       PackedParameters parameters,
@@ -86,6 +102,8 @@ public record CompileReport(
       double noiseMarginBits,
       double bytesUpPerValue,
       double bytesDownPerValue,
+      double bytesUpPerRecord,
+      double bytesDownPerRecord,
       double nanosecondsPerBlock,
       Cost nanosecondsPerRecord,
       boolean coversWorstCase,
@@ -93,10 +111,33 @@ public record CompileReport(
       String leakage,
       int candidates,
       String why,
-      List<ParameterChoice.Alternative> alternatives) {
+      List<ParameterChoice.Alternative> alternatives,
+      Histogram weightErrors,
+      List<CalibratedInput> inputs) {
     public Module {
       stages = List.copyOf(stages);
       alternatives = List.copyOf(alternatives);
+      inputs = List.copyOf(inputs);
     }
   }
+
+  /**
+   * What calibration saw at a tensor that a remote module reads.
+   *
+   * @param tensor its name
+   * @param rows seen
+   * @param maxActivation largest magnitude seen
+   * @param scale that all rows share; null if each has its own
+   * @param rowMaxima the largest magnitude of each row that is not all zero, of a sample
+   * @param estimatedErrors an estimate of the RMS error that quantisation to the activation bits
+   *     makes of each such row, relative to its RMS; null if the model itself quantises the tensor
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record CalibratedInput(
+      String tensor,
+      long rows,
+      float maxActivation,
+      Float scale,
+      Histogram rowMaxima,
+      Histogram estimatedErrors) {}
 }

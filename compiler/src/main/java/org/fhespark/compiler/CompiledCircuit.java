@@ -1,5 +1,6 @@
 package org.fhespark.compiler;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -16,6 +17,7 @@ import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.FixedQuantization;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.compiler.quantize.QuantizedWeights;
+import org.fhespark.compiler.quantize.WeightError;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PackedParameters;
@@ -29,6 +31,7 @@ import org.fhespark.nativelib.WeightNorms;
  * @param weightScales of each output, {@code [dOut]}
  * @param norms of the integer weights
  * @param weightBits of each module
+ * @param weightErrors of each module: the relative RMS error of each of its outputs' weights
  * @param choice of parameters
  * @param failure how surely it decrypts right
  * @param rowsPerRecord rows that a record makes on average
@@ -41,6 +44,7 @@ record CompiledCircuit(
     float[] weightScales,
     WeightNorms norms,
     List<Integer> weightBits,
+    List<double[]> weightErrors,
     ParameterChoice choice,
     FailureProbability failure,
     double rowsPerRecord,
@@ -71,8 +75,14 @@ record CompiledCircuit(
       Calibration.Result calibration,
       Optional<FixedQuantization> fixed,
       CompileOptions options) {
-    List<QuantizedWeights> modules =
-        stack.modules().stream().map(module -> quantize(module, options)).toList();
+    List<QuantizedWeights> modules = new ArrayList<>();
+    List<double[]> errors = new ArrayList<>();
+    for (RemoteModule module : stack.modules()) {
+      float[] exact = module.layer().weights();
+      QuantizedWeights quantized = quantize(module, exact, options);
+      modules.add(quantized);
+      errors.add(WeightError.perOutput(exact, quantized));
+    }
     QuantizedWeights weights = QuantizedWeights.stacked(modules, stack.dIn());
     double rowsPerRecord =
         stack.readers().stream().mapToDouble(calibration::rowsPerRecord).max().orElseThrow();
@@ -88,6 +98,7 @@ record CompiledCircuit(
         weights.scales(),
         weights.norms(),
         modules.stream().map(QuantizedWeights::bits).toList(),
+        errors,
         choice,
         FailureProbability.of(choice.parameters(), weights.norms(), options.log2PError()),
         rowsPerRecord,
@@ -96,7 +107,8 @@ record CompiledCircuit(
         circuit);
   }
 
-  private static QuantizedWeights quantize(RemoteModule module, CompileOptions options) {
+  private static QuantizedWeights quantize(
+      RemoteModule module, float[] exact, CompileOptions options) {
     Optional<IntegerWeights> trained = module.layer().map().integers();
     if (trained.isPresent() && !options.namesWeightBits(module.key())) {
       return QuantizedWeights.given(
@@ -104,7 +116,7 @@ record CompiledCircuit(
     }
     return QuantizedWeights.quantize(
         module.key(),
-        module.layer().weights(),
+        exact,
         module.layer().dIn(),
         module.layer().dOut(),
         options.weightBits(module.key()));

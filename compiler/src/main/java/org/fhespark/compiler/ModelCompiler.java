@@ -22,6 +22,7 @@ import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.FixedQuantization;
 import org.fhespark.compiler.quantize.PaddingMask;
+import org.fhespark.compiler.report.HtmlReport;
 import org.fhespark.compiler.split.GraphSplit;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
@@ -48,7 +49,7 @@ public final class ModelCompiler {
   }
 
   /**
-   * Compiles a model and writes client/, server/ and report.json.
+   * Compiles a model and writes client/, server/, report.json and report.html.
    *
    * @param onnx the model
    * @param calibration representative records, read once
@@ -73,7 +74,8 @@ public final class ModelCompiler {
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
       ClientSpecs specs =
           ClientSpecsAssembly.of(model, signature, split, circuits, seen, mask, options);
-      CompileReport report = ReportAssembly.of(model, specs, circuits, seen, mask, options);
+      CompileReport report =
+          ReportAssembly.of(model, tree, exposed, specs, circuits, seen, mask, options);
       folder.replace(
           (files, target) -> {
             Map<String, byte[]> segments = new LinkedHashMap<>();
@@ -92,6 +94,7 @@ public final class ModelCompiler {
                 circuitFiles,
                 split.floatModules());
             files.write(new Path(target, CompiledFolder.REPORT_JSON), ArtifactJson.write(report));
+            files.write(new Path(target, CompiledFolder.REPORT_HTML), HtmlReport.of(report));
           });
       LOG.info(
           "compiled {} modules of {} to {} circuits: {} clear segments, {} remote stages",

@@ -2,12 +2,16 @@ package org.fhespark.compiler;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.modules.ModuleTree;
+import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.parameters.BlockWork;
 import org.fhespark.compiler.parameters.Cost;
@@ -23,11 +27,14 @@ import org.fhespark.nativelib.PackedParameters;
 /** Says in the report what the other parts of the compiler decided. */
 final class ReportAssembly {
   private static final double MASK_SEED_BYTES = 16;
+  private static final int BINS = 24;
 
   private ReportAssembly() {}
 
   static CompileReport of(
       OnnxModel model,
+      ModuleTree tree,
+      ExposedModel types,
       ClientSpecs specs,
       List<CompiledCircuit> circuits,
       Calibration.Result calibration,
@@ -36,7 +43,7 @@ final class ReportAssembly {
     List<CompileReport.Module> modules = new ArrayList<>();
     for (CompiledCircuit circuit : circuits) {
       for (int i = 0; i < circuit.stack().modules().size(); i++) {
-        modules.add(module(circuit, i, calibration, options));
+        modules.add(module(circuit, i, tree, calibration, options));
       }
     }
     modules.sort(
@@ -52,6 +59,7 @@ final class ReportAssembly {
         specs.segments().size(),
         (int) specs.remote().stream().mapToInt(RemoteCallSpec::stage).distinct().count(),
         padding(calibration, mask),
+        SplitGraph.of(specs, types::info),
         modules);
   }
 
@@ -73,25 +81,36 @@ final class ReportAssembly {
   }
 
   private static CompileReport.Module module(
-      CompiledCircuit circuit, int index, Calibration.Result calibration, CompileOptions options) {
+      CompiledCircuit circuit,
+      int index,
+      ModuleTree tree,
+      Calibration.Result calibration,
+      CompileOptions options) {
     RemoteModule module = circuit.stack().modules().get(index);
     AffineCall layer = module.layer();
     List<RemoteCall> calls = circuit.stack().calls().get(index);
     List<ActivationStatistics> statistics =
         calls.stream().map(call -> calibration.of(call.call())).toList();
     PackedParameters parameters = circuit.choice().parameters();
+    QuantizationMode mode =
+        circuit.fixed().isPresent() ? QuantizationMode.STATIC : options.quantization();
     int rows = circuit.blockRows();
     BlockWork work =
         BlockWork.of(parameters, rows, new BlockWork.Layer(1, layer.dIn(), layer.dOut()));
+    double bytesUpPerRow = (work.bytesUp() + MASK_SEED_BYTES) / rows;
+    double bytesDownPerRow = work.bytesDown() / rows;
     Cost perRow = circuit.choice().cost().perRecord(rows);
     return new CompileReport.Module(
         module.key(),
+        circuit.stack().name(),
+        tree.find(module.key()).kind(),
         calls.stream().map(RemoteCall::stage).toList(),
         layer.dIn(),
         layer.dOut(),
         circuit.weightBits().get(index),
         circuit.choice().activationBits(),
-        circuit.fixed().isPresent() ? QuantizationMode.STATIC : options.quantization(),
+        mode,
+        circuit.rowsPerRecord(),
         statistics.stream().mapToLong(ActivationStatistics::records).sum(),
         (float) statistics.stream().mapToDouble(ActivationStatistics::maxAbs).max().orElseThrow(),
         parameters,
@@ -99,8 +118,10 @@ final class ReportAssembly {
         parameters.log2Modulus(),
         circuit.failure().log2PerValue(),
         circuit.failure().marginBits(),
-        (work.bytesUp() + MASK_SEED_BYTES) / ((double) rows * layer.dIn()),
-        work.bytesDown() / ((double) rows * layer.dOut()),
+        bytesUpPerRow / layer.dIn(),
+        bytesDownPerRow / layer.dOut(),
+        bytesUpPerRow * circuit.rowsPerRecord(),
+        bytesDownPerRow * circuit.rowsPerRecord(),
         circuit.choice().cost().total(),
         perRow.times(circuit.rowsPerRecord()),
         circuit.choice().coversWorstCase(),
@@ -108,7 +129,28 @@ final class ReportAssembly {
         leakage(circuit, layer),
         circuit.choice().candidates(),
         circuit.choice().why(),
-        circuit.choice().alternatives());
+        circuit.choice().alternatives(),
+        Histogram.of(circuit.weightErrors().get(index), BINS),
+        calls.stream()
+            .map(RemoteCall::call)
+            .collect(Collectors.toMap(AffineCall::input, c -> c, (a, b) -> a, LinkedHashMap::new))
+            .values()
+            .stream()
+            .map(call -> input(circuit, call.input(), calibration.of(call), mode))
+            .toList());
+  }
+
+  private static CompileReport.CalibratedInput input(
+      CompiledCircuit circuit, String tensor, ActivationStatistics seen, QuantizationMode mode) {
+    int bits = circuit.choice().activationBits();
+    float scale = circuit.quantization(seen, mode).staticScale();
+    return new CompileReport.CalibratedInput(
+        tensor,
+        seen.records(),
+        seen.maxAbs(),
+        scale == 0 ? null : scale,
+        Histogram.of(seen.maxAbs(), seen.maxNormHistogram(BINS)),
+        circuit.fixed().isPresent() ? null : Histogram.of(seen.estimatedErrors(bits, mode), BINS));
   }
 
   private static String leakage(CompiledCircuit circuit, AffineCall layer) {

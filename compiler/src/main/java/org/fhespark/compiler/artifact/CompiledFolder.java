@@ -22,7 +22,7 @@ public final class CompiledFolder {
   public static final String CLIENT = "client";
   public static final String SERVER = "server";
   public static final String REPORT_JSON = "report.json";
-  private static final String REPORT_HTML = "report.html";
+  public static final String REPORT_HTML = "report.html";
   private static final Set<String> OURS = Set.of(CLIENT, SERVER, REPORT_JSON, REPORT_HTML);
 
   private final Path folder;

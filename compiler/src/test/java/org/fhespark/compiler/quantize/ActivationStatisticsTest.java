@@ -1,5 +1,6 @@
 package org.fhespark.compiler.quantize;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -59,6 +60,12 @@ class ActivationStatisticsTest {
     double bound = of(D_IN, record).accumulatorBound(norms, bits, QuantizationMode.DYNAMIC, 1.0);
     assertTrue(largestAccumulator(integers, weights) <= bound);
     assertTrue(bound <= (double) largest * norms.maxL1());
+  }
+
+  @Example
+  void theHistogramCountsRecordsByTheirLargestMagnitudeAndLeavesOutZeroRecords() {
+    ActivationStatistics statistics = of(2, 1, -0.5f, 0, 0, -3, 2, 4, 0, 0.1f, 0.2f);
+    assertArrayEquals(new int[] {1, 1, 0, 2}, statistics.maxNormHistogram(4));
   }
 
   @Example

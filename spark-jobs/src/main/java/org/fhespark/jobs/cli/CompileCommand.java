@@ -26,7 +26,8 @@ import picocli.CommandLine.Spec;
 /** Compiles a model to circuits for the server and clear segments for the client. */
 @Command(
     name = "compile",
-    description = "Compiles remote modules to circuits: OUT/client, OUT/server, OUT/report.json.",
+    description =
+        "Compiles remote modules to circuits: OUT/client, OUT/server, OUT/report.html, OUT/report.json.",
     mixinStandardHelpOptions = true)
 final class CompileCommand implements Callable<Integer> {
   @Spec private CommandSpec command;
@@ -222,7 +223,16 @@ final class CompileCommand implements Callable<Integer> {
         report.expectedBatch(),
         report.costs().kernel(),
         report.costs().wireGigabits());
-    System.out.println("wrote " + out + "/client, " + out + "/server and " + out + "/report.json");
+    System.out.println(
+        "wrote "
+            + out
+            + "/client, "
+            + out
+            + "/server, "
+            + out
+            + "/report.json and "
+            + out
+            + "/report.html");
   }
 
   /** What a module became and why, in one line. */

@@ -36,6 +36,8 @@ final class OnnxSegment implements AutoCloseable {
       // Batches run side by side; one thread each keeps to the driver's cores.
       options.setIntraOpNumThreads(1);
       options.setInterOpNumThreads(1);
+      // Fused quantised operators round otherwise than the model's own nodes.
+      options.addConfigEntry("session.disable_quant_qdq", "1");
       this.session = environment.createSession(model, options);
       this.inputs = inputs != null ? inputs : List.copyOf(session.getInputNames());
       this.outputs = outputs != null ? outputs : List.copyOf(session.getOutputNames());

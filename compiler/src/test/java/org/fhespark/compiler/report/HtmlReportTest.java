@@ -1,0 +1,97 @@
+package org.fhespark.compiler.report;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.CompileReport;
+import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.compiler.RecordedModel;
+import org.fhespark.compiler.SplitGraph;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class HtmlReportTest {
+  @TempDir Path folder;
+
+  private CompileReport compile() {
+    return new ModelCompiler(new Configuration())
+        .compile(
+            RecordedModel.path("rank3"),
+            List.of(RecordedModel.load("rank3").calibrationBatch()),
+            CompileOptions.remote(List.of("query", "key", "dense")).build(),
+            new org.apache.hadoop.fs.Path(folder.resolve("out").toString()));
+  }
+
+  @Test
+  void everyPlainFieldOfAModuleInTheJsonStandsInThePage() throws Exception {
+    compile();
+    String page = Files.readString(folder.resolve("out/report.html"));
+    JsonNode json = new ObjectMapper().readTree(folder.resolve("out/report.json").toFile());
+    String[] articles = page.split("<article ");
+    assertEquals(json.get("modules").size(), articles.length - 1);
+    for (int i = 0; i < json.get("modules").size(); i++) {
+      for (var field : json.get("modules").get(i).properties()) {
+        if (field.getValue().isValueNode()) {
+          assertTrue(
+              articles[i + 1].contains("<data data-field=\"" + field.getKey() + "\""),
+              field.getKey());
+        }
+        if (field.getValue().isInt()) {
+          assertTrue(
+              articles[i + 1].contains(
+                  "<data data-field=\"%s\" value=\"%s\""
+                      .formatted(field.getKey(), field.getValue().asText())),
+              field.getKey());
+        }
+      }
+    }
+  }
+
+  @Test
+  void theSameReportGivesTheSameBytes() throws Exception {
+    CompileReport report = compile();
+    assertArrayEquals(HtmlReport.of(report), HtmlReport.of(report));
+    assertArrayEquals(HtmlReport.of(report), Files.readAllBytes(folder.resolve("out/report.html")));
+  }
+
+  @Test
+  void hostileNamesAreEscaped() {
+    CompileReport report = compile();
+    String hostile = "\"><script>alert(1)</script>";
+    List<SplitGraph.Node> nodes =
+        report.graph().nodes().stream()
+            .map(n -> new SplitGraph.Node(n.kind(), n.stage(), hostile, n.modules()))
+            .toList();
+    List<SplitGraph.Edge> edges =
+        report.graph().edges().stream()
+            .map(e -> new SplitGraph.Edge(e.from(), e.to(), hostile, hostile, e.shape()))
+            .toList();
+    CompileReport attacked =
+        new CompileReport(
+            report.formatVersion(),
+            hostile,
+            report.modelDigest(),
+            report.clientId(),
+            report.log2PError(),
+            report.expectedBatch(),
+            report.costs(),
+            report.segments(),
+            report.stages(),
+            report.padding(),
+            new SplitGraph(nodes, edges),
+            report.modules());
+    String page = new String(HtmlReport.of(attacked), StandardCharsets.UTF_8);
+    assertFalse(page.contains("<script"));
+    assertTrue(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+  }
+}
