@@ -17,7 +17,7 @@ import org.fhespark.compiler.SplitGraph;
  * Tensors for the next row go straight down; those for later rows run beside the boxes, in lanes.
  *
  * @param boxes the nodes
- * @param wires the tensors; one that several nodes read is one wire
+ * @param wires the tensors, one wire for each node that reads one
  * @param bands the stages
  * @param width of the drawing
  * @param height of the drawing
@@ -63,7 +63,7 @@ record GraphDrawing(
       List<String> lines) {}
 
   /**
-   * A tensor.
+   * A tensor on its way to a node; encrypted if a remote circuit makes or reads it there.
    *
    * @param style a class of the style sheet
    * @param path of the line, SVG path data
@@ -266,46 +266,48 @@ record GraphDrawing(
       return x[reader] + widths[reader] * (all.indexOf(net) + 0.5) / all.size();
     }
 
-    private Wire wire(Net net) {
+    private List<Wire> wires(Net net) {
       SplitGraph.Edge edge = net.first;
-      double startY = y[edge.from()] + heights[edge.from()];
-      double laneX = lanesLeft + net.lane * LANE;
-      // Lanes leave and enter a gap at heights of their own.
-      double shift = net.lane * 3.0 % 18;
+      boolean made = isRemote(edge.from());
+      return net.readers.stream()
+          .map(
+              reader ->
+                  new Wire(
+                      made || isRemote(reader) ? "encrypted" : "plain",
+                      path(net, reader),
+                      net.portX + 6,
+                      y[edge.from()] + heights[edge.from()] + 24,
+                      edge.tensor(),
+                      // One label a tensor.
+                      reader.equals(net.readers.get(0))
+                          ? ReportFilters.shorten(edge.tensor(), LONGEST_TENSOR)
+                          : "",
+                      edge.type(),
+                      edge.shape()))
+          .toList();
+    }
+
+    private boolean isRemote(int node) {
+      return graph.nodes().get(node).kind() == SplitGraph.Kind.REMOTE;
+    }
+
+    private String path(Net net, int reader) {
       StringBuilder path = new StringBuilder();
-      double laneY = startY + 6 + shift * 0.3;
-      boolean inLane = false;
-      for (int reader : net.readers) {
-        double endX = readX(net, reader);
-        double endY = y[reader] - 5;
-        if (isLong(net, reader)) {
-          if (!inLane) {
-            append(path, "M%.1f %.1f V%.1f H%.1f", net.portX, startY, laneY, laneX);
-            inLane = true;
-          } else {
-            append(path, "M%.1f %.1f", laneX, laneY);
-          }
-          laneY = y[reader] - 24 + shift * 0.8;
-          append(path, " V%.1f H%.1f V%.1f", laneY, endX, endY);
-        } else {
-          double middle = (startY + endY) / 2;
-          append(path, "M%.1f %.1f C%.1f %.1f", net.portX, startY, net.portX, middle + 14);
-          append(path, " %.1f %.1f %.1f %.1f", endX, middle, endX, endY);
-        }
+      double startY = y[net.first.from()] + heights[net.first.from()];
+      double endX = readX(net, reader);
+      double endY = y[reader] - 5;
+      append(path, "M%.1f %.1f", net.portX, startY);
+      if (isLong(net, reader)) {
+        // Lanes leave and enter a gap at heights of their own.
+        double shift = net.lane * 3.0 % 18;
+        append(path, " V%.1f H%.1f", startY + 6 + shift * 0.3, lanesLeft + net.lane * LANE);
+        append(path, " V%.1f H%.1f V%.1f", y[reader] - 24 + shift * 0.8, endX, endY);
+      } else {
+        double middle = (startY + endY) / 2;
+        append(path, " C%.1f %.1f", net.portX, middle + 14);
+        append(path, " %.1f %.1f %.1f %.1f", endX, middle, endX, endY);
       }
-      boolean remote = graph.nodes().get(edge.from()).kind() == SplitGraph.Kind.REMOTE;
-      boolean toRemote =
-          net.readers.stream()
-              .anyMatch(reader -> graph.nodes().get(reader).kind() == SplitGraph.Kind.REMOTE);
-      return new Wire(
-          remote || toRemote ? "encrypted" : "plain",
-          path.toString(),
-          net.portX + 6,
-          startY + 24,
-          edge.tensor(),
-          ReportFilters.shorten(edge.tensor(), LONGEST_TENSOR),
-          edge.type(),
-          edge.shape());
+      return path.toString();
     }
 
     private static void append(StringBuilder path, String format, Object... values) {
@@ -360,7 +362,7 @@ record GraphDrawing(
       }
       return new GraphDrawing(
           boxes,
-          nets.stream().map(this::wire).toList(),
+          nets.stream().flatMap(net -> wires(net).stream()).toList(),
           List.copyOf(bands.values()),
           lanesLeft + lanes * LANE + MARGIN,
           bottom);
