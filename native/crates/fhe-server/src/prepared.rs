@@ -4,6 +4,7 @@ use fhe_core::Result;
 use fhe_core::block::CircuitDigest;
 use fhe_core::circuit::PackedCircuit;
 
+use crate::clear;
 use crate::kernel::{Kernel, PreparedWeights};
 use crate::workspace::Workspaces;
 
@@ -61,19 +62,15 @@ impl PreparedCircuit {
     pub fn accumulate(&self, activations: &[i32]) -> Vec<i64> {
         let inputs = self.circuit.inputs;
         assert_eq!(activations.len() % inputs, 0, "whole records");
-        let mut accumulators =
-            Vec::with_capacity(activations.len() / inputs * self.circuit.outputs);
-        for record in activations.chunks_exact(inputs) {
-            for row in self.circuit.weights.chunks_exact(inputs) {
-                accumulators.push(
-                    record
-                        .iter()
-                        .zip(row)
-                        .map(|(&x, &w)| i64::from(x) * i64::from(w))
-                        .sum(),
-                );
-            }
-        }
+        let outputs = self.circuit.outputs;
+        let mut accumulators = vec![0; activations.len() / inputs * outputs];
+        clear::multiply(
+            activations,
+            &self.circuit.weights,
+            inputs,
+            outputs,
+            &mut accumulators,
+        );
         accumulators
     }
 }

@@ -69,8 +69,8 @@ public final class EncryptedBlock implements Externalizable, KryoSerializable, A
   }
 
   private static SharedMemory pooled(int length) {
-    ByteBuffer whole = BlockMemory.shared().take(length);
-    return new SharedMemory(whole.slice(0, length), () -> BlockMemory.shared().giveBack(whole));
+    ByteBuffer whole = DirectMemory.shared().take(length);
+    return new SharedMemory(whole.slice(0, length), () -> DirectMemory.shared().giveBack(whole));
   }
 
   /**

@@ -75,15 +75,27 @@ final class Batch {
     return tensor;
   }
 
-  /** Adds a tensor. */
+  /** Adds a tensor, which is the batch's own from now on. */
   void put(String name, Tensor tensor) {
-    tensors.put(name, tensor);
+    if (tensors.put(name, tensor) != null) {
+      throw new IllegalStateException("tensor " + name + " is there already");
+    }
     largestTensorBytes = Math.max(largestTensorBytes, tensor.data().capacity());
   }
 
-  /** Forgets tensors that nothing reads any more. */
+  /** Releases tensors that nothing reads any more. */
   void drop(Collection<String> names) {
-    tensors.keySet().removeAll(names);
+    for (String name : names) {
+      Tensor tensor = tensors.remove(name);
+      if (tensor != null) {
+        tensor.release();
+      }
+    }
+  }
+
+  /** Releases all tensors. */
+  void release() {
+    drop(List.copyOf(tensors.keySet()));
   }
 
   /** Bytes of the largest tensor that it ever held. */

@@ -171,6 +171,7 @@ public final class HybridSession implements AutoCloseable {
                 wave.forEach(sizes::observe);
                 try (var unused = measurements.time(Step.WRITE)) {
                   emit(wave, columns, sink);
+                  wave.forEach(Batch::release);
                   int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
                   records[0] += done;
                   progress.recordsDone(done);

@@ -5,9 +5,11 @@ import ai.onnxruntime.OnnxValue;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
 import org.fhespark.InvalidInputException;
@@ -19,6 +21,7 @@ final class OnnxSegment implements AutoCloseable {
   private final OrtSession session;
   private final List<String> inputs;
   private final List<String> outputs;
+  private final OutputShapes shapes = new OutputShapes();
 
   /** A model with the inputs and outputs that it declares. */
   OnnxSegment(String name, byte[] model) {
@@ -69,22 +72,62 @@ final class OnnxSegment implements AutoCloseable {
   }
 
   private void run(Function<String, Tensor> arguments, BiConsumer<String, Tensor> results) {
+    List<Tensor> tensors = inputs.stream().map(arguments).toList();
     Map<String, OnnxTensor> feeds = new HashMap<>();
     try {
-      for (String input : inputs) {
-        feeds.put(input, arguments.apply(input).toOnnx(environment));
+      for (int i = 0; i < tensors.size(); i++) {
+        feeds.put(inputs.get(i), tensors.get(i).toOnnx(environment));
       }
-      try (OrtSession.Result values = session.run(feeds)) {
-        for (String output : outputs) {
-          OnnxValue value = values.get(output).orElseThrow();
-          results.accept(output, Tensor.copyOf((OnnxTensor) value, output));
-        }
+      List<Tensor> computed = compute(tensors, feeds);
+      for (int i = 0; i < computed.size(); i++) {
+        results.accept(outputs.get(i), computed.get(i));
       }
     } catch (OrtException error) {
       throw new InvalidInputException(
           name + ": ONNX Runtime failed on these records: " + firstLine(error), error);
     } finally {
       feeds.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private List<Tensor> compute(List<Tensor> tensors, Map<String, OnnxTensor> feeds)
+      throws OrtException {
+    Optional<List<OutputShapes.Output>> expected = shapes.of(tensors);
+    if (expected.isPresent()) {
+      List<Tensor> places = expected.get().stream().map(OutputShapes.Output::allocate).toList();
+      if (computeInto(places, feeds)) {
+        return places;
+      }
+      // Shapes that follow from values: they cannot be told before.
+      shapes.forget(tensors);
+      places.forEach(Tensor::release);
+    }
+    try (OrtSession.Result values = session.run(feeds)) {
+      List<Tensor> computed = new ArrayList<>();
+      for (String output : outputs) {
+        OnnxValue value = values.get(output).orElseThrow();
+        computed.add(Tensor.copyOf((OnnxTensor) value, output));
+      }
+      shapes.learn(tensors, computed);
+      return computed;
+    }
+  }
+
+  /** Whether the outputs were written to these tensors: not if they are of other shapes. */
+  private boolean computeInto(List<Tensor> places, Map<String, OnnxTensor> feeds)
+      throws OrtException {
+    Map<String, OnnxTensor> pinned = new HashMap<>();
+    try {
+      for (int i = 0; i < places.size(); i++) {
+        pinned.put(outputs.get(i), places.get(i).toOnnx(environment));
+      }
+      try (OrtSession.Result unused = session.run(feeds, pinned)) {
+        return true;
+      } catch (OrtException error) {
+        return false;
+      }
+    } finally {
+      pinned.values().forEach(OnnxTensor::close);
     }
   }
 

@@ -97,8 +97,10 @@ final class RemoteLayer {
             + "; this client artefact does not fit its segments or these records");
   }
 
-  /** Makes room for its outputs in the batch, all zero. */
+  /** Makes room for its outputs in the batch, zero at the rows that need no work. */
   void allocateOutputs(Batch batch) {
+    int active = activeRows(batch).stream().mapToInt(RowBlock.Run::rows).sum();
+    boolean isComplete = active == rowsOf(batch);
     long[] input = inputOf(batch).shape();
     for (CallOutput output : spec.outputs()) {
       long[] shape;
@@ -108,7 +110,8 @@ final class RemoteLayer {
         shape = input.clone();
         shape[shape.length - 1] = output.columns();
       }
-      batch.put(output.tensor(), Tensor.allocate(ElementType.FLOAT, shape));
+      Tensor tensor = Tensor.allocate(ElementType.FLOAT, shape);
+      batch.put(output.tensor(), isComplete ? tensor : tensor.clear());
     }
   }
 

@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.udf.DirectMemory;
 
 /**
  * A tensor on the client: direct memory in native byte order, row-major.
@@ -15,18 +16,38 @@ import org.fhespark.compiler.onnx.ElementType;
  * @param type element type
  * @param data the elements
  * @param shape the axes, the batch axis first
+ * @param memory what the elements lie in, used again after {@link #release}; or null if it is
+ *     someone else's
  */
-record Tensor(ElementType type, ByteBuffer data, long[] shape) {
+record Tensor(ElementType type, ByteBuffer data, long[] shape, ByteBuffer memory) {
+  private static final int ZEROS = 1 << 16;
+  private static final ByteBuffer ZERO = ByteBuffer.allocateDirect(ZEROS).asReadOnlyBuffer();
 
-  /** A tensor with memory of its own, all zero. */
+  /** A tensor of any content. */
   static Tensor allocate(ElementType type, long... shape) {
-    long bytes = elements(shape) * bytesOf(type);
+    long bytes = Math.multiplyExact(elements(shape), bytesOf(type));
     if (bytes > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
           "a tensor of shape " + Arrays.toString(shape) + " exceeds 2 GiB: use smaller batches");
     }
-    ByteBuffer data = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
-    return new Tensor(type, data, shape.clone());
+    ByteBuffer memory = DirectMemory.shared().take((int) bytes);
+    ByteBuffer data = memory.slice(0, (int) bytes).order(ByteOrder.nativeOrder());
+    return new Tensor(type, data, shape.clone(), memory);
+  }
+
+  /** Sets every element to zero. */
+  Tensor clear() {
+    for (int at = 0; at < data.capacity(); at += ZEROS) {
+      data.put(at, ZERO, 0, Math.min(ZEROS, data.capacity() - at));
+    }
+    return this;
+  }
+
+  /** Gives its memory back; it must not be used any more. */
+  void release() {
+    if (memory != null) {
+      DirectMemory.shared().giveBack(memory);
+    }
   }
 
   static int bytesOf(ElementType type) {

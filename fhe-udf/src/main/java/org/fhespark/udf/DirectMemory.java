@@ -6,32 +6,36 @@ import java.util.Iterator;
 import java.util.Queue;
 
 /**
- * Native memory of blocks, used again and again: fresh memory of a block's size costs about as much
- * as filling it.
+ * Native memory of blocks and tensors, used again and again: fresh memory of a block's size costs
+ * about as much as filling it.
  *
  * <p>Memory that is never given back is freed with the objects that hold it, as any direct buffer.
  */
-final class BlockMemory {
+public final class DirectMemory {
   /** Idle memory that is kept, at most. */
-  private static final long KEPT_BYTES = 256L << 20;
+  private static final long KEPT_BYTES = 512L << 20;
 
   /** Lengths are rounded up, so that blocks of about a length share memory. */
   private static final int GRANULE = 1 << 16;
 
-  private static final BlockMemory SHARED = new BlockMemory();
+  private static final DirectMemory SHARED = new DirectMemory();
 
   private final Queue<ByteBuffer> idle = new ArrayDeque<>();
   private long idleBytes;
 
-  private BlockMemory() {}
+  private DirectMemory() {}
 
   /** The memory of this JVM. */
-  static BlockMemory shared() {
+  public static DirectMemory shared() {
     return SHARED;
   }
 
-  /** A direct buffer of at least so many bytes, of any content. */
-  ByteBuffer take(int length) {
+  /**
+   * A direct buffer of at least so many bytes, of any content.
+   *
+   * @throws IllegalStateException if there is no memory for it
+   */
+  public ByteBuffer take(int length) {
     synchronized (this) {
       for (Iterator<ByteBuffer> rest = idle.iterator(); rest.hasNext(); ) {
         ByteBuffer buffer = rest.next();
@@ -55,9 +59,9 @@ final class BlockMemory {
     } catch (OutOfMemoryError full) {
       // An error would end Spark's thread, and with it the job's hope of an answer.
       throw new IllegalStateException(
-          "no direct memory for an encrypted block of "
+          "no direct memory for "
               + length
-              + " bytes: raise the heap or -XX:MaxDirectMemorySize",
+              + " bytes of a block or tensor: raise the heap or -XX:MaxDirectMemorySize",
           full);
     }
   }
@@ -68,7 +72,7 @@ final class BlockMemory {
   }
 
   /** Gives back what {@link #take} gave; it must not be used any more. */
-  synchronized void giveBack(ByteBuffer buffer) {
+  public synchronized void giveBack(ByteBuffer buffer) {
     idle.add(buffer);
     idleBytes += buffer.capacity();
     while (idleBytes > KEPT_BYTES) {
