@@ -1,5 +1,6 @@
 //! The untrusted side of packed GLWE circuits: it holds weights and ciphertexts, never a key.
 
+mod clear_product;
 mod evaluate;
 mod kernel;
 mod prepared;

@@ -4,6 +4,7 @@ use fhe_core::Result;
 use fhe_core::block::CircuitDigest;
 use fhe_core::circuit::PackedCircuit;
 
+use crate::clear_product::clear_product;
 use crate::kernel::{Kernel, PreparedWeights};
 use crate::workspace::Workspaces;
 
@@ -59,21 +60,11 @@ impl PreparedCircuit {
     /// # Panics
     /// If `activations` is not `records · d_in` long.
     pub fn accumulate(&self, activations: &[i32]) -> Vec<i64> {
-        let inputs = self.circuit.inputs;
-        assert_eq!(activations.len() % inputs, 0, "whole records");
-        let mut accumulators =
-            Vec::with_capacity(activations.len() / inputs * self.circuit.outputs);
-        for record in activations.chunks_exact(inputs) {
-            for row in self.circuit.weights.chunks_exact(inputs) {
-                accumulators.push(
-                    record
-                        .iter()
-                        .zip(row)
-                        .map(|(&x, &w)| i64::from(x) * i64::from(w))
-                        .sum(),
-                );
-            }
-        }
-        accumulators
+        clear_product(
+            &self.circuit.weights,
+            self.circuit.inputs,
+            self.circuit.outputs,
+            activations,
+        )
     }
 }
