@@ -16,10 +16,22 @@ import org.fhespark.compiler.onnx.ElementType;
  * @param data the elements
  * @param shape the axes, the batch axis first
  */
-record Tensor(ElementType type, ByteBuffer data, long[] shape) {
+public record Tensor(ElementType type, ByteBuffer data, long[] shape) {
+  public Tensor {
+    long bytes = elements(shape) * bytesOf(type);
+    if (!data.isDirect() || data.order() != ByteOrder.nativeOrder() || data.capacity() != bytes) {
+      throw new IllegalArgumentException(
+          "a tensor of shape "
+              + Arrays.toString(shape)
+              + " takes direct memory of "
+              + bytes
+              + " bytes in native order, not "
+              + data);
+    }
+  }
 
   /** A tensor with memory of its own, all zero. */
-  static Tensor allocate(ElementType type, long... shape) {
+  public static Tensor allocate(ElementType type, long... shape) {
     long bytes = elements(shape) * bytesOf(type);
     if (bytes > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
