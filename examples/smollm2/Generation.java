@@ -1,77 +1,86 @@
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
-import org.apache.spark.sql.RowFactory;
-import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.types.StructType;
+import java.util.Map;
 import org.fhespark.jobs.client.HybridSession;
-import scala.collection.immutable.ArraySeq;
+import org.fhespark.jobs.client.ScoreReport;
+import org.fhespark.jobs.client.Tensor;
+import org.fhespark.jobs.client.TensorResults;
 
 /**
- * Greedy generation for many prompts at once: every step is one pass of the session over the whole
- * text of all prompts that have not ended.
+ * Greedy generation for many prompts at once. The first step takes all prompts through the model,
+ * each later one the last token of every text that has not ended; in each the rows of all texts
+ * share blocks.
  */
 final class Generation {
-  private static final StructType SCHEMA =
-      StructType.fromDDL("input_ids ARRAY<BIGINT>, attention_mask ARRAY<BIGINT>");
   private static final String TEMPLATE =
       "<|im_start|>system\n"
           + "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
           + "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n";
+
+  /** The token that ends an answer. */
   private static final long END = 2;
 
-  private final SparkSession spark;
+  /** Texts of a batch: the logits of a step's positions, 200 kB each, are in memory at once. */
+  private static final int MOST_TEXTS = 16;
+
   private final HybridSession session;
   private final HuggingFaceTokenizer tokenizer;
+  private final int cores;
 
-  Generation(SparkSession spark, HybridSession session, HuggingFaceTokenizer tokenizer) {
-    this.spark = spark;
+  /**
+   * @param cores batches to make at least, as clear segments take one core a batch
+   */
+  Generation(HybridSession session, HuggingFaceTokenizer tokenizer, int cores) {
     this.session = session;
     this.tokenizer = tokenizer;
+    this.cores = cores;
   }
 
-  /** At most {@code tokens} tokens of answer to each question, as text. */
-  List<String> answer(List<String> questions, int tokens) {
-    List<long[]> texts = new ArrayList<>();
-    for (String question : questions) {
-      texts.add(tokenizer.encode(TEMPLATE.formatted(question), false, false).getIds());
+  /**
+   * What was generated.
+   *
+   * @param tokens for each question the tokens of its answer
+   * @param steps what each step cost
+   */
+  record Answers(List<List<Long>> tokens, List<ScoreReport> steps) {
+    int tokenCount() {
+      return tokens.stream().mapToInt(List::size).sum();
     }
-    int[] promptLengths = texts.stream().mapToInt(text -> text.length).toArray();
-    for (int step = 0; step < tokens; step++) {
-      List<Integer> open = new ArrayList<>();
-      for (int i = 0; i < texts.size(); i++) {
-        if (texts.get(i)[texts.get(i).length - 1] != END || texts.get(i).length == promptLengths[i]) {
-          open.add(i);
-        }
-      }
+  }
+
+  /** At most {@code most} tokens of answer to each question. */
+  Answers answer(List<String> questions, int most) {
+    List<long[]> prompts =
+        questions.stream()
+            .map(question -> tokenizer.encode(TEMPLATE.formatted(question), false, false).getIds())
+            .toList();
+    int each = Math.min(MOST_TEXTS, (prompts.size() + cores - 1) / cores);
+    List<TextBatch> batches = new ArrayList<>();
+    for (int first = 0; first < prompts.size(); first += each) {
+      List<long[]> some = prompts.subList(first, Math.min(prompts.size(), first + each));
+      batches.add(new TextBatch(some, most, END));
+    }
+    List<ScoreReport> steps = new ArrayList<>();
+    for (int step = 0; step < most; step++) {
+      List<TextBatch> open = batches.stream().filter(TextBatch::isOpen).toList();
       if (open.isEmpty()) {
         break;
       }
-      List<Row> rows = open.stream().map(i -> row(texts.get(i))).toList();
-      Dataset<Row> records = spark.createDataFrame(rows, SCHEMA);
-      List<Row> scored = session.forward(records).collectAsList();
+      List<Map<String, Tensor>> inputs = open.stream().map(TextBatch::inputs).toList();
+      TensorResults results = session.forward(inputs);
       for (int i = 0; i < open.size(); i++) {
-        long[] text = texts.get(open.get(i));
-        List<Long> next = scored.get(i).getList(scored.get(i).fieldIndex("next_token"));
-        long[] longer = Arrays.copyOf(text, text.length + 1);
-        longer[text.length] = next.get(text.length - 1);
-        texts.set(open.get(i), longer);
+        open.get(i).append(results.outputs().get(i));
       }
+      steps.add(results.report());
     }
-    List<String> answers = new ArrayList<>();
-    for (int i = 0; i < texts.size(); i++) {
-      long[] text = texts.get(i);
-      answers.add(tokenizer.decode(Arrays.copyOfRange(text, promptLengths[i], text.length), true));
-    }
-    return answers;
+    List<List<Long>> tokens = new ArrayList<>();
+    batches.forEach(batch -> tokens.addAll(batch.answers()));
+    return new Answers(tokens, steps);
   }
 
-  private static Row row(long[] text) {
-    long[] mask = new long[text.length];
-    Arrays.fill(mask, 1);
-    return RowFactory.create(new ArraySeq.ofLong(text), new ArraySeq.ofLong(mask));
+  /** An answer as text. */
+  static String text(HuggingFaceTokenizer tokenizer, List<Long> tokens) {
+    return tokenizer.decode(tokens.stream().mapToLong(Long::longValue).toArray(), true);
   }
 }

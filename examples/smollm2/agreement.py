@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from export import PASSAGES, TEXTS, padded, passages
+from export import PASSAGES, TEXTS, empty_cache, padded, passages
 from gguf_model import NextTokens, load_model, load_tokenizer
 from torch import nn
 
@@ -34,8 +34,9 @@ def next_tokens(model: NextTokens, sequences: list[list[int]]) -> torch.Tensor:
     by_length = sorted(sequences, key=len)
     with torch.no_grad():
         for start in range(0, len(by_length), BATCH):
-            tokens, mask = (torch.from_numpy(array) for array in padded(by_length[start : start + BATCH]))
-            chosen.append(model(tokens, mask)[0][mask.bool()])
+            batch = by_length[start : start + BATCH]
+            tokens, mask, *cache = (torch.from_numpy(array) for array in padded(batch) + empty_cache(model, len(batch)))
+            chosen.append(model(tokens, mask, *cache)[0][mask.bool()])
     return torch.cat(chosen)
 
 

@@ -171,7 +171,7 @@ public final class SparkBench {
       int count = Math.min(BLOCK_RECORDS, RECORDS - first);
       ByteBuffer part =
           records.slice(0, count * SHAPE.inputs() * Float.BYTES).order(ByteOrder.nativeOrder());
-      Tensor input = new Tensor(ElementType.FLOAT, part, new long[] {count, SHAPE.inputs()}, null);
+      Tensor input = Tensor.of(ElementType.FLOAT, part, count, SHAPE.inputs());
       wave.add(
           new Batch(
               LongStream.range(first, first + count).toArray(), List.of(), Map.of("x", input)));

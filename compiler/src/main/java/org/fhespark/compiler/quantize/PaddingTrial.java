@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.IntPredicate;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.onnx.ExposedModel;
@@ -136,22 +137,27 @@ final class PaddingTrial {
 
   private static boolean differs(
       OnnxTensor expected, OnnxTensor actual, OnnxTensor mask, boolean[] real) {
-    FloatBuffer a = expected.getFloatBuffer();
-    FloatBuffer b = actual.getFloatBuffer();
-    if (a == null) {
-      return !Arrays.equals(bytes(expected), bytes(actual));
-    }
     long[] shape = expected.getInfo().getShape();
     long[] axes = mask.getInfo().getShape();
     boolean bySequence = shape.length >= 2 && shape[0] == axes[0] && shape[1] == axes[1];
-    int perPosition = bySequence ? a.remaining() / Math.max(1, real.length) : 0;
+    IntPredicate counts = everywhere -> true;
+    if (bySequence && real.length > 0) {
+      int perPosition = Math.toIntExact(expected.getInfo().getNumElements() / real.length);
+      counts = element -> real[element / perPosition];
+    }
+    FloatBuffer floats = expected.getFloatBuffer();
+    return floats == null
+        ? differs(expected.getByteBuffer(), actual.getByteBuffer(), expected, counts)
+        : differs(floats, actual.getFloatBuffer(), counts);
+  }
+
+  private static boolean differs(FloatBuffer a, FloatBuffer b, IntPredicate counts) {
     float largest = 0;
     for (int i = 0; i < a.remaining(); i++) {
       largest = Math.max(largest, Math.abs(a.get(i)));
     }
     for (int i = 0; i < a.remaining(); i++) {
-      boolean counts = !bySequence || real[i / perPosition];
-      if (counts
+      if (counts.test(i)
           && !(Math.abs(a.get(i) - b.get(i)) <= ROUNDING * largest)
           && Float.compare(a.get(i), b.get(i)) != 0) {
         return true;
@@ -160,11 +166,18 @@ final class PaddingTrial {
     return false;
   }
 
-  private static byte[] bytes(OnnxTensor tensor) {
-    ByteBuffer buffer = tensor.getByteBuffer();
-    byte[] bytes = new byte[buffer.remaining()];
-    buffer.get(bytes);
-    return bytes;
+  /** Whether elements of another type than float differ. */
+  private static boolean differs(ByteBuffer a, ByteBuffer b, OnnxTensor type, IntPredicate counts) {
+    if (a.remaining() != b.remaining()) {
+      return true;
+    }
+    int elementBytes = (int) (a.remaining() / Math.max(1, type.getInfo().getNumElements()));
+    for (int i = 0; i < a.remaining(); i++) {
+      if (counts.test(i / elementBytes) && a.get(i) != b.get(i)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** A mask of random lengths, at least 1, within the given one. */

@@ -143,6 +143,21 @@ final class Subgraph {
   }
 
   private static ValueInfoProto valueInfo(String name, TensorInfo info) {
+    String elements = info.onnxType.name().substring(ORT_TYPE_PREFIX.length());
+    TypeProto.Tensor.Builder type =
+        TypeProto.Tensor.newBuilder()
+            .setElemType(TensorProto.DataType.valueOf(elements).getNumber());
+    // ONNX Runtime tells no axes of a scalar and of a tensor whose rank it could not infer alike.
+    if (info.getShape().length > 0) {
+      type.setShape(shape(info));
+    }
+    return ValueInfoProto.newBuilder()
+        .setName(name)
+        .setType(TypeProto.newBuilder().setTensorType(type))
+        .build();
+  }
+
+  private static TensorShapeProto.Builder shape(TensorInfo info) {
     TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
     for (long axis : info.getShape()) {
       TensorShapeProto.Dimension.Builder dimension = shape.addDimBuilder();
@@ -150,15 +165,6 @@ final class Subgraph {
         dimension.setDimValue(axis);
       }
     }
-    String type = info.onnxType.name().substring(ORT_TYPE_PREFIX.length());
-    return ValueInfoProto.newBuilder()
-        .setName(name)
-        .setType(
-            TypeProto.newBuilder()
-                .setTensorType(
-                    TypeProto.Tensor.newBuilder()
-                        .setElemType(TensorProto.DataType.valueOf(type).getNumber())
-                        .setShape(shape)))
-        .build();
+    return shape;
   }
 }

@@ -46,6 +46,11 @@ final class Batch {
     return numbers[record];
   }
 
+  int records() {
+    return numbers.length;
+  }
+
+  /** The records as they came; none if they came as tensors. */
   List<Row> rows() {
     return rows;
   }

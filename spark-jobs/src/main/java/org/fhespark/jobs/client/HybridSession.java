@@ -38,7 +38,8 @@ import org.fhespark.udf.Circuit;
  * A model open for scoring. Records are read, and results written, on the driver only: executors
  * get encrypted blocks and nothing else.
  *
- * <p>Not for use by several threads; one run at a time.
+ * <p>What the first run opens, such as segments and broadcast circuits, stays open for the next
+ * until the session is closed or a run fails. Not for use by several threads; one run at a time.
  */
 public final class HybridSession implements AutoCloseable {
   private final SparkSession spark;
@@ -46,6 +47,14 @@ public final class HybridSession implements AutoCloseable {
   private final Mode mode;
   private final Optional<ClientKey> key;
   private final ClientThreads threads;
+  private final Measurements measurements = new Measurements();
+  private final CurrentProgress progress = new CurrentProgress();
+
+  /** Null until a run needs it. */
+  private OpenSchedule opened;
+
+  /** What runs share; {@code resources} holds all of it that is to be closed. */
+  private record OpenSchedule(Schedule schedule, List<RemoteLayer> layers, Resources resources) {}
 
   private HybridSession(SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
     this.spark = spark;
@@ -144,27 +153,18 @@ public final class HybridSession implements AutoCloseable {
       String table,
       OutputColumns columns,
       Consumer<Row> sink,
-      ScoreProgress progress,
+      ScoreProgress told,
       Runnable commit) {
     long start = System.nanoTime();
-    Measurements measurements = new Measurements();
     InputBinding binding = InputBinding.bind(schema, model.specs().inputs(), table);
-    progress.started(count);
     long[] records = {0};
-    try (Resources resources = new Resources()) {
-      List<RemoteLayer> layers = remoteLayers(resources);
-      List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
-      Schedule schedule =
-          new Schedule(
-              segments(resources),
-              layers,
-              outputs,
-              resources.add(evaluator(measurements, progress)),
-              threads,
-              measurements);
+    begin(told, count);
+    try {
+      OpenSchedule open = open();
       BatchSizes sizes =
-          new BatchSizes(layers, binding.specs(), () -> spark.sparkContext().defaultParallelism());
-      new WavePipeline(schedule)
+          new BatchSizes(
+              open.layers(), binding.specs(), () -> spark.sparkContext().defaultParallelism());
+      new WavePipeline(open.schedule())
           .run(
               waves(rows, binding, sizes, measurements),
               wave -> {
@@ -174,16 +174,95 @@ public final class HybridSession implements AutoCloseable {
                   wave.forEach(Batch::release);
                   int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
                   records[0] += done;
-                  progress.recordsDone(done);
+                  told.recordsDone(done);
                 }
               });
       try (var unused = measurements.time(Step.WRITE)) {
         commit.run();
       }
+    } catch (RuntimeException | Error error) {
+      closeSchedule();
+      throw error;
     } finally {
-      progress.ended();
+      told.ended();
     }
     return report(records[0], (System.nanoTime() - start) / 1e9, measurements);
+  }
+
+  /**
+   * Scores tensors, for programs that go through the model again and again, as the generation of
+   * text does. The rows of all batches fill blocks together; clear segments take the batches side
+   * by side.
+   *
+   * @param batches for each batch of records the model's inputs by name, {@code [records, ...]};
+   *     they are read, not kept, and must not change meanwhile
+   * @return for each batch the model's outputs by name, padding included
+   * @throws InvalidInputException if an input is missing, or its type or shape is not the model's
+   */
+  public TensorResults forward(List<Map<String, Tensor>> batches) {
+    long start = System.nanoTime();
+    List<Batch> wave = new ArrayList<>();
+    long records = 0;
+    for (Map<String, Tensor> inputs : batches) {
+      Batch batch = TensorInputs.batch(model.specs().inputs(), inputs, wave.size(), records);
+      records += batch.records();
+      wave.add(batch);
+    }
+    begin(ScoreProgress.SILENT, records);
+    try {
+      new WavePipeline(open().schedule()).run(List.of(wave).iterator(), finished -> {});
+    } catch (RuntimeException | Error error) {
+      closeSchedule();
+      throw error;
+    }
+    List<Map<String, Tensor>> outputs = new ArrayList<>();
+    for (Batch batch : wave) {
+      Map<String, Tensor> tensors = new HashMap<>();
+      for (TensorSpec output : model.specs().outputs()) {
+        tensors.put(output.name(), batch.tensor(output.name()));
+      }
+      outputs.add(tensors);
+    }
+    return new TensorResults(
+        outputs, report(records, (System.nanoTime() - start) / 1e9, measurements));
+  }
+
+  private void begin(ScoreProgress told, long records) {
+    measurements.reset();
+    progress.follow(told);
+    told.started(records);
+  }
+
+  /** Opens what runs share, unless it is open. */
+  private OpenSchedule open() {
+    if (opened == null) {
+      Resources resources = new Resources();
+      try {
+        List<RemoteLayer> layers = remoteLayers(resources);
+        List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
+        Schedule schedule =
+            new Schedule(
+                segments(resources),
+                layers,
+                outputs,
+                resources.add(evaluator(measurements, progress)),
+                threads,
+                measurements);
+        opened = new OpenSchedule(schedule, layers, resources);
+      } catch (RuntimeException | Error error) {
+        resources.close();
+        throw error;
+      }
+    }
+    return opened;
+  }
+
+  private void closeSchedule() {
+    if (opened != null) {
+      Resources resources = opened.resources();
+      opened = null;
+      resources.close();
+    }
   }
 
   /** With a padding mask, records may be sequences of any length. */
@@ -332,9 +411,32 @@ public final class HybridSession implements AutoCloseable {
     }
   }
 
-  /** Releases threads; the key and the Spark session stay open. */
+  /** Releases threads and what runs have opened; the key and the Spark session stay open. */
   @Override
   public void close() {
-    threads.close();
+    try {
+      closeSchedule();
+    } finally {
+      threads.close();
+    }
+  }
+
+  /** Hands on to the run that goes on. */
+  private static final class CurrentProgress implements ScoreProgress {
+    private volatile ScoreProgress followed = SILENT;
+
+    void follow(ScoreProgress progress) {
+      followed = progress;
+    }
+
+    @Override
+    public void blocksSent(String modules, int blocks) {
+      followed.blocksSent(modules, blocks);
+    }
+
+    @Override
+    public void blockDone() {
+      followed.blockDone();
+    }
   }
 }

@@ -1,10 +1,11 @@
 package org.fhespark.jobs.client;
 
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
 
-/** Counters of one run, added to by all threads. */
+/** Counters of one run at a time, added to by all threads. */
 final class Measurements {
   private final Map<Step, LongAdder> nanos = new EnumMap<>(Step.class);
   final LongAdder bytesUp = new LongAdder();
@@ -16,6 +17,12 @@ final class Measurements {
     for (Step step : Step.values()) {
       nanos.put(step, new LongAdder());
     }
+  }
+
+  /** Forgets all, before another run. */
+  void reset() {
+    nanos.values().forEach(LongAdder::reset);
+    List.of(bytesUp, bytesDown, valuesUp, valuesDown).forEach(LongAdder::reset);
   }
 
   /** Times a block of code: the time until it is closed counts for the step. */

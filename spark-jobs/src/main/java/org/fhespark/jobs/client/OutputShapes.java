@@ -22,7 +22,7 @@ final class OutputShapes {
   /** Type and axes of an output. */
   record Output(ElementType type, long[] shape) {
     Tensor allocate() {
-      return Tensor.allocate(type, shape);
+      return Tensor.pooled(type, shape);
     }
   }
 

@@ -110,7 +110,7 @@ final class RemoteLayer {
         shape = input.clone();
         shape[shape.length - 1] = output.columns();
       }
-      Tensor tensor = Tensor.allocate(ElementType.FLOAT, shape);
+      Tensor tensor = Tensor.pooled(ElementType.FLOAT, shape);
       batch.put(output.tensor(), isComplete ? tensor : tensor.clear());
     }
   }

@@ -10,29 +10,81 @@ import java.util.Arrays;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.udf.DirectMemory;
 
-/**
- * A tensor on the client: direct memory in native byte order, row-major.
- *
- * @param type element type
- * @param data the elements
- * @param shape the axes, the batch axis first
- * @param memory what the elements lie in, used again after {@link #release}; or null if it is
- *     someone else's
- */
-record Tensor(ElementType type, ByteBuffer data, long[] shape, ByteBuffer memory) {
+/** A tensor on the client: direct memory in native byte order, row-major, the batch axis first. */
+public final class Tensor {
   private static final int ZEROS = 1 << 16;
   private static final ByteBuffer ZERO = ByteBuffer.allocateDirect(ZEROS).asReadOnlyBuffer();
 
-  /** A tensor of any content. */
-  static Tensor allocate(ElementType type, long... shape) {
+  private final ElementType type;
+  private final ByteBuffer data;
+  private final long[] shape;
+
+  /** What the elements lie in, if that is used again; or null. */
+  private final ByteBuffer pooled;
+
+  private Tensor(ElementType type, ByteBuffer data, long[] shape, ByteBuffer pooled) {
+    this.type = type;
+    this.data = data;
+    this.shape = shape.clone();
+    this.pooled = pooled;
+  }
+
+  /**
+   * A tensor that looks at memory of the caller's.
+   *
+   * @param data direct, in native byte order, its capacity that of all elements
+   * @param shape the axes
+   */
+  public static Tensor of(ElementType type, ByteBuffer data, long... shape) {
+    long bytes = bytes(type, shape);
+    if (!data.isDirect() || data.order() != ByteOrder.nativeOrder() || data.capacity() != bytes) {
+      throw new IllegalArgumentException(
+          "a tensor of shape "
+              + Arrays.toString(shape)
+              + " takes direct memory of "
+              + bytes
+              + " bytes in native order, not "
+              + data);
+    }
+    return new Tensor(type, data, shape, null);
+  }
+
+  /** A tensor with memory of its own, all zero. */
+  public static Tensor allocate(ElementType type, long... shape) {
+    ByteBuffer data = ByteBuffer.allocateDirect(bytes(type, shape));
+    return new Tensor(type, data.order(ByteOrder.nativeOrder()), shape, null);
+  }
+
+  /** A tensor of any content, in memory that is used again after {@link #release}. */
+  static Tensor pooled(ElementType type, long... shape) {
+    int bytes = bytes(type, shape);
+    ByteBuffer memory = DirectMemory.shared().take(bytes);
+    ByteBuffer data = memory.slice(0, bytes).order(ByteOrder.nativeOrder());
+    return new Tensor(type, data, shape, memory);
+  }
+
+  private static int bytes(ElementType type, long[] shape) {
     long bytes = Math.multiplyExact(elements(shape), bytesOf(type));
     if (bytes > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
           "a tensor of shape " + Arrays.toString(shape) + " exceeds 2 GiB: use smaller batches");
     }
-    ByteBuffer memory = DirectMemory.shared().take((int) bytes);
-    ByteBuffer data = memory.slice(0, (int) bytes).order(ByteOrder.nativeOrder());
-    return new Tensor(type, data, shape.clone(), memory);
+    return (int) bytes;
+  }
+
+  /** Element type. */
+  public ElementType type() {
+    return type;
+  }
+
+  /** The elements, in native byte order. */
+  public ByteBuffer data() {
+    return data;
+  }
+
+  /** The axes. */
+  public long[] shape() {
+    return shape;
   }
 
   /** Sets every element to zero. */
@@ -43,14 +95,14 @@ record Tensor(ElementType type, ByteBuffer data, long[] shape, ByteBuffer memory
     return this;
   }
 
-  /** Gives its memory back; it must not be used any more. */
+  /** Gives pooled memory back; it must not be used any more. */
   void release() {
-    if (memory != null) {
-      DirectMemory.shared().giveBack(memory);
+    if (pooled != null) {
+      DirectMemory.shared().giveBack(pooled);
     }
   }
 
-  static int bytesOf(ElementType type) {
+  private static int bytesOf(ElementType type) {
     return switch (type) {
       case FLOAT, INT32 -> 4;
       case DOUBLE, INT64 -> 8;
@@ -108,7 +160,7 @@ record Tensor(ElementType type, ByteBuffer data, long[] shape, ByteBuffer memory
               throw new IllegalArgumentException(
                   "tensor " + name + " is of type " + tensor.getInfo().type);
         };
-    Tensor copy = allocate(type, tensor.getInfo().getShape());
+    Tensor copy = pooled(type, tensor.getInfo().getShape());
     copy.data.put(tensor.getByteBuffer()).flip();
     return copy;
   }

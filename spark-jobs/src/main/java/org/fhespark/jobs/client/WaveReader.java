@@ -69,7 +69,7 @@ final class WaveReader implements Iterator<List<Batch>> {
   }
 
   private static Tensor tensor(RecordBatch records, int input, ElementType type) {
-    Tensor tensor = Tensor.allocate(type, records.shape(input));
+    Tensor tensor = Tensor.pooled(type, records.shape(input));
     switch (type) {
       case FLOAT -> tensor.data().asFloatBuffer().put(records.floats(input));
       case DOUBLE -> tensor.data().asDoubleBuffer().put(records.doubles(input));
