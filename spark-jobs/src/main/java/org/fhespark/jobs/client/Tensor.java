@@ -16,22 +16,10 @@ import org.fhespark.compiler.onnx.ElementType;
  * @param data the elements
  * @param shape the axes, the batch axis first
  */
-public record Tensor(ElementType type, ByteBuffer data, long[] shape) {
-  public Tensor {
-    long bytes = elements(shape) * bytesOf(type);
-    if (!data.isDirect() || data.order() != ByteOrder.nativeOrder() || data.capacity() != bytes) {
-      throw new IllegalArgumentException(
-          "a tensor of shape "
-              + Arrays.toString(shape)
-              + " takes direct memory of "
-              + bytes
-              + " bytes in native order, not "
-              + data);
-    }
-  }
+record Tensor(ElementType type, ByteBuffer data, long[] shape) {
 
   /** A tensor with memory of its own, all zero. */
-  public static Tensor allocate(ElementType type, long... shape) {
+  static Tensor allocate(ElementType type, long... shape) {
     long bytes = elements(shape) * bytesOf(type);
     if (bytes > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
