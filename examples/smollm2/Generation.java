@@ -4,13 +4,13 @@ import java.util.List;
 import java.util.Map;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.ScoreReport;
-import org.fhespark.jobs.client.Tensor;
+import org.fhespark.jobs.client.ModelTensor;
 import org.fhespark.jobs.client.TensorResults;
 
 /**
  * Greedy generation for many prompts at once. The first step takes all prompts through the model,
  * each later one the last token of every text that has not ended; in each the rows of all texts
- * share blocks.
+ * share blocks. The masks of later steps are prepared some steps at a time.
  */
 final class Generation {
   private static final String TEMPLATE =
@@ -20,6 +20,9 @@ final class Generation {
 
   /** The token that ends an answer. */
   private static final long END = 2;
+
+  /** Slots of masks to prepare at a time: those of all layers take about 1.1 MB each. */
+  private static final int MOST_SLOTS = 1024;
 
   /** Texts of a batch: the logits of a step's positions, 200 kB each, are in memory at once. */
   private static final int MOST_TEXTS = 16;
@@ -42,8 +45,9 @@ final class Generation {
    *
    * @param tokens for each question the tokens of its answer
    * @param steps what each step cost
+   * @param masks what each preparation of masks cost
    */
-  record Answers(List<List<Long>> tokens, List<ScoreReport> steps) {
+  record Answers(List<List<Long>> tokens, List<ScoreReport> steps, List<ScoreReport> masks) {
     int tokenCount() {
       return tokens.stream().mapToInt(List::size).sum();
     }
@@ -62,12 +66,20 @@ final class Generation {
       batches.add(new TextBatch(some, most, END));
     }
     List<ScoreReport> steps = new ArrayList<>();
+    List<ScoreReport> masks = new ArrayList<>();
+    int slots = 0;
     for (int step = 0; step < most; step++) {
       List<TextBatch> open = batches.stream().filter(TextBatch::isOpen).toList();
       if (open.isEmpty()) {
         break;
       }
-      List<Map<String, Tensor>> inputs = open.stream().map(TextBatch::inputs).toList();
+      int rows = open.stream().mapToInt(TextBatch::openTexts).sum();
+      if (step > 0 && slots < rows) {
+        slots = rows * Math.max(1, Math.min(most - step, MOST_SLOTS / rows));
+        masks.add(session.prepareMasks(slots));
+      }
+      slots -= step > 0 ? rows : 0;
+      List<Map<String, ModelTensor>> inputs = open.stream().map(TextBatch::inputs).toList();
       TensorResults results = session.forward(inputs);
       for (int i = 0; i < open.size(); i++) {
         open.get(i).append(results.outputs().get(i));
@@ -76,7 +88,7 @@ final class Generation {
     }
     List<List<Long>> tokens = new ArrayList<>();
     batches.forEach(batch -> tokens.addAll(batch.answers()));
-    return new Answers(tokens, steps);
+    return new Answers(tokens, steps, masks);
   }
 
   /** An answer as text. */

@@ -55,6 +55,8 @@ public final class SmolLmDemo {
         SparkSettings.addTo(new SparkConf())
             .setMaster("local[" + CORES + "]")
             .setAppName("smollm2")
+            // Few rows make one block, whose task then takes all cores.
+            .set("spark.task.cpus", String.valueOf(CORES))
             .set("spark.ui.enabled", "false");
     SparkSession spark = SparkSession.builder().config(conf).getOrCreate();
     boolean isGood;
@@ -227,26 +229,26 @@ public final class SmolLmDemo {
           questions.get(i), Generation.text(tokenizer, answers.tokens().get(i)).strip());
     }
     List<ScoreReport> steps = answers.steps();
-    double seconds = steps.stream().mapToDouble(ScoreReport::seconds).sum();
+    List<ScoreReport> all = new ArrayList<>(steps);
+    all.addAll(answers.masks());
+    double seconds = all.stream().mapToDouble(ScoreReport::seconds).sum();
     System.out.printf(
-        "%n%d prompts at once, encrypted: %d tokens in %.1f s, %.1f tokens/s; the first step, whole"
-            + " prompts, took %.1f s%n",
-        questions.size(),
-        answers.tokenCount(),
-        seconds,
-        answers.tokenCount() / seconds,
-        steps.get(0).seconds());
-    print("first step", steps.subList(0, 1));
-    if (steps.size() > 1) {
-      print("later step", steps.subList(1, steps.size()));
-    }
+        "%n%d prompts at once, encrypted: %d tokens in %.1f s, %.2f tokens/s%n",
+        questions.size(), answers.tokenCount(), seconds, answers.tokenCount() / seconds);
+    print("the first step, whole prompts", steps.subList(0, 1));
+    print("masks of later steps", answers.masks());
+    print("a later step", steps.subList(1, steps.size()));
   }
 
   /** Prints what one of these steps cost on average. */
   private static void print(String name, List<ScoreReport> steps) {
+    if (steps.isEmpty()) {
+      return;
+    }
     System.out.printf(
-        "%s: %.2f s, %.1f MB up, %.1f MB down",
+        "%s, %d times: %.2f s, %.1f MB up, %.1f MB down",
         name,
+        steps.size(),
         steps.stream().mapToDouble(ScoreReport::seconds).average().orElseThrow(),
         steps.stream().mapToDouble(ScoreReport::bytesUp).average().orElseThrow() / 1e6,
         steps.stream().mapToDouble(ScoreReport::bytesDown).average().orElseThrow() / 1e6);

@@ -3,7 +3,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.fhespark.compiler.onnx.ElementType;
-import org.fhespark.jobs.client.Tensor;
+import org.fhespark.jobs.client.ModelTensor;
 
 /**
  * Texts that grow together, and the cache of the keys and values of their tokens: {@code [texts, 90
@@ -16,12 +16,12 @@ final class TextBatch {
   private final int texts;
   private final int places;
   private final long end;
-  private final Tensor pastMask;
-  private final Tensor pastKeys;
-  private final Tensor pastValues;
+  private final ModelTensor pastMask;
+  private final ModelTensor pastKeys;
+  private final ModelTensor pastValues;
   private final List<List<Long>> answers = new ArrayList<>();
-  private Tensor tokens;
-  private Tensor mask;
+  private ModelTensor tokens;
+  private ModelTensor mask;
   private int used;
 
   /**
@@ -34,11 +34,11 @@ final class TextBatch {
     this.end = end;
     int longest = prompts.stream().mapToInt(prompt -> prompt.length).max().orElseThrow();
     this.places = longest + most;
-    this.pastMask = Tensor.allocate(ElementType.INT64, texts, 1, places);
-    this.pastKeys = Tensor.allocate(ElementType.FLOAT, texts, HEADS, places, 64);
-    this.pastValues = Tensor.allocate(ElementType.FLOAT, texts, HEADS, places, 64);
-    this.tokens = Tensor.allocate(ElementType.INT64, texts, longest);
-    this.mask = Tensor.allocate(ElementType.INT64, texts, longest);
+    this.pastMask = ModelTensor.allocate(ElementType.INT64, texts, 1, places);
+    this.pastKeys = ModelTensor.allocate(ElementType.FLOAT, texts, HEADS, places, 64);
+    this.pastValues = ModelTensor.allocate(ElementType.FLOAT, texts, HEADS, places, 64);
+    this.tokens = ModelTensor.allocate(ElementType.INT64, texts, longest);
+    this.mask = ModelTensor.allocate(ElementType.INT64, texts, longest);
     for (int text = 0; text < texts; text++) {
       answers.add(new ArrayList<>());
       for (int i = 0; i < prompts.get(text).length; i++) {
@@ -48,18 +48,21 @@ final class TextBatch {
     }
   }
 
-  /** Whether a text has not ended. */
-  boolean isOpen() {
+  /** Texts that have not ended. */
+  int openTexts() {
+    int open = 0;
     for (int text = 0; text < texts; text++) {
-      if (get(mask, text, 0) != 0) {
-        return true;
-      }
+      open += get(mask, text, 0) != 0 ? 1 : 0;
     }
-    return false;
+    return open;
+  }
+
+  boolean isOpen() {
+    return openTexts() > 0;
   }
 
   /** The model's inputs: tokens that it has not seen, and the cache of those that it has. */
-  Map<String, Tensor> inputs() {
+  Map<String, ModelTensor> inputs() {
     return Map.of(
         "input_ids", tokens,
         "attention_mask", mask,
@@ -69,12 +72,12 @@ final class TextBatch {
   }
 
   /** Appends the tokens that the model chose, and caches keys and values of those it has seen. */
-  void append(Map<String, Tensor> outputs) {
+  void append(Map<String, ModelTensor> outputs) {
     int columns = (int) tokens.shape()[1];
     copy(outputs.get("keys"), pastKeys, columns);
     copy(outputs.get("values"), pastValues, columns);
-    Tensor next = Tensor.allocate(ElementType.INT64, texts, 1);
-    Tensor nextMask = Tensor.allocate(ElementType.INT64, texts, 1);
+    ModelTensor next = ModelTensor.allocate(ElementType.INT64, texts, 1);
+    ModelTensor nextMask = ModelTensor.allocate(ElementType.INT64, texts, 1);
     for (int text = 0; text < texts; text++) {
       int last = -1;
       for (int i = 0; i < columns; i++) {
@@ -99,7 +102,7 @@ final class TextBatch {
     return answers;
   }
 
-  private void copy(Tensor from, Tensor to, int columns) {
+  private void copy(ModelTensor from, ModelTensor to, int columns) {
     ByteBuffer source = from.data();
     for (int head = 0; head < texts * HEADS; head++) {
       to.data()
@@ -111,15 +114,15 @@ final class TextBatch {
     }
   }
 
-  private static long get(Tensor tensor, int text, int column) {
+  private static long get(ModelTensor tensor, int text, int column) {
     return tensor.data().getLong(Long.BYTES * index(tensor, text, column));
   }
 
-  private static void put(Tensor tensor, int text, int column, long value) {
+  private static void put(ModelTensor tensor, int text, int column, long value) {
     tensor.data().putLong(Long.BYTES * index(tensor, text, column), value);
   }
 
-  private static int index(Tensor tensor, int text, int column) {
+  private static int index(ModelTensor tensor, int text, int column) {
     return text * (int) tensor.shape()[tensor.shape().length - 1] + column;
   }
 }

@@ -127,6 +127,11 @@ class PaddingMaskTest {
             .node("/Cast", List.of("valid"), "v", TestGraph.number("to", 1))
             .node("/ReduceMax", List.of("v"), "m", TestGraph.number("keepdims", 0))
             .node("/Mul", List.of("s", "m"), "y");
+    return compile(graph);
+  }
+
+  /** Compiles module lin of a graph with inputs x [2, 4, 3] and valid [2, 4]. */
+  private CompileReport compile(TestGraph graph) throws IOException {
     FloatBuffer x =
         ByteBuffer.allocateDirect(4 * 24).order(ByteOrder.nativeOrder()).asFloatBuffer();
     for (int i = 0; i < 24; i++) {
@@ -139,12 +144,52 @@ class PaddingMaskTest {
     }
     return new ModelCompiler(CONFIGURATION)
         .compile(
-            graph.write(folder.resolve("leaking.onnx")),
+            graph.write(folder.resolve("model.onnx")),
             List.of(
                 new CalibrationBatch(
                     Map.of("x", BatchTensor.of(x, 2, 4, 3), "valid", BatchTensor.of(valid, 2, 4)))),
             CompileOptions.remote(List.of("lin")).paddingMask("valid").build(),
             hadoop("out"));
+  }
+
+  /** Which column of the module is the largest at each position, and what a node makes of that. */
+  private CompileReport compileChoosing(String... then) throws IOException {
+    TestGraph graph =
+        new TestGraph()
+            .input("x", -1, -1, 3)
+            .input("valid", TensorProto.DataType.INT64, -1, -1)
+            .output("choice", TensorProto.DataType.INT64, -1, then.length == 0 ? -1 : 1)
+            .floats("lin.weight", new float[] {1, 2, 3, 4, 5, 6}, 3, 2)
+            .longs("axis", 1)
+            .node("/Tanh", List.of("x"), "h")
+            .node("/lin/MatMul", List.of("h", "lin.weight"), "l")
+            .node("/Cast", List.of("valid"), "v", TestGraph.number("to", 1))
+            .node("/ReduceMax", List.of("v"), "m", TestGraph.number("keepdims", 0))
+            .node("/Mul", List.of("l", "m"), "n")
+            .node(
+                "/ArgMax",
+                List.of("n"),
+                then.length == 0 ? "choice" : "choices",
+                TestGraph.number("axis", -1),
+                TestGraph.number("keepdims", 0));
+    if (then.length > 0) {
+      graph.node(then[0], List.of("choices", "axis"), "choice");
+    }
+    return compile(graph);
+  }
+
+  @Test
+  void integerOutputsMayDifferWherePaddingIs() throws IOException {
+    CompileReport report = compileChoosing();
+    assertTrue(report.padding().contains("neither encrypted nor computed"), report.padding());
+    assertTrue(client().specs().remote().get(0).skipsPadding());
+  }
+
+  @Test
+  void integerOutputsThatDependOnPaddingKeepItComputed() throws IOException {
+    CompileReport report = compileChoosing("/ReduceSum");
+    assertTrue(report.padding().contains("output 'choice' depends on"), report.padding());
+    assertFalse(client().specs().remote().get(0).skipsPadding());
   }
 
   @Test

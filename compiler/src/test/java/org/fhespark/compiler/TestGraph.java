@@ -57,7 +57,11 @@ public final class TestGraph {
   }
 
   public TestGraph output(String name, long... shape) {
-    model.getGraphBuilder().addOutput(info(name, TensorProto.DataType.FLOAT, shape));
+    return output(name, TensorProto.DataType.FLOAT, shape);
+  }
+
+  public TestGraph output(String name, TensorProto.DataType type, long... shape) {
+    model.getGraphBuilder().addOutput(info(name, type, shape));
     return this;
   }
 

@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
@@ -14,6 +15,7 @@ import org.apache.spark.SparkException;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.MaskOrder;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
@@ -46,6 +48,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private final ScoreProgress progress;
   private final AtomicLong nextBlock = new AtomicLong();
   private final long jobBytes;
+  private final PreparedMasks masks = new PreparedMasks();
   private volatile boolean isCancelled;
 
   /** Marks this run's jobs, so that a failed run takes its jobs with it. */
@@ -69,8 +72,17 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
   }
 
-  /** Rows that were encrypted, with what decryption will need. */
-  private record SentBlock(RowBlock rows, long number, float[] scales, EncryptedBlock block) {}
+  /**
+   * Rows that were encrypted, with what decryption will need.
+   *
+   * @param slots those of a prepared mask, if the rows were encrypted under one
+   */
+  private record SentBlock(
+      RowBlock rows,
+      long number,
+      float[] scales,
+      EncryptedBlock block,
+      Optional<PreparedMasks.Slots> slots) {}
 
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
@@ -96,14 +108,77 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   /** Encrypts rows, evaluates them in one Spark job and decrypts the results. */
   private void evaluate(String modules, List<RowBlock> rows) {
     List<SentBlock> sent = encrypt(rows);
-    progress.blocksSent(modules, sent.size());
-    List<EncryptedBlock> blocks = sent.stream().map(SentBlock::block).toList();
     for (SentBlock one : sent) {
-      measurements.bytesUp.add(one.block().length());
       measurements.valuesUp.add((long) one.scales().length * one.rows().layer().spec().dIn());
     }
-    EvaluationRdd results = new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuits));
-    Decryption decryption = new Decryption(sent);
+    evaluate(
+        modules,
+        sent.stream().map(SentBlock::block).toList(),
+        (index, result) -> decrypt(sent.get(index), result, threads.coresEach(sent.size())));
+  }
+
+  @Override
+  public void prepareMasks(List<RemoteLayer> layers, int rows) {
+    masks.clear();
+    List<RemoteLayer> job = new ArrayList<>();
+    long bytes = 0;
+    for (RemoteLayer layer : layers) {
+      if (!layer.isTable()) {
+        continue;
+      }
+      if (!job.isEmpty() && bytes + layer.bytesDown(0) > jobBytes) {
+        orderMasks(job, rows);
+        job.clear();
+        bytes = 0;
+      }
+      job.add(layer);
+      bytes += layer.bytesDown(0);
+    }
+    if (!job.isEmpty()) {
+      orderMasks(job, rows);
+    }
+  }
+
+  /** Has the masks of some calls evaluated in one Spark job and makes them ready. */
+  private void orderMasks(List<RemoteLayer> layers, int rows) {
+    try (Resources orders = new Resources()) {
+      List<MaskOrder> pending = new ArrayList<>();
+      List<EncryptedBlock> blocks = new ArrayList<>();
+      for (RemoteLayer layer : layers) {
+        EncryptedBlock block = EncryptedBlock.allocate(MaskOrder.BLOCK_BYTES);
+        blocks.add(block);
+        int slots = Math.min(rows, layer.spec().parameters().maxRecords());
+        pending.add(
+            orders.add(
+                layer.client().orderMask(slots, nextBlock.getAndIncrement(), block.bytes())));
+      }
+      int cores = threads.coresEach(layers.size());
+      evaluate(
+          "masks of " + layers.get(0).name() + " and others",
+          blocks,
+          (index, result) -> {
+            try (result;
+                var unused = measurements.time(Step.DECRYPT)) {
+              masks.put(layers.get(index), pending.get(index).prepare(result.bytes(), cores));
+            }
+          });
+    }
+  }
+
+  /** Takes the result of the block with an index, and closes it. */
+  @FunctionalInterface
+  private interface ResultTaker {
+    void take(int index, EncryptedBlock result);
+  }
+
+  /**
+   * Evaluates blocks in one Spark job and closes them; client threads take results as they come.
+   */
+  private void evaluate(String modules, List<EncryptedBlock> blocks, ResultTaker taker) {
+    progress.blocksSent(modules, blocks.size());
+    blocks.forEach(block -> measurements.bytesUp.add(block.length()));
+    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuits));
+    Results results = new Results(blocks.size(), taker);
     spark.sc().addJobTag(jobTag);
     spark.setJobDescription(modules + ": " + blocks.size() + " encrypted blocks");
     long start = System.nanoTime();
@@ -114,12 +189,12 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       spark
           .sc()
           .runJob(
-              results,
+              evaluation,
               new SingleBlock(),
-              decryption,
+              results,
               ClassTag$.MODULE$.apply(EncryptedBlock.class));
     } catch (Exception error) {
-      decryption.abandon();
+      results.abandon();
       throw explain(error);
     } finally {
       blocks.forEach(EncryptedBlock::close);
@@ -127,7 +202,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       spark.sc().removeJobTag(jobTag);
     }
     measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
-    decryption.await();
+    results.await();
   }
 
   private List<SentBlock> encrypt(List<RowBlock> blocks) {
@@ -145,10 +220,31 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     try (var unused = measurements.time(Step.ENCRYPT)) {
       ModuleClient client = rows.layer().client();
       EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(scales.length));
-      client.encrypt(rows.inputs(), scales, number, cores, block.bytes());
-      return new SentBlock(rows, number, scales, block);
+      Optional<PreparedMasks.Slots> slots = masks.encrypt(rows, scales, number, block.bytes());
+      if (slots.isEmpty()) {
+        client.encrypt(rows.inputs(), scales, number, cores, block.bytes());
+      }
+      return new SentBlock(rows, number, scales, block, slots);
     } catch (InvalidInputException error) {
       throw rows.explain(error);
+    }
+  }
+
+  private void decrypt(SentBlock sent, EncryptedBlock result, int cores) {
+    RemoteLayer layer = sent.rows().layer();
+    measurements.valuesDown.add((long) sent.scales().length * layer.spec().dOut());
+    try (result;
+        var unused = measurements.time(Step.DECRYPT)) {
+      if (sent.slots().isPresent()) {
+        sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), sent.rows());
+      } else {
+        layer
+            .client()
+            .decrypt(result.bytes(), sent.number(), sent.scales(), cores, sent.rows().outputs());
+      }
+    } catch (InvalidInputException error) {
+      throw new InvalidInputException(
+          "module " + layer.name() + ": the result cannot be used: " + error.getMessage(), error);
     }
   }
 
@@ -170,6 +266,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   @Override
   public void close() {
+    masks.clear();
     // A context that was stopped has no broadcasts left.
     if (!spark.sc().isStopped()) {
       // Blocking: a session that is stopped right after would log the removal's failure.
@@ -189,15 +286,18 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   }
 
   /**
-   * Decrypts results as tasks end. Spark calls it on its scheduler's thread, so it only hands on.
+   * Hands results on as tasks end. Spark calls it on its scheduler's thread, so client threads do
+   * the work.
    */
-  private final class Decryption extends AbstractFunction2<Object, EncryptedBlock, BoxedUnit> {
-    private final List<SentBlock> blocks;
+  private final class Results extends AbstractFunction2<Object, EncryptedBlock, BoxedUnit> {
+    private final int blocks;
+    private final ResultTaker taker;
     private final List<Future<?>> futures = new ArrayList<>();
     private final HashSet<Integer> seen = new HashSet<>();
 
-    Decryption(List<SentBlock> blocks) {
+    Results(int blocks, ResultTaker taker) {
       this.blocks = blocks;
+      this.taker = taker;
     }
 
     @Override
@@ -205,10 +305,12 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       int index = (Integer) partition;
       // Once a partition, whatever is retried or speculated; a second time would only cost.
       if (seen.add(index)) {
+        measurements.bytesDown.add(result.length());
         futures.add(
             threads.submit(
                 () -> {
-                  decrypt(blocks.get(index), result);
+                  taker.take(index, result);
+                  progress.blockDone();
                   return null;
                 }));
       } else {
@@ -217,32 +319,10 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       return BoxedUnit.UNIT;
     }
 
-    private void decrypt(SentBlock sent, EncryptedBlock result) {
-      RemoteLayer layer = sent.rows().layer();
-      measurements.bytesDown.add(result.length());
-      measurements.valuesDown.add((long) sent.scales().length * layer.spec().dOut());
-      try (result;
-          var unused = measurements.time(Step.DECRYPT)) {
-        layer
-            .client()
-            .decrypt(
-                result.bytes(),
-                sent.number(),
-                sent.scales(),
-                threads.coresEach(blocks.size()),
-                sent.rows().outputs());
-      } catch (InvalidInputException error) {
-        throw new InvalidInputException(
-            "module " + layer.name() + ": the result cannot be used: " + error.getMessage(), error);
-      }
-      progress.blockDone();
-    }
-
     synchronized void await() {
       ClientThreads.awaitAll(futures);
-      if (futures.size() != blocks.size()) {
-        throw new IllegalStateException(
-            futures.size() + " of " + blocks.size() + " blocks came back");
+      if (futures.size() != blocks) {
+        throw new IllegalStateException(futures.size() + " of " + blocks + " blocks came back");
       }
     }
 
@@ -252,7 +332,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         ClientThreads.awaitAll(futures);
       } catch (RuntimeException error) {
         // The failure of the job is what counts.
-        LOG.debug("a result of an abandoned job could not be decrypted", error);
+        LOG.debug("a result of an abandoned job could not be used", error);
       }
     }
   }

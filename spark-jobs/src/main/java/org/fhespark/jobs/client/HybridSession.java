@@ -54,7 +54,11 @@ public final class HybridSession implements AutoCloseable {
   private OpenSchedule opened;
 
   /** What runs share; {@code resources} holds all of it that is to be closed. */
-  private record OpenSchedule(Schedule schedule, List<RemoteLayer> layers, Resources resources) {}
+  private record OpenSchedule(
+      Schedule schedule,
+      List<RemoteLayer> layers,
+      RemoteEvaluator evaluator,
+      Resources resources) {}
 
   private HybridSession(SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
     this.spark = spark;
@@ -199,11 +203,11 @@ public final class HybridSession implements AutoCloseable {
    * @return for each batch the model's outputs by name, padding included
    * @throws InvalidInputException if an input is missing, or its type or shape is not the model's
    */
-  public TensorResults forward(List<Map<String, Tensor>> batches) {
+  public TensorResults forward(List<Map<String, ModelTensor>> batches) {
     long start = System.nanoTime();
     List<Batch> wave = new ArrayList<>();
     long records = 0;
-    for (Map<String, Tensor> inputs : batches) {
+    for (Map<String, ModelTensor> inputs : batches) {
       Batch batch = TensorInputs.batch(model.specs().inputs(), inputs, wave.size(), records);
       records += batch.records();
       wave.add(batch);
@@ -215,16 +219,46 @@ public final class HybridSession implements AutoCloseable {
       closeSchedule();
       throw error;
     }
-    List<Map<String, Tensor>> outputs = new ArrayList<>();
+    List<Map<String, ModelTensor>> outputs = new ArrayList<>();
     for (Batch batch : wave) {
-      Map<String, Tensor> tensors = new HashMap<>();
+      Map<String, ModelTensor> tensors = new HashMap<>();
       for (TensorSpec output : model.specs().outputs()) {
-        tensors.put(output.name(), batch.tensor(output.name()));
+        tensors.put(output.name(), ModelTensor.of(batch.tensor(output.name())));
       }
       outputs.add(tensors);
     }
     return new TensorResults(
         outputs, report(records, (System.nanoTime() - start) / 1e9, measurements));
+  }
+
+  /**
+   * Does ahead what rows to come cost before the first of them: in mode EXECUTE a block's mask
+   * costs the executors as much as some 1,500 rows, however few the block holds. Rows of later runs
+   * take prepared slots, each once, as long as a call's are enough for all its rows of a stage; the
+   * values are the same. Slots that were left are given up. Other modes have no masks.
+   *
+   * <p>The masks are in native memory, about 4.5 bytes a slot for each input and output of the
+   * remote modules, and as secret as the key: they go with the session, and must not outlive a copy
+   * of the process (a restored snapshot of a machine), which would use the same slots again.
+   *
+   * @param rows of each remote module, those of all records and positions together; a mask has at
+   *     most as many slots as a block has rows
+   * @return what it cost
+   */
+  public ScoreReport prepareMasks(int rows) {
+    if (rows < 1) {
+      throw new IllegalArgumentException("masks for " + rows + " rows");
+    }
+    long start = System.nanoTime();
+    begin(ScoreProgress.SILENT, 0);
+    try {
+      OpenSchedule open = open();
+      open.evaluator().prepareMasks(open.layers(), rows);
+    } catch (RuntimeException | Error error) {
+      closeSchedule();
+      throw error;
+    }
+    return report(0, (System.nanoTime() - start) / 1e9, measurements);
   }
 
   private void begin(ScoreProgress told, long records) {
@@ -240,15 +274,11 @@ public final class HybridSession implements AutoCloseable {
       try {
         List<RemoteLayer> layers = remoteLayers(resources);
         List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
+        Map<Integer, OnnxSegment> segments = segments(resources);
+        RemoteEvaluator evaluator = resources.add(evaluator(measurements, progress));
         Schedule schedule =
-            new Schedule(
-                segments(resources),
-                layers,
-                outputs,
-                resources.add(evaluator(measurements, progress)),
-                threads,
-                measurements);
-        opened = new OpenSchedule(schedule, layers, resources);
+            new Schedule(segments, layers, outputs, evaluator, threads, measurements);
+        opened = new OpenSchedule(schedule, layers, evaluator, resources);
       } catch (RuntimeException | Error error) {
         resources.close();
         throw error;

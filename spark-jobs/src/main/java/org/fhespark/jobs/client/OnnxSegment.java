@@ -39,6 +39,8 @@ final class OnnxSegment implements AutoCloseable {
       // Batches run side by side; one thread each keeps to the driver's cores.
       options.setIntraOpNumThreads(1);
       options.setInterOpNumThreads(1);
+      // An arena keeps the most that its session ever used: too much for hundreds of sessions.
+      options.setCPUArenaAllocator(false);
       // Fused quantised operators round otherwise than the model's own nodes.
       options.addConfigEntry("session.disable_quant_qdq", "1");
       this.session = environment.createSession(model, options);

@@ -57,6 +57,11 @@ final class RemoteLayer {
     return client;
   }
 
+  /** Whether its rows are those of a table, not windows of images. */
+  boolean isTable() {
+    return convolution.isEmpty();
+  }
+
   /** What messages call it. */
   String name() {
     return spec.circuit();

@@ -11,7 +11,7 @@ import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.udf.DirectMemory;
 
 /** A tensor on the client: direct memory in native byte order, row-major, the batch axis first. */
-public final class Tensor {
+final class Tensor {
   private static final int ZEROS = 1 << 16;
   private static final ByteBuffer ZERO = ByteBuffer.allocateDirect(ZEROS).asReadOnlyBuffer();
 
@@ -35,7 +35,7 @@ public final class Tensor {
    * @param data direct, in native byte order, its capacity that of all elements
    * @param shape the axes
    */
-  public static Tensor of(ElementType type, ByteBuffer data, long... shape) {
+  static Tensor of(ElementType type, ByteBuffer data, long... shape) {
     long bytes = bytes(type, shape);
     if (!data.isDirect() || data.order() != ByteOrder.nativeOrder() || data.capacity() != bytes) {
       throw new IllegalArgumentException(
@@ -50,7 +50,7 @@ public final class Tensor {
   }
 
   /** A tensor with memory of its own, all zero. */
-  public static Tensor allocate(ElementType type, long... shape) {
+  static Tensor allocate(ElementType type, long... shape) {
     ByteBuffer data = ByteBuffer.allocateDirect(bytes(type, shape));
     return new Tensor(type, data.order(ByteOrder.nativeOrder()), shape, null);
   }
@@ -73,17 +73,17 @@ public final class Tensor {
   }
 
   /** Element type. */
-  public ElementType type() {
+  ElementType type() {
     return type;
   }
 
   /** The elements, in native byte order. */
-  public ByteBuffer data() {
+  ByteBuffer data() {
     return data;
   }
 
   /** The axes. */
-  public long[] shape() {
+  long[] shape() {
     return shape;
   }
 
@@ -102,7 +102,7 @@ public final class Tensor {
     }
   }
 
-  private static int bytesOf(ElementType type) {
+  static int bytesOf(ElementType type) {
     return switch (type) {
       case FLOAT, INT32 -> 4;
       case DOUBLE, INT64 -> 8;

@@ -21,12 +21,12 @@ final class TensorInputs {
    * @throws InvalidInputException if a tensor is missing, or its type or shape is not the model's
    */
   static Batch batch(
-      List<TensorSpec> specs, Map<String, Tensor> inputs, int number, long firstRecord) {
+      List<TensorSpec> specs, Map<String, ModelTensor> inputs, int number, long firstRecord) {
     Map<String, Tensor> tensors = new HashMap<>();
     String first = null;
     long records = 0;
     for (TensorSpec spec : specs) {
-      Tensor tensor = inputs.get(spec.name());
+      ModelTensor tensor = inputs.get(spec.name());
       String where = "forward: batch " + number + ": input '" + spec.name() + "'";
       if (tensor == null) {
         throw new InvalidInputException(
@@ -60,13 +60,13 @@ final class TensorInputs {
                 + records
                 + "; give all inputs of a batch the same, at least one");
       }
-      tensors.put(spec.name(), tensor);
+      tensors.put(spec.name(), tensor.toTensor());
     }
     return new Batch(
         LongStream.range(firstRecord, firstRecord + records).toArray(), List.of(), tensors);
   }
 
-  private static boolean fits(TensorSpec spec, Tensor tensor) {
+  private static boolean fits(TensorSpec spec, ModelTensor tensor) {
     List<Long> wanted = spec.shape();
     if (tensor.type() != spec.type() || tensor.shape().length != wanted.size() + 1) {
       return false;

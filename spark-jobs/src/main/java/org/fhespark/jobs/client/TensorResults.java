@@ -9,7 +9,7 @@ import java.util.Map;
  * @param outputs for each batch the model's outputs by name
  * @param report what the run cost
  */
-public record TensorResults(List<Map<String, Tensor>> outputs, ScoreReport report) {
+public record TensorResults(List<Map<String, ModelTensor>> outputs, ScoreReport report) {
   public TensorResults {
     outputs = List.copyOf(outputs);
   }

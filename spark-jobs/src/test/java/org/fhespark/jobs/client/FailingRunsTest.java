@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
@@ -57,6 +58,22 @@ class FailingRunsTest {
   static void stop() {
     key.close();
     spark.stop();
+  }
+
+  @ParameterizedTest
+  @EnumSource(Mode.class)
+  void aSessionWhoseRunFailedScoresTheNextOne(Mode mode) {
+    Dataset<Row> images =
+        spark.createDataFrame(Digits.images(spark).subList(0, 40), Digits.schema());
+    float[] nan = new float[64];
+    nan[5] = Float.NaN;
+    Dataset<Row> bad =
+        spark.createDataFrame(List.of(RowFactory.create(-1L, nan, 0L, "test")), Digits.schema());
+    try (HybridSession session = model.session(spark, mode, key)) {
+      List<Row> expected = session.forward(images).collectAsList();
+      assertThrows(InvalidInputException.class, () -> session.forward(bad));
+      assertEquals(expected, session.forward(images).collectAsList());
+    }
   }
 
   @ParameterizedTest

@@ -4,10 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Row;
@@ -17,10 +20,13 @@ import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.nativelib.ClientKey;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** A small BERT with a padding mask on sentences of any length, in one table. */
 class SequencesTest {
@@ -177,5 +183,124 @@ class SequencesTest {
     assertEquals(
         Arrays.asList(0L, 1L, 9L),
         score(Mode.TORCH, rows).stream().map(r -> r.getLong(0)).toList());
+  }
+
+  /** Sentences padded to one length, as tensors. */
+  private static Map<String, ModelTensor> tensors(List<Row> rows) {
+    List<Row> padded = padded(rows);
+    Map<String, ModelTensor> tensors = new HashMap<>();
+    List<String> names = List.of("input_ids", "attention_mask", "token_type_ids");
+    for (int input = 0; input < names.size(); input++) {
+      ModelTensor tensor = ModelTensor.allocate(ElementType.INT64, rows.size(), LONGEST);
+      for (int record = 0; record < rows.size(); record++) {
+        tensor
+            .data()
+            .asLongBuffer()
+            .put(record * LONGEST, padded.get(record).<long[]>getAs(1 + input));
+      }
+      tensors.put(names.get(input), tensor);
+    }
+    return tensors;
+  }
+
+  private static int words(List<Row> rows) {
+    return rows.stream().mapToInt(row -> row.<long[]>getAs(1).length).sum();
+  }
+
+  /** Requires that tensors hold what a table's rows do. */
+  private static void assertSame(List<Row> expected, TensorResults results) {
+    int first = 0;
+    for (Map<String, ModelTensor> batch : results.outputs()) {
+      int records = (int) batch.get("pooled").shape()[0];
+      for (String output : List.of("hidden", "pooled")) {
+        FloatBuffer found = batch.get(output).data().asFloatBuffer();
+        for (int record = first; record < first + records; record++) {
+          for (float value : values(expected.get(record), output)) {
+            assertEquals(Float.floatToIntBits(value), Float.floatToIntBits(found.get()));
+          }
+        }
+        assertEquals(0, found.remaining());
+      }
+      first += records;
+    }
+    assertEquals(expected.size(), first);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Mode.class)
+  void tensorsGiveWhatATableGives(Mode mode) {
+    List<Row> some = sentences.subList(0, 20);
+    List<Row> expected = score(mode, padded(some));
+    try (ClientKey key = model.newKey();
+        HybridSession session = model.session(spark, mode, key)) {
+      // Twice, for a session may be used again and leaves the inputs as they are.
+      List<Map<String, ModelTensor>> inputs =
+          List.of(tensors(some.subList(0, 12)), tensors(some.subList(12, 20)));
+      for (int run = 0; run < 2; run++) {
+        TensorResults results = session.forward(inputs);
+        assertSame(expected, results);
+        assertEquals(20, results.report().records());
+      }
+    }
+  }
+
+  @Test
+  void preparedMasksSaveBytesAndChangeNoValue() {
+    List<Row> some = sentences.subList(0, 20);
+    List<Row> expected = score(Mode.DISABLE, padded(some));
+    try (ClientKey key = model.newKey();
+        HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
+      List<Map<String, ModelTensor>> inputs = List.of(tensors(some));
+      TensorResults ordinary = session.forward(inputs);
+      assertSame(expected, ordinary);
+      // For one run: the next finds no slots left and is an ordinary one again.
+      ScoreReport masks = session.prepareMasks(words(some));
+      assertTrue(masks.bytesDown() > 0);
+      assertEquals(0, masks.valuesUp());
+      TensorResults prepared = session.forward(inputs);
+      TensorResults without = session.forward(inputs);
+      assertSame(expected, prepared);
+      assertSame(expected, without);
+      assertTrue(prepared.report().bytesDown() < ordinary.report().bytesDown() / 2);
+      assertEquals(ordinary.report().bytesDown(), without.report().bytesDown());
+      assertEquals(ordinary.report().valuesDown(), prepared.report().valuesDown());
+    }
+  }
+
+  @Test
+  void tensorsThatDoNotFitAreRefusedByName() {
+    try (HybridSession session = model.session(spark, Mode.DISABLE)) {
+      Map<String, ModelTensor> good = tensors(sentences.subList(0, 2));
+      Map<String, ModelTensor> missing = new HashMap<>(good);
+      missing.remove("token_type_ids");
+      assertRefused(
+          session,
+          missing,
+          "forward: batch 0: input 'token_type_ids' is missing; give a tensor for each input of"
+              + " the model");
+      Map<String, ModelTensor> floats = new HashMap<>(good);
+      floats.put("input_ids", ModelTensor.allocate(ElementType.FLOAT, 2, LONGEST));
+      assertRefused(
+          session,
+          floats,
+          "forward: batch 0: input 'input_ids' is FLOAT of shape [2, 6], the model takes INT64 of"
+              + " shape [-1] after the axis of records (-1: any length); convert or reshape it");
+      Map<String, ModelTensor> more = new HashMap<>(good);
+      more.put("attention_mask", ModelTensor.allocate(ElementType.INT64, 3, LONGEST));
+      assertRefused(
+          session,
+          more,
+          "forward: batch 0: input 'attention_mask' holds 3 records, 'input_ids' 2; give all"
+              + " inputs of a batch the same, at least one");
+      assertEquals(1, session.forward(List.of(good)).outputs().size());
+    }
+  }
+
+  private static void assertRefused(
+      HybridSession session, Map<String, ModelTensor> inputs, String message) {
+    assertEquals(
+        message,
+        assertThrows(InvalidInputException.class, () -> session.forward(List.of(inputs)))
+            .getMessage());
   }
 }
