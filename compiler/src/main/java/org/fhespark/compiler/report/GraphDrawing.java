@@ -165,7 +165,13 @@ record GraphDrawing(List<Slice> slices, int width) {
                 : path(
                     "M%.1f %.1fV%.1fH%.1fV%.1f",
                     net.portX, start, arrival.trackY, arrival.x, arrival.reader.y - 4);
-        lines.add(line(net, isEncrypted(net, arrival), path, head(arrival)));
+        boolean isBranch = arrival.x != net.portX && net.direct.size() > 1;
+        lines.add(
+            line(
+                net,
+                isEncrypted(net, arrival),
+                path,
+                (isBranch ? dot(net.portX, arrival.trackY) : "") + head(arrival)));
       }
     }
     if (net.far.isEmpty()) {
