@@ -47,12 +47,14 @@ test-sanitizer:
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
 	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
 
-## test-all: the slow ones too (standalone Spark cluster, MiniLM), and the sanitizer's
+## test-all: the slow ones too (standalone Spark cluster, MiniLM, SmolLM2), and the sanitizer's; PyTorch for SmolLM2's
+## export takes 6 GB of disk
 test-all: test-rust test-sanitizer build
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
 	examples/minilm/demo 60
+	examples/smollm2/demo $$(examples/smollm2/prepare) 4 10 16
 
 ## lint: formatting, clippy, shell and Python syntax
 lint:

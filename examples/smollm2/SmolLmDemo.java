@@ -51,7 +51,7 @@ public final class SmolLmDemo {
     this.work = work;
   }
 
-  /** Arguments: model folder, file of prompts, work folder, tokens of an answer, passages. */
+  /** Arguments: model folder, file of prompts, work folder, tokens of an answer, passages, prompts. */
   public static void main(String[] arguments) throws IOException {
     SparkConf conf =
         SparkSettings.addTo(new SparkConf())
@@ -66,7 +66,9 @@ public final class SmolLmDemo {
       isGood =
           new SmolLmDemo(spark, Path.of(arguments[0]), Path.of(arguments[2]))
               .run(
-                  Files.readAllLines(Path.of(arguments[1])),
+                  Files.readAllLines(Path.of(arguments[1])).stream()
+                      .limit(Integer.parseInt(arguments[5]))
+                      .toList(),
                   Integer.parseInt(arguments[3]),
                   Integer.parseInt(arguments[4]));
     } finally {
