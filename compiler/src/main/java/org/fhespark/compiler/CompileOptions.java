@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.modules.ModulePattern;
 import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterSearch;
 import org.fhespark.compiler.parameters.ServerKernel;
@@ -56,14 +57,43 @@ public final class CompileOptions {
     this.paddingMask = builder.paddingMask;
   }
 
-  /** Options for modules with the given keys to go remote. */
+  /**
+   * Options for modules with the given keys to go remote.
+   *
+   * @param moduleKeys keys, or patterns of keys in which {@code *} stands for any characters but
+   *     dots
+   */
   public static Builder remote(List<String> moduleKeys) {
     return new Builder(moduleKeys);
   }
 
-  /** Keys of the modules that go remote. */
+  /** Keys of the modules that go remote, or patterns ({@link ModulePattern}). */
   public List<String> remoteModules() {
     return remoteModules;
+  }
+
+  /**
+   * Checks that what is given for single modules is given for remote ones.
+   *
+   * @param keys of all remote modules
+   * @throws InvalidInputException naming a module that is none
+   */
+  void requireRemote(List<String> keys) {
+    checkNamed("weight bits", weightBitsOf.keySet(), keys);
+    checkNamed("activation bits", activationBitsOf.keySet(), keys);
+  }
+
+  private static void checkNamed(String option, Set<String> modules, List<String> remote) {
+    for (String module : modules) {
+      if (remote.stream().noneMatch(key -> new ModulePattern(key).fits(module))) {
+        throw new InvalidInputException(
+            option
+                + " of '"
+                + module
+                + "' were given, but it is no remote module; name one of "
+                + String.join(", ", remote));
+      }
+    }
   }
 
   /** Bits of a module's weights, 2 to 8. */
@@ -210,8 +240,8 @@ public final class CompileOptions {
           (module, bits) ->
               bits.ifPresent(
                   value -> checkActivationBits("activation bits of '" + module + "'", value)));
-      checkNamed("weight bits", weightBitsOf.keySet());
-      checkNamed("activation bits", activationBitsOf.keySet());
+      checkNamed("weight bits", weightBitsOf.keySet(), remoteModules);
+      checkNamed("activation bits", activationBitsOf.keySet(), remoteModules);
       checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);
       if (!(log2PError < 0 && log2PError >= SMALLEST_LOG2_P_ERROR)) {
         throw new InvalidInputException(
@@ -236,19 +266,6 @@ public final class CompileOptions {
           bits,
           ParameterSearch.FEWEST_ACTIVATION_BITS,
           ParameterSearch.MOST_ACTIVATION_BITS);
-    }
-
-    private void checkNamed(String option, Set<String> modules) {
-      for (String module : modules) {
-        if (!remoteModules.contains(module)) {
-          throw new InvalidInputException(
-              option
-                  + " of '"
-                  + module
-                  + "' were given, but it is no remote module; name one of "
-                  + String.join(", ", remoteModules));
-        }
-      }
     }
 
     private static void checkRange(String option, int value, int least, int most) {

@@ -64,6 +64,7 @@ public final class ModelCompiler {
     OnnxModel model = OnnxModel.load(onnx, configuration);
     ModuleTree tree = ModuleTree.of(model);
     List<RemoteModule> modules = RemoteModules.find(tree, options.remoteModules());
+    options.requireRemote(modules.stream().map(RemoteModule::key).toList());
     SplitPlan plan = SplitPlan.of(model, modules);
     try (ExposedModel exposed = new ExposedModel(model, plan.boundaryTensors())) {
       ModelSignature signature = ModelSignature.of(model, exposed);

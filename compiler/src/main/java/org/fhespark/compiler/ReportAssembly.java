@@ -6,10 +6,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.modules.ModulePattern;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -47,7 +49,7 @@ final class ReportAssembly {
       }
     }
     modules.sort(
-        Comparator.comparingInt(module -> options.remoteModules().indexOf(module.module())));
+        Comparator.comparingInt(module -> indexOf(options.remoteModules(), module.module())));
     return new CompileReport(
         ArtifactJson.FORMAT_VERSION,
         model.file(),
@@ -78,6 +80,14 @@ final class ReportAssembly {
     return calibration.skipping().isEmpty()
         ? "no remote call reads rows of the axes of " + input
         : "positions where " + input + " is 0 are neither encrypted nor computed";
+  }
+
+  /** Which of the keys or patterns a module was named by. */
+  private static int indexOf(List<String> named, String module) {
+    return IntStream.range(0, named.size())
+        .filter(i -> new ModulePattern(named.get(i)).fits(module))
+        .findFirst()
+        .orElseThrow();
   }
 
   private static CompileReport.Module module(

@@ -40,7 +40,9 @@ final class CompileCommand implements Callable<Integer> {
       names = "--remote",
       required = true,
       paramLabel = "KEY",
-      description = "A module's named_modules() key; may be repeated.")
+      description =
+          "A module's named_modules() key, in which * stands for any characters but dots; may be"
+              + " repeated.")
   private List<String> remote;
 
   @Option(

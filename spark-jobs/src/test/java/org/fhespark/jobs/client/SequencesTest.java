@@ -47,7 +47,7 @@ class SequencesTest {
     Random random = new Random(7);
     sentences = new ArrayList<>();
     // Several waves, in no order of length.
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 900; i++) {
       sentences.add(sentence(i, 1 + random.nextInt(LONGEST), random));
     }
     Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
