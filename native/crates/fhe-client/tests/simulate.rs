@@ -35,7 +35,7 @@ fn weights(outputs: usize, largest: i64) -> Vec<i8> {
     let mut data = TestData::new(17);
     (0..INPUTS * outputs)
         .map(|index| {
-            let magnitude = (index / INPUTS) as i64 * largest / outputs as i64 | 1;
+            let magnitude = ((index / INPUTS) as i64 * largest / outputs as i64) | 1;
             (magnitude * (2 * (data.next() as i64 >> 40 & 1) - 1)) as i8
         })
         .collect()

@@ -88,6 +88,7 @@ class HtmlReportTest {
             report.segments(),
             report.stages(),
             report.padding(),
+            report.unchecked(),
             new SplitGraph(nodes, edges),
             report.modules());
     String page = new String(HtmlReport.of(attacked), StandardCharsets.UTF_8);
