@@ -51,8 +51,7 @@ record CircuitStack(
               .toList();
       byKey
           .computeIfAbsent(
-              new Key(
-                  reads, options.activationBits(module.key()), options.limbs(module.key())),
+              new Key(reads, options.activationBits(module.key()), options.limbs(module.key())),
               unused -> new ArrayList<>())
           .add(module);
     }

@@ -72,8 +72,7 @@ public final class ModelCompiler {
       Path onnx, Iterable<CalibrationBatch> calibration, CompileOptions options, Path out) {
     return compile(
         onnx,
-        (model, exposed, calls, mask) ->
-            Calibration.run(model, exposed, calls, mask, calibration),
+        (model, exposed, calls, mask) -> Calibration.run(model, exposed, calls, mask, calibration),
         List.of(),
         options,
         out);
@@ -100,18 +99,11 @@ public final class ModelCompiler {
   @FunctionalInterface
   private interface Calibrator {
     Calibration.Result calibrate(
-        OnnxModel model,
-        ExposedModel exposed,
-        List<RemoteCall> calls,
-        Optional<PaddingMask> mask);
+        OnnxModel model, ExposedModel exposed, List<RemoteCall> calls, Optional<PaddingMask> mask);
   }
 
   private CompileReport compile(
-      Path onnx,
-      Calibrator calibrator,
-      List<String> unchecked,
-      CompileOptions options,
-      Path out) {
+      Path onnx, Calibrator calibrator, List<String> unchecked, CompileOptions options, Path out) {
     CompiledFolder folder = CompiledFolder.at(out, configuration);
     OnnxModel model = OnnxModel.load(onnx, configuration);
     ModuleTree tree = ModuleTree.of(model);

@@ -152,7 +152,9 @@ final class ReportAssembly {
         seen.maxAbs(),
         scale == 0 ? null : scale,
         Histogram.of(seen.maxAbs(), seen.maxNormHistogram(BINS)),
-        circuit.fixed().isPresent() ? null : Histogram.of(seen.estimatedErrors(bits, mode), seen.sampleWeights(), BINS));
+        circuit.fixed().isPresent()
+            ? null
+            : Histogram.of(seen.estimatedErrors(bits, mode), seen.sampleWeights(), BINS));
   }
 
   private static String leakage(CompiledCircuit circuit, AffineCall layer) {

@@ -63,8 +63,7 @@ public final class ArtifactJson {
       }
       return MAPPER.treeToValue(json, type);
     } catch (IOException e) {
-      throw new InvalidInputException(
-          name + ": is not what fhe-spark writes there; " + wayOut, e);
+      throw new InvalidInputException(name + ": is not what fhe-spark writes there; " + wayOut, e);
     }
   }
 }

@@ -85,7 +85,8 @@ final class ExactLimbs {
           n -> {
             List<Integer> secure = new ArrayList<>();
             for (int limbs = ParameterSearch.FEWEST_LIMBS;
-                limbs <= ParameterSearch.MOST_LIMBS; limbs++) {
+                limbs <= ParameterSearch.MOST_LIMBS;
+                limbs++) {
               if (isSecure(n, limbs)) {
                 secure.add(limbs);
               }

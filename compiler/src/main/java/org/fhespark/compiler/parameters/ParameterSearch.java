@@ -146,7 +146,8 @@ public final class ParameterSearch {
     if (messageBits > MOST_MESSAGE_BITS) {
       return carrying;
     }
-    ExactLimbs exact = new ExactLimbs(request.norms(), messageBits, request.limbs(), request.log2PError());
+    ExactLimbs exact =
+        new ExactLimbs(request.norms(), messageBits, request.limbs(), request.log2PError());
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
       carrying.addAll(withPolynomialSize(size, messageBits, exact));
     }
@@ -212,8 +213,7 @@ public final class ParameterSearch {
     return choiceBecause(why, carrying, activationBits);
   }
 
-  private ParameterChoice choiceBecause(
-      String why, List<Candidate> carrying, int activationBits) {
+  private ParameterChoice choiceBecause(String why, List<Candidate> carrying, int activationBits) {
     PackedParameters cheapest = carrying.get(0).parameters;
     int worstCase = worstCaseBits(activationBits);
     // More bits than the worst case needs would only spend noise margin.

@@ -107,8 +107,7 @@ public final class Calibration {
               + " has "
               + model.digest());
     }
-    boolean maskedAlike =
-        mask.isPresent() && mask.get().input().equals(gathered.paddingMask());
+    boolean maskedAlike = mask.isPresent() && mask.get().input().equals(gathered.paddingMask());
     Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
     Set<RowSource> skipping = new HashSet<>();
     for (RemoteCall call : calls) {

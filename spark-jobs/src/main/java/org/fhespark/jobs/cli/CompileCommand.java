@@ -159,13 +159,9 @@ final class CompileCommand implements Callable<Integer> {
     ModelCompiler compiler = new ModelCompiler(configuration);
     if (activations.statistics != null) {
       return compiler.compile(
-          model,
-          CalibrationStatistics.read(activations.statistics, configuration),
-          options,
-          out);
+          model, CalibrationStatistics.read(activations.statistics, configuration), options, out);
     }
-    try (CalibrationTable records =
-        CalibrationTable.open(spark, model, activations.calibration)) {
+    try (CalibrationTable records = CalibrationTable.open(spark, model, activations.calibration)) {
       return compiler.compile(model, records.batches(), options, out);
     }
   }

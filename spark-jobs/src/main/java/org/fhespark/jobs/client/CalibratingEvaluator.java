@@ -8,8 +8,7 @@ final class CalibratingEvaluator implements RemoteEvaluator {
   private final StatisticsGatherer gatherer;
   private final ClientThreads threads;
 
-  CalibratingEvaluator(
-      FloatEvaluator modules, StatisticsGatherer gatherer, ClientThreads threads) {
+  CalibratingEvaluator(FloatEvaluator modules, StatisticsGatherer gatherer, ClientThreads threads) {
     this.modules = modules;
     this.gatherer = gatherer;
     this.threads = threads;

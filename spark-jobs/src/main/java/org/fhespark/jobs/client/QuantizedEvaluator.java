@@ -8,7 +8,9 @@ import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
 
-/** The remote modules with integer weights and activations, in clear: modes DISABLE and SIMULATE. */
+/**
+ * The remote modules with integer weights and activations, in clear: modes DISABLE and SIMULATE.
+ */
 final class QuantizedEvaluator implements RemoteEvaluator {
   /** How integer activations {@code [T][dIn]} become accumulators {@code [T][dOut]}. */
   @FunctionalInterface
