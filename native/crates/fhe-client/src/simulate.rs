@@ -11,12 +11,14 @@
 //!   way; here they are drawn for every value. Their mean, at most n/2 half units of the last bit dropped, is
 //!   left out.
 
+use std::convert::Infallible;
+
 use fhe_core::keystream::Keystream;
 use fhe_core::noise::mask_rounding_deviation;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
-use tfhe::core_crypto::commons::math::random::{RandomGenerator, Seed};
-use tfhe::core_crypto::prelude::DefaultRandomGenerator;
+use rand_core::TryRng;
+use rand_distr::{Distribution, Normal};
 
 use crate::ModuleClient;
 use crate::decrypt::{residue, round_to_message};
@@ -72,7 +74,7 @@ impl ModuleClient {
         let mut noise = SimulatedNoise::new(self)?;
         let delta_shift = 64 - self.spec.parameters.message_bits as u32;
         let mut entries = vec![[0; PANEL_ROWS]; inputs.div_ceil(PANEL_ROWS)];
-        let mut phases = vec![[0; PANEL_ROWS]; outputs.div_ceil(PANEL_ROWS)];
+        let mut phases = vec![0; outputs];
         let mut values = Vec::with_capacity(records * outputs);
         for (record, integers) in activations.chunks_exact(inputs).enumerate() {
             entries.fill([0; PANEL_ROWS]);
@@ -80,21 +82,16 @@ impl ModuleClient {
             for (entry, &integer) in entries.as_flattened_mut().iter_mut().zip(integers) {
                 *entry = entry.wrapping_add((i64::from(integer) as u64) << delta_shift);
             }
-            multiply(
-                &entries.as_flattened()[..inputs],
-                &mut phases.as_flattened_mut()[..outputs],
-            );
+            multiply(&entries.as_flattened()[..inputs], &mut phases);
             noise.add_to_phases(record, &mut phases);
-            values.extend(
-                phases.as_flattened()[..outputs]
-                    .iter()
-                    .copied()
-                    .map(&convert),
-            );
+            values.extend(phases.iter().copied().map(&convert));
         }
         Ok(values)
     }
 }
+
+/// Bytes that a keystream makes at a time.
+const RUN_BYTES: usize = 64;
 
 /// All errors of a block, each from a stream of its own. Entries and phases are scaled to q = 2^64.
 struct SimulatedNoise {
@@ -134,14 +131,15 @@ impl SimulatedNoise {
                 *entry <<= self.fresh_shift;
             }
         }
-        self.body_up.add(record, &mut self.bytes, entries);
+        self.body_up
+            .add(record, &mut self.bytes, entries.as_flattened_mut());
     }
 
     /// Adds what evaluation adds to the phases of a record's results.
-    fn add_to_phases(&mut self, record: usize, phases: &mut [[u64; PANEL_ROWS]]) {
+    fn add_to_phases(&mut self, record: usize, phases: &mut [u64]) {
         self.body_down.add(record, &mut self.bytes, phases);
         if let Some(mask) = &mut self.mask_down {
-            mask.add(phases.as_flattened_mut());
+            mask.add(phases);
         }
     }
 }
@@ -165,52 +163,97 @@ impl Roundings {
     }
 
     /// Adds the errors of one record; `bytes` is scratch.
-    fn add(&self, record: usize, bytes: &mut Vec<u8>, entries: &mut [[u64; PANEL_ROWS]]) {
+    fn add(&self, record: usize, bytes: &mut Vec<u8>, entries: &mut [u64]) {
         let width = self.dropped_bytes;
         if width == 0 {
             return;
         }
-        let entries = entries.as_flattened_mut();
-        bytes.resize(entries.len() * width, 0);
+        bytes.resize((entries.len() * width).next_multiple_of(RUN_BYTES), 0);
         let blocks = (bytes.len() / 16) as u64;
         self.keystream.fill(record as u64 * blocks, bytes);
         let half = 1u64 << (8 * width - 1);
         for (entry, bytes) in entries.iter_mut().zip(bytes.chunks_exact(width)) {
-            let dropped = bytes
-                .iter()
-                .rev()
-                .fold(0, |word, &byte| word << 8 | u64::from(byte));
+            let mut word = [0; 8];
+            word[..width].copy_from_slice(bytes);
+            let dropped = u64::from_le_bytes(word);
             *entry = entry.wrapping_add(half.wrapping_sub(dropped) << self.shift);
         }
     }
 }
 
-/// Centred Gaussian errors from tfhe-rs's sampler.
+/// Centred Gaussian errors.
 struct GaussianStream {
-    generator: RandomGenerator<DefaultRandomGenerator>,
+    words: Words,
     /// Relative to q.
-    standard_deviation: f64,
+    errors: Normal<f64>,
 }
 
 impl GaussianStream {
     fn new(standard_deviation: f64) -> Result<Self> {
-        let seed = Seed(u128::from_le_bytes(new_seed()?));
+        let errors = Normal::new(0.0, standard_deviation)
+            .map_err(|error| Error::Internal(format!("deviation {standard_deviation}: {error}")))?;
         Ok(GaussianStream {
-            generator: RandomGenerator::new(seed),
-            standard_deviation,
+            words: Words::new()?,
+            errors,
         })
     }
 
     fn add(&mut self, phases: &mut [u64]) {
-        for pair in phases.chunks_mut(2) {
-            let (first, second): (f64, f64) =
-                self.generator.random_gaussian(0.0, self.standard_deviation);
-            for (phase, error) in pair.iter_mut().zip([first, second]) {
-                // Mod 1 first: the deviation may be of the order of q.
-                let error = (error - error.round()) * 64f64.exp2();
-                *phase = phase.wrapping_add(error as i64 as u64);
-            }
+        for phase in phases {
+            let error = self.errors.sample(&mut self.words);
+            // Mod 1 first: the deviation may be of the order of q.
+            let error = (error - error.round()) * 64f64.exp2();
+            *phase = phase.wrapping_add(error as i64 as u64);
         }
+    }
+}
+
+/// A keystream, a word at a time.
+struct Words {
+    keystream: Keystream,
+    next_block: u64,
+    buffer: [u8; 16 * RUN_BYTES],
+    used: usize,
+}
+
+impl Words {
+    fn new() -> Result<Self> {
+        Ok(Words {
+            keystream: Keystream::new(&new_seed()?),
+            next_block: 0,
+            buffer: [0; 16 * RUN_BYTES],
+            used: 16 * RUN_BYTES,
+        })
+    }
+
+    fn next(&mut self) -> u64 {
+        if self.used == self.buffer.len() {
+            self.keystream.fill(self.next_block, &mut self.buffer);
+            self.next_block += (self.buffer.len() / 16) as u64;
+            self.used = 0;
+        }
+        let word = self.buffer.as_chunks::<8>().0[self.used / 8];
+        self.used += 8;
+        u64::from_le_bytes(word)
+    }
+}
+
+impl TryRng for Words {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> std::result::Result<u32, Infallible> {
+        Ok(self.next() as u32)
+    }
+
+    fn try_next_u64(&mut self) -> std::result::Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> std::result::Result<(), Infallible> {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
     }
 }
 
