@@ -36,6 +36,8 @@ public final class CompileOptions {
   private final OptionalInt activationBits;
   private final Map<String, Integer> weightBitsOf;
   private final Map<String, OptionalInt> activationBitsOf;
+  private final OptionalInt limbs;
+  private final Map<String, Integer> limbsOf;
   private final QuantizationMode quantization;
   private final double log2PError;
   private final int expectedBatch;
@@ -49,6 +51,8 @@ public final class CompileOptions {
     this.activationBits = builder.activationBits;
     this.weightBitsOf = Map.copyOf(builder.weightBitsOf);
     this.activationBitsOf = Map.copyOf(builder.activationBitsOf);
+    this.limbs = builder.limbs;
+    this.limbsOf = Map.copyOf(builder.limbsOf);
     this.quantization = builder.quantization;
     this.log2PError = builder.log2PError;
     this.expectedBatch = builder.expectedBatch;
@@ -111,6 +115,14 @@ public final class CompileOptions {
     return activationBitsOf.getOrDefault(module, activationBits);
   }
 
+  /**
+   * Bytes of a module's ciphertext modulus, q = 2^(8·limbs), 3 to 7, even where no parameters then
+   * meet p_error; empty for what is cheapest.
+   */
+  public OptionalInt limbs(String module) {
+    return limbsOf.containsKey(module) ? OptionalInt.of(limbsOf.get(module)) : limbs;
+  }
+
   public QuantizationMode quantization() {
     return quantization;
   }
@@ -149,6 +161,8 @@ public final class CompileOptions {
     private OptionalInt activationBits = OptionalInt.empty();
     private final Map<String, Integer> weightBitsOf = new LinkedHashMap<>();
     private final Map<String, OptionalInt> activationBitsOf = new LinkedHashMap<>();
+    private OptionalInt limbs = OptionalInt.empty();
+    private final Map<String, Integer> limbsOf = new LinkedHashMap<>();
     private QuantizationMode quantization = QuantizationMode.DYNAMIC;
     private double log2PError = DEFAULT_LOG2_P_ERROR;
     private int expectedBatch = DEFAULT_EXPECTED_BATCH;
@@ -190,6 +204,18 @@ public final class CompileOptions {
     /** As many bits for one module's activations as fit the limbs that 8 need. */
     public Builder automaticActivationBits(String module) {
       activationBitsOf.put(module, OptionalInt.empty());
+      return this;
+    }
+
+    /** Bytes of the ciphertext modulus. */
+    public Builder limbs(int bytes) {
+      this.limbs = OptionalInt.of(bytes);
+      return this;
+    }
+
+    /** Bytes of one module's ciphertext modulus. */
+    public Builder limbs(String module, int bytes) {
+      limbsOf.put(module, bytes);
       return this;
     }
 
@@ -242,6 +268,9 @@ public final class CompileOptions {
                   value -> checkActivationBits("activation bits of '" + module + "'", value)));
       checkNamed("weight bits", weightBitsOf.keySet(), remoteModules);
       checkNamed("activation bits", activationBitsOf.keySet(), remoteModules);
+      limbs.ifPresent(bytes -> checkLimbs("limbs", bytes));
+      limbsOf.forEach((module, bytes) -> checkLimbs("limbs of '" + module + "'", bytes));
+      checkNamed("limbs", limbsOf.keySet(), remoteModules);
       checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);
       if (!(log2PError < 0 && log2PError >= SMALLEST_LOG2_P_ERROR)) {
         throw new InvalidInputException(
@@ -266,6 +295,10 @@ public final class CompileOptions {
           bits,
           ParameterSearch.FEWEST_ACTIVATION_BITS,
           ParameterSearch.MOST_ACTIVATION_BITS);
+    }
+
+    private static void checkLimbs(String option, int bytes) {
+      checkRange(option, bytes, ParameterSearch.FEWEST_LIMBS, ParameterSearch.MOST_LIMBS);
     }
 
     private static void checkRange(String option, int value, int least, int most) {

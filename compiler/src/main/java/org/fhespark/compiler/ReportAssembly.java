@@ -41,6 +41,7 @@ final class ReportAssembly {
       List<CompiledCircuit> circuits,
       Calibration.Result calibration,
       Optional<PaddingMask> mask,
+      List<String> unchecked,
       CompileOptions options) {
     List<CompileReport.Module> modules = new ArrayList<>();
     for (CompiledCircuit circuit : circuits) {
@@ -61,6 +62,7 @@ final class ReportAssembly {
         specs.segments().size(),
         (int) specs.remote().stream().mapToInt(RemoteCallSpec::stage).distinct().count(),
         padding(calibration, mask),
+        unchecked,
         SplitGraph.of(specs, types::info),
         modules);
   }
@@ -160,7 +162,9 @@ final class ReportAssembly {
         seen.maxAbs(),
         scale == 0 ? null : scale,
         Histogram.of(seen.maxAbs(), seen.maxNormHistogram(BINS)),
-        circuit.fixed().isPresent() ? null : Histogram.of(seen.estimatedErrors(bits, mode), BINS));
+        circuit.fixed().isPresent()
+            ? null
+            : Histogram.of(seen.estimatedErrors(bits, mode), seen.sampleWeights(), BINS));
   }
 
   private static String leakage(CompiledCircuit circuit, AffineCall layer) {
