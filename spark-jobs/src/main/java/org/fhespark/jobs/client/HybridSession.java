@@ -271,6 +271,7 @@ public final class HybridSession implements AutoCloseable {
     }
     List<Map<String, ModelTensor>> outputs = new ArrayList<>();
     for (Batch batch : wave) {
+      gatherer.ifPresent(seen -> seen.countRecords(batch.records()));
       Map<String, ModelTensor> tensors = new HashMap<>();
       for (TensorSpec output : model.specs().outputs()) {
         tensors.put(output.name(), ModelTensor.of(batch.tensor(output.name())));
