@@ -27,6 +27,7 @@ import org.fhespark.nativelib.ClientKey;
  */
 final class LocalClusterProgram {
   private static final int EXECUTORS = 2;
+  private static final int MOST_RUNS = 10;
 
   private LocalClusterProgram() {}
 
@@ -76,8 +77,16 @@ final class LocalClusterProgram {
           }
         };
     spark.sparkContext().addSparkListener(listener);
-    session.score(Digits.hadoop(input), Digits.hadoop(output), false, ScoreProgress.SILENT);
-    spark.sparkContext().listenerBus().waitUntilEmpty();
+    // Few blocks: a run may happen to use one executor alone.
+    for (int run = 0; run < MOST_RUNS; run++) {
+      session.score(Digits.hadoop(input), Digits.hadoop(output), run > 0, ScoreProgress.SILENT);
+      spark.sparkContext().listenerBus().waitUntilEmpty();
+      synchronized (listener) {
+        if (executors.size() == EXECUTORS) {
+          break;
+        }
+      }
+    }
     synchronized (listener) {
       System.out.println("executors with tasks: " + executors);
     }
