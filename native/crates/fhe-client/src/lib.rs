@@ -23,6 +23,7 @@ mod quantize;
 mod random;
 mod records;
 mod rows;
+mod seeds;
 mod staging;
 mod threads;
 mod transpose;
