@@ -105,10 +105,15 @@ public record SplitGraph(List<Node> nodes, List<Edge> edges) {
     List<Edge> edges = new ArrayList<>();
     for (int to = 0; to < nodes.size(); to++) {
       for (String tensor : reads.get(to)) {
+        Integer from = makers.get(tensor);
+        if (from == null) {
+          // A constant that no segment hands out: nothing passes between nodes.
+          continue;
+        }
         TensorInfo type = types.apply(tensor);
         edges.add(
             new Edge(
-                makers.get(tensor),
+                from,
                 to,
                 tensor,
                 type.type.name(),

@@ -17,7 +17,7 @@ public record ModelSignature(List<TensorSpec> inputs, List<TensorSpec> outputs) 
    * The signature of a model.
    *
    * @throws InvalidInputException if an input or output has no open batch axis or a type that
-   *     tables cannot hold
+   *     tables cannot hold, or an output is a constant
    */
   public static ModelSignature of(OnnxModel model, ExposedModel exposed) {
     OnnxGraph graph = model.graph();
@@ -26,9 +26,19 @@ public record ModelSignature(List<TensorSpec> inputs, List<TensorSpec> outputs) 
             .map(ValueInfoProto::getName)
             .map(name -> spec(model, "input", name, exposed.info(name)))
             .toList(),
-        graph.outputNames().stream()
-            .map(name -> spec(model, "output", name, exposed.info(name)))
-            .toList());
+        graph.outputNames().stream().map(name -> output(model, name, exposed)).toList());
+  }
+
+  private static TensorSpec output(OnnxModel model, String name, ExposedModel exposed) {
+    if (model.graph().isConstant(name)) {
+      throw new InvalidInputException(
+          model.file()
+              + ": output '"
+              + name
+              + "' is the same for every record, it depends on no input; export the model without"
+              + " it");
+    }
+    return spec(model, "output", name, exposed.info(name));
   }
 
   private static TensorSpec spec(OnnxModel model, String role, String name, TensorInfo info) {

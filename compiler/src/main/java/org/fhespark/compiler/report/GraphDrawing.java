@@ -2,53 +2,53 @@ package org.fhespark.compiler.report;
 
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.TreeMap;
 import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.SplitGraph;
 
 /**
- * The split graph, laid out in pixels of a drawing that reads from top to bottom. Stages give the
- * rows: inputs, then each stage's clear segment and below it its remote circuits, then outputs.
- * Tensors for the next row go straight down; those for later rows run beside the boxes, in lanes.
+ * The split graph in pixels, from top to bottom, cut into slices that stand on each other without a
+ * gap: the inputs, each stage, the outputs. So it can be broken between pages and linked to by
+ * stage.
  *
- * @param boxes the nodes
- * @param wires the tensors, one wire for each node that reads one
- * @param bands the stages
- * @param width of the drawing
- * @param height of the drawing
+ * @param slices top to bottom
+ * @param width of every slice
  */
-record GraphDrawing(
-    List<Box> boxes, List<Wire> wires, List<Band> bands, double width, double height) {
-  private static final double MARGIN = 20;
-  private static final double BAND_LABEL = 80;
-  private static final double LINE = 16;
-  private static final double PADDING = 9;
-  private static final double BOX_GAP = 24;
+record GraphDrawing(List<Slice> slices, int width) {
+  /** Distance of the first line's base line from a box's top, and of the text from its left. */
+  static final int TEXT_TOP = 18;
 
-  /** Of a monospaced character at the size of the drawing's text, 12 pixels. */
-  private static final double CHARACTER = 7.25;
+  static final int TEXT_LEFT = 9;
+  static final int LINE = 15;
 
-  private static final int LONGEST_LINE = 52;
-  private static final int LONGEST_TENSOR = 26;
+  private static final int MARGIN = 1;
+  private static final int LABEL_OFFSET = 6;
+  private static final int LABEL_TOP = 15;
 
-  /** Room below a port for the tensor's name and shape. */
-  private static final double PORT_WIDTH = 200;
-
-  /** Between rows: two lines of text, and room for curves. */
-  private static final double ROW_GAP = 70;
-
-  private static final double LANE = 14;
+  /**
+   * A part of the drawing's height. Coordinates are those of the whole drawing.
+   *
+   * @param name what it shows
+   * @param id of the element
+   * @param isShaded every other stage
+   */
+  record Slice(
+      String name,
+      String id,
+      boolean isShaded,
+      int top,
+      int height,
+      List<Box> boxes,
+      List<Line> lines,
+      List<Label> labels) {}
 
   /**
    * A node.
    *
    * @param style a class of the style sheet
    * @param title its whole name
+   * @param stage "stage 3", or empty
    * @param heading what it is
    * @param lines its text, shortened
    */
@@ -59,313 +59,180 @@ record GraphDrawing(
       double height,
       String style,
       String title,
+      String stage,
       String heading,
       List<String> lines) {}
 
   /**
-   * A tensor on its way to a node; encrypted if a remote circuit makes or reads it there.
+   * A line of a tensor.
    *
-   * @param style a class of the style sheet
-   * @param path of the line, SVG path data
-   * @param labelX left of its text
-   * @param labelY base line of its first line
+   * @param style a class of the style sheet: encrypted if a remote circuit makes or reads it there
+   * @param path SVG path data
+   * @param marks arrow heads and dots at branches, SVG path data to fill; may be empty
    */
-  record Wire(
-      String style,
-      String path,
-      double labelX,
-      double labelY,
-      String tensor,
-      String shortName,
-      String type,
-      List<Long> shape) {}
+  record Line(
+      String style, String path, String marks, String tensor, String type, List<Long> shape) {}
 
-  /** A stage: its label and the part of the drawing's height that it takes. */
-  record Band(int stage, double y, double height) {}
+  /**
+   * What a tensor is, below the node that makes it.
+   *
+   * @param x left end
+   * @param y base line of the first line
+   * @param name shortened
+   */
+  record Label(double x, double y, String tensor, String name, String shape) {}
 
   static GraphDrawing of(CompileReport report) {
-    return new Layout(report).drawing();
+    GraphLayout layout = new GraphLayout(report);
+    List<Slice> slices = new ArrayList<>();
+    int top = 0;
+    for (int row = 0; row < layout.rows().size(); row++) {
+      boolean isLast = row + 1 == layout.rows().size();
+      if (!isLast && layout.stageOfRow(row + 1) == layout.stageOfRow(row)) {
+        continue;
+      }
+      int bottom = (int) Math.ceil(layout.sliceBottom(row));
+      slices.add(slice(layout, layout.stageOfRow(row), top, bottom));
+      top = bottom;
+    }
+    return new GraphDrawing(slices, (int) Math.ceil(layout.width()) + MARGIN);
   }
 
-  /** A tensor on its way: who makes it, who reads it, and where it is drawn. */
-  private static final class Net {
-    private final SplitGraph.Edge first;
-    private final List<Integer> readers = new ArrayList<>();
-    private double portX;
-    private int lane = -1;
-
-    private Net(SplitGraph.Edge first) {
-      this.first = first;
+  private static Slice slice(GraphLayout layout, int stage, int top, int bottom) {
+    List<Box> boxes = new ArrayList<>();
+    for (GraphLayout.Place place : layout.places()) {
+      if (place.y >= top && place.y < bottom) {
+        boxes.add(box(place));
+      }
     }
+    List<Line> lines = new ArrayList<>();
+    List<Label> labels = new ArrayList<>();
+    for (GraphLayout.Net net : layout.nets()) {
+      addLines(layout, net, top, bottom, lines);
+      if (net.maker.bottom() >= top && net.maker.bottom() < bottom) {
+        labels.add(
+            new Label(
+                net.portX + LABEL_OFFSET,
+                net.maker.bottom() + LABEL_TOP,
+                net.edge.tensor(),
+                net.name,
+                net.shape));
+      }
+    }
+    // Where lines share a way, the encrypted one shows.
+    lines.sort(Comparator.comparing(line -> line.style().equals("encrypted")));
+    return switch (stage) {
+      case GraphLayout.INPUTS ->
+          new Slice("inputs", "inputs", false, top, bottom - top, boxes, lines, labels);
+      case GraphLayout.OUTPUTS ->
+          new Slice("outputs", "outputs", false, top, bottom - top, boxes, lines, labels);
+      default ->
+          new Slice(
+              "stage " + stage,
+              "stage-" + stage,
+              stage % 2 == 0,
+              top,
+              bottom - top,
+              boxes,
+              lines,
+              labels);
+    };
   }
 
-  private static final class Layout {
-    private final SplitGraph graph;
-    private final Map<String, CompileReport.Module> modules = new HashMap<>();
-    private final List<List<Integer>> rows = new ArrayList<>();
-    private final int[] rowOf;
-    private final List<List<Net>> made = new ArrayList<>();
-    private final List<List<Net>> read = new ArrayList<>();
-    private final List<Net> nets = new ArrayList<>();
-    private final double[] x;
-    private final double[] y;
-    private final double[] widths;
-    private final double[] heights;
-    private double[] rowTop;
-    private double[] rowBottom;
-    private double lanesLeft;
-    private int lanes;
-    private double bottom;
+  private static Box box(GraphLayout.Place place) {
+    SplitGraph.Node node = place.node;
+    return new Box(
+        place.x,
+        place.y,
+        place.width,
+        place.height,
+        node.kind().name().toLowerCase(Locale.ROOT),
+        node.name(),
+        node.stage() < 0 ? "" : "stage " + node.stage(),
+        place.heading,
+        place.lines);
+  }
 
-    private Layout(CompileReport report) {
-      graph = report.graph();
-      report.modules().forEach(module -> modules.put(module.module(), module));
-      int count = graph.nodes().size();
-      rowOf = new int[count];
-      x = new double[count];
-      y = new double[count];
-      widths = new double[count];
-      heights = new double[count];
-      for (int i = 0; i < count; i++) {
-        made.add(new ArrayList<>());
-        read.add(new ArrayList<>());
-      }
-      assignRows();
-      assignNets();
-      assignLanes();
-      placeBoxes();
-      placePorts();
-    }
-
-    private void assignRows() {
-      TreeMap<Integer, List<Integer>> byRank = new TreeMap<>();
-      for (int i = 0; i < graph.nodes().size(); i++) {
-        SplitGraph.Node node = graph.nodes().get(i);
-        int rank =
-            switch (node.kind()) {
-              case INPUT -> -1;
-              case CLEAR -> 2 * node.stage();
-              case REMOTE -> 2 * node.stage() + 1;
-              case OUTPUT -> Integer.MAX_VALUE;
-            };
-        byRank.computeIfAbsent(rank, unused -> new ArrayList<>()).add(i);
-      }
-      rows.addAll(byRank.values());
-      for (int row = 0; row < rows.size(); row++) {
-        for (int node : rows.get(row)) {
-          rowOf[node] = row;
-        }
-      }
-    }
-
-    private void assignNets() {
-      Map<List<Object>, Net> byTensor = new LinkedHashMap<>();
-      for (SplitGraph.Edge edge : graph.edges()) {
-        byTensor
-            .computeIfAbsent(List.of(edge.from(), edge.tensor()), unused -> new Net(edge))
-            .readers
-            .add(edge.to());
-      }
-      nets.addAll(byTensor.values());
-      for (Net net : nets) {
-        made.get(net.first.from()).add(net);
-        net.readers.forEach(reader -> read.get(reader).add(net));
-      }
-    }
-
-    private boolean isLong(Net net, int reader) {
-      return rowOf[reader] > rowOf[net.first.from()] + 1;
-    }
-
-    private int lastRow(Net net) {
-      return net.readers.stream().mapToInt(reader -> rowOf[reader]).max().orElseThrow();
-    }
-
-    /** Each long net gets the lane nearest to the boxes that is free over all its rows. */
-    private void assignLanes() {
-      List<Net> longNets =
-          nets.stream()
-              .filter(net -> net.readers.stream().anyMatch(reader -> isLong(net, reader)))
-              .sorted(
-                  Comparator.<Net>comparingInt(net -> lastRow(net) - rowOf[net.first.from()])
-                      .thenComparingInt(net -> rowOf[net.first.from()]))
-              .toList();
-      List<List<Net>> taken = new ArrayList<>();
-      for (Net net : longNets) {
-        int lane = 0;
-        while (lane < taken.size() && taken.get(lane).stream().anyMatch(o -> overlap(o, net))) {
-          lane++;
-        }
-        if (lane == taken.size()) {
-          taken.add(new ArrayList<>());
-        }
-        taken.get(lane).add(net);
-        net.lane = lane;
-      }
-      lanes = taken.size();
-    }
-
-    private boolean overlap(Net one, Net other) {
-      return rowOf[one.first.from()] <= lastRow(other) && rowOf[other.first.from()] <= lastRow(one);
-    }
-
-    private void placeBoxes() {
-      for (int i = 0; i < x.length; i++) {
-        List<String> lines = lines(graph.nodes().get(i));
-        int longest = heading(graph.nodes().get(i)).length();
-        for (String line : lines) {
-          longest = Math.max(longest, line.length());
-        }
-        widths[i] = Math.max(longest * CHARACTER + 2 * PADDING, made.get(i).size() * PORT_WIDTH);
-        heights[i] = (lines.size() + 1) * LINE + 2 * PADDING;
-      }
-      double widest = 0;
-      for (List<Integer> row : rows) {
-        widest = Math.max(widest, rowWidth(row));
-      }
-      rowTop = new double[rows.size()];
-      rowBottom = new double[rows.size()];
-      double top = MARGIN;
-      for (int row = 0; row < rows.size(); row++) {
-        double left = MARGIN + BAND_LABEL + (widest - rowWidth(rows.get(row))) / 2;
-        rowTop[row] = top;
-        rowBottom[row] = top;
-        for (int node : rows.get(row)) {
-          x[node] = left;
-          y[node] = top;
-          left += widths[node] + BOX_GAP;
-          rowBottom[row] = Math.max(rowBottom[row], top + heights[node]);
-        }
-        top = rowBottom[row] + ROW_GAP;
-      }
-      bottom = rowBottom[rows.size() - 1] + MARGIN;
-      lanesLeft = MARGIN + BAND_LABEL + widest + 2 * LANE;
-    }
-
-    private double rowWidth(List<Integer> row) {
-      return row.stream().mapToDouble(node -> widths[node]).sum() + BOX_GAP * (row.size() - 1);
-    }
-
-    /** Long nets leave a box at its right, nearest to the lanes. */
-    private void placePorts() {
-      for (int node = 0; node < x.length; node++) {
-        List<Net> own = made.get(node);
-        own.sort(Comparator.comparingInt(net -> net.lane));
-        for (int port = 0; port < own.size(); port++) {
-          own.get(port).portX = x[node] + widths[node] * (port + 0.5) / own.size();
-        }
-      }
-      for (List<Net> nets : read) {
-        nets.sort(
-            Comparator.<Net>comparingInt(net -> net.lane).thenComparingDouble(net -> net.portX));
-      }
-    }
-
-    private double readX(Net net, int reader) {
-      List<Net> all = read.get(reader);
-      return x[reader] + widths[reader] * (all.indexOf(net) + 0.5) / all.size();
-    }
-
-    private List<Wire> wires(Net net) {
-      SplitGraph.Edge edge = net.first;
-      boolean made = isRemote(edge.from());
-      return net.readers.stream()
-          .map(
-              reader ->
-                  new Wire(
-                      made || isRemote(reader) ? "encrypted" : "plain",
-                      path(net, reader),
-                      net.portX + 6,
-                      y[edge.from()] + heights[edge.from()] + 24,
-                      edge.tensor(),
-                      // One label a tensor.
-                      reader.equals(net.readers.get(0))
-                          ? ReportFilters.shorten(edge.tensor(), LONGEST_TENSOR)
-                          : "",
-                      edge.type(),
-                      edge.shape()))
-          .toList();
-    }
-
-    private boolean isRemote(int node) {
-      return graph.nodes().get(node).kind() == SplitGraph.Kind.REMOTE;
-    }
-
-    private String path(Net net, int reader) {
-      StringBuilder path = new StringBuilder();
-      double startY = y[net.first.from()] + heights[net.first.from()];
-      double endX = readX(net, reader);
-      double endY = y[reader] - 5;
-      append(path, "M%.1f %.1f", net.portX, startY);
-      if (isLong(net, reader)) {
-        // Lanes leave and enter a gap at heights of their own.
-        double shift = net.lane * 3.0 % 18;
-        append(path, " V%.1f H%.1f", startY + 6 + shift * 0.3, lanesLeft + net.lane * LANE);
-        append(path, " V%.1f H%.1f V%.1f", y[reader] - 24 + shift * 0.8, endX, endY);
-      } else {
-        double middle = (startY + endY) / 2;
-        append(path, " C%.1f %.1f", net.portX, middle + 14);
-        append(path, " %.1f %.1f %.1f %.1f", endX, middle, endX, endY);
-      }
-      return path.toString();
-    }
-
-    private static void append(StringBuilder path, String format, Object... values) {
-      path.append(String.format(Locale.ROOT, format, values));
-    }
-
-    private static String heading(SplitGraph.Node node) {
-      return switch (node.kind()) {
-        case INPUT -> "input";
-        case CLEAR -> "in clear, at the client";
-        case REMOTE -> "encrypted, at the server";
-        case OUTPUT -> "output";
-      };
-    }
-
-    private List<String> lines(SplitGraph.Node node) {
-      if (node.kind() != SplitGraph.Kind.REMOTE) {
-        return List.of(ReportFilters.shorten(node.name(), LONGEST_LINE));
-      }
-      List<String> lines = new ArrayList<>();
-      for (String key : node.modules()) {
-        CompileReport.Module module = modules.get(key);
+  /** The parts of a net's lines that lie between two heights. */
+  private static void addLines(
+      GraphLayout layout, GraphLayout.Net net, double top, double bottom, List<Line> lines) {
+    double start = net.maker.bottom();
+    for (GraphLayout.Arrival arrival : net.direct) {
+      if (start < bottom && arrival.reader.y > top) {
+        String path =
+            arrival.x == net.portX
+                ? path("M%.1f %.1fV%.1f", net.portX, start, arrival.reader.y - 4)
+                : path(
+                    "M%.1f %.1fV%.1fH%.1fV%.1f",
+                    net.portX, start, arrival.trackY, arrival.x, arrival.reader.y - 4);
+        boolean isBranch = arrival.x != net.portX && net.direct.size() > 1;
         lines.add(
-            ReportFilters.shorten(key, LONGEST_LINE) + "  " + module.dIn() + " → " + module.dOut());
+            line(
+                net,
+                isEncrypted(net, arrival),
+                path,
+                (isBranch ? dot(net.portX, arrival.trackY) : "") + head(arrival)));
       }
-      return lines;
     }
+    if (net.far.isEmpty()) {
+      return;
+    }
+    double laneX = layout.laneX(net);
+    double laneEnd = net.far.get(net.far.size() - 1).trackY;
+    boolean isAllEncrypted = net.far.stream().allMatch(arrival -> isEncrypted(net, arrival));
+    if (start >= top && start < bottom) {
+      lines.add(
+          line(
+              net,
+              isAllEncrypted,
+              net.direct.isEmpty()
+                  ? path("M%.1f %.1fV%.1fH%.1f", net.portX, start, net.trackY, laneX)
+                  : path("M%.1f %.1fH%.1f", net.portX, net.trackY, laneX),
+              net.direct.isEmpty() ? "" : dot(net.portX, net.trackY)));
+    }
+    double from = Math.max(net.trackY, top);
+    double to = Math.min(laneEnd, bottom);
+    if (from < to) {
+      lines.add(line(net, isAllEncrypted, path("M%.1f %.1fV%.1f", laneX, from, to), ""));
+    }
+    for (GraphLayout.Arrival arrival : net.far) {
+      if (arrival.trackY < bottom && arrival.reader.y > top) {
+        String branch = arrival.trackY < laneEnd ? dot(laneX, arrival.trackY) : "";
+        lines.add(
+            line(
+                net,
+                isEncrypted(net, arrival),
+                path(
+                    "M%.1f %.1fH%.1fV%.1f", laneX, arrival.trackY, arrival.x, arrival.reader.y - 4),
+                branch + head(arrival)));
+      }
+    }
+  }
 
-    private GraphDrawing drawing() {
-      List<Box> boxes = new ArrayList<>();
-      for (int i = 0; i < x.length; i++) {
-        SplitGraph.Node node = graph.nodes().get(i);
-        boxes.add(
-            new Box(
-                x[i],
-                y[i],
-                widths[i],
-                heights[i],
-                node.kind().name().toLowerCase(Locale.ROOT),
-                node.name(),
-                heading(node),
-                lines(node)));
-      }
-      TreeMap<Integer, Band> bands = new TreeMap<>();
-      for (int row = 0; row < rows.size(); row++) {
-        int stage = graph.nodes().get(rows.get(row).get(0)).stage();
-        if (stage >= 0) {
-          Band before = bands.get(stage);
-          double top = before == null ? rowTop[row] - ROW_GAP / 2 + 10 : before.y;
-          bands.put(stage, new Band(stage, top, rowBottom[row] + ROW_GAP / 2 + 10 - top));
-        }
-      }
-      return new GraphDrawing(
-          boxes,
-          nets.stream().flatMap(net -> wires(net).stream()).toList(),
-          List.copyOf(bands.values()),
-          lanesLeft + lanes * LANE + MARGIN,
-          bottom);
-    }
+  private static boolean isEncrypted(GraphLayout.Net net, GraphLayout.Arrival arrival) {
+    return net.maker.node.kind() == SplitGraph.Kind.REMOTE
+        || arrival.reader.node.kind() == SplitGraph.Kind.REMOTE;
+  }
+
+  private static Line line(GraphLayout.Net net, boolean isEncrypted, String path, String marks) {
+    return new Line(
+        isEncrypted ? "encrypted" : "plain",
+        path,
+        marks,
+        net.edge.tensor(),
+        net.edge.type(),
+        net.edge.shape());
+  }
+
+  private static String head(GraphLayout.Arrival arrival) {
+    return path("M%.1f %.1fh8l-4 8z", arrival.x - 4, arrival.reader.y - 8);
+  }
+
+  private static String dot(double x, double y) {
+    return path("M%.1f %.1fa3 3 0 1 0 6 0a3 3 0 1 0 -6 0z", x - 3, y);
+  }
+
+  private static String path(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
   }
 }

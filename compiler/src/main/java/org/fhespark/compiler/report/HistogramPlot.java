@@ -20,7 +20,7 @@ record HistogramPlot(List<Bar> bars, List<Tick> ticks, int most, long total, dou
   static final int RIGHT = 290;
   static final int TOP = 10;
   static final int BOTTOM = 104;
-  private static final int TICKS = 2;
+  private static final int MOST_TICKS = 5;
 
   /**
    * A bin.
@@ -55,13 +55,29 @@ record HistogramPlot(List<Bar> bars, List<Tick> ticks, int most, long total, dou
       }
     }
     List<Tick> ticks = new ArrayList<>();
-    for (int tick = 0; tick <= TICKS; tick++) {
-      ticks.add(
-          new Tick(
-              LEFT + (double) (RIGHT - LEFT) * tick / TICKS,
-              histogram.upperBound() * tick / TICKS));
+    ticks.add(new Tick(LEFT, 0));
+    double step = tickStep(histogram.upperBound());
+    for (int tick = 1; step > 0 && tick * step <= histogram.upperBound() * (1 + 1e-9); tick++) {
+      double value = tick * step;
+      ticks.add(new Tick(LEFT + (RIGHT - LEFT) * value / histogram.upperBound(), value));
     }
     long total = histogram.counts().stream().mapToLong(Integer::longValue).sum();
     return new HistogramPlot(bars, ticks, most, total, histogram.upperBound());
+  }
+
+  /**
+   * The least of 1, 2 or 5 times a power of ten that gives few ticks; 0 for an axis without extent.
+   */
+  private static double tickStep(double upperBound) {
+    if (upperBound == 0) {
+      return 0;
+    }
+    double power = Math.pow(10, Math.floor(Math.log10(upperBound / MOST_TICKS)));
+    for (int factor : new int[] {1, 2, 5}) {
+      if (upperBound / (factor * power) <= MOST_TICKS) {
+        return factor * power;
+      }
+    }
+    return 10 * power;
   }
 }

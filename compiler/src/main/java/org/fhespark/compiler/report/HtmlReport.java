@@ -44,7 +44,7 @@ public final class HtmlReport {
                   "costs",
                   CostPlot.of(report),
                   "modules",
-                  report.modules().stream().map(ModuleFigures::of).toList()));
+                  ModuleFigures.of(report)));
     } catch (IOException e) {
       throw new UncheckedIOException("a template from the jar, written to memory", e);
     }

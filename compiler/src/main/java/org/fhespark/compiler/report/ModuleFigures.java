@@ -1,17 +1,21 @@
 package org.fhespark.compiler.report;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.fhespark.compiler.CompileReport;
 
 /**
  * A module with its plots.
  *
  * @param module what the report says of it
+ * @param sharing how many modules its circuit computes
  * @param weightErrors relative RMS errors of its outputs' weights
  * @param inputs the tensors that it reads
  */
-record ModuleFigures(CompileReport.Module module, HistogramPlot weightErrors, List<Input> inputs) {
+record ModuleFigures(
+    CompileReport.Module module, int sharing, HistogramPlot weightErrors, List<Input> inputs) {
   /**
    * The plots of an input.
    *
@@ -21,9 +25,19 @@ record ModuleFigures(CompileReport.Module module, HistogramPlot weightErrors, Li
    */
   record Input(CompileReport.CalibratedInput input, HistogramPlot range, HistogramPlot errors) {}
 
-  static ModuleFigures of(CompileReport.Module module) {
+  static List<ModuleFigures> of(CompileReport report) {
+    Map<String, Long> sharing =
+        report.modules().stream()
+            .collect(Collectors.groupingBy(CompileReport.Module::circuit, Collectors.counting()));
+    return report.modules().stream()
+        .map(module -> of(module, sharing.get(module.circuit()).intValue()))
+        .toList();
+  }
+
+  private static ModuleFigures of(CompileReport.Module module, int sharing) {
     return new ModuleFigures(
         module,
+        sharing,
         HistogramPlot.of(module.weightErrors()),
         module.inputs().stream()
             .map(

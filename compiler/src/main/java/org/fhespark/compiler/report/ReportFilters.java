@@ -17,6 +17,9 @@ import java.util.stream.Collectors;
 final class ReportFilters extends AbstractExtension {
   private static final int LONGEST_NAME = 48;
 
+  /** Between a number and its unit: a space at which no line breaks. */
+  private static final String NARROW = "\u202f";
+
   private record TextFilter(Function<Object, String> text) implements Filter {
     @Override
     public Object apply(
@@ -36,17 +39,19 @@ final class ReportFilters extends AbstractExtension {
 
   @Override
   public Map<String, Filter> getFilters() {
-    return Map.of(
-        "raw_value", new TextFilter(String::valueOf),
-        "pixels", number(value -> format("%.1f", value)),
-        "count", number(value -> format("%,.0f", value)),
-        "tenths", number(value -> format("%.1f", value)),
-        "significant", number(ReportFilters::significant),
-        "percent", number(value -> significant(100 * value) + " %"),
-        "bytes", number(ReportFilters::bytes),
-        "duration", number(ReportFilters::duration),
-        "shape", new TextFilter(shape -> shape((List<?>) shape)),
-        "shorten", new TextFilter(name -> shorten(String.valueOf(name))));
+    return Map.ofEntries(
+        Map.entry("raw_value", new TextFilter(String::valueOf)),
+        Map.entry("pixels", number(value -> format("%.1f", value))),
+        Map.entry("count", number(value -> format("%,.0f", value))),
+        Map.entry("tenths", number(value -> minus(format("%.1f", value)))),
+        Map.entry("hundredths", number(value -> minus(format("%.2f", value)))),
+        Map.entry("significant", number(value -> minus(significant(value)))),
+        Map.entry("per_cent", number(value -> significant(100 * value))),
+        Map.entry("percent", number(value -> significant(100 * value) + NARROW + "%")),
+        Map.entry("bytes", number(ReportFilters::bytes)),
+        Map.entry("duration", number(ReportFilters::duration)),
+        Map.entry("shape", new TextFilter(shape -> shape((List<?>) shape))),
+        Map.entry("shorten", new TextFilter(name -> shorten(String.valueOf(name)))));
   }
 
   private static Filter number(DoubleFunction<String> text) {
@@ -55,6 +60,10 @@ final class ReportFilters extends AbstractExtension {
 
   private static String format(String format, double value) {
     return String.format(Locale.ROOT, format, value);
+  }
+
+  private static String minus(String number) {
+    return number.replace('-', '\u2212');
   }
 
   /** Three significant digits, without exponent where that is short. */
@@ -71,22 +80,24 @@ final class ReportFilters extends AbstractExtension {
   /** Decimal units. */
   static String bytes(double bytes) {
     if (bytes < 1e3) {
-      return significant(bytes) + " B";
+      return significant(bytes) + NARROW + "B";
     }
-    return bytes < 1e6 ? significant(bytes / 1e3) + " kB" : significant(bytes / 1e6) + " MB";
+    return bytes < 1e6
+        ? significant(bytes / 1e3) + NARROW + "kB"
+        : significant(bytes / 1e6) + NARROW + "MB";
   }
 
   /** Of nanoseconds. */
   static String duration(double nanoseconds) {
     if (nanoseconds < 1e3) {
-      return significant(nanoseconds) + " ns";
+      return significant(nanoseconds) + NARROW + "ns";
     }
     if (nanoseconds < 1e6) {
-      return significant(nanoseconds / 1e3) + " µs";
+      return significant(nanoseconds / 1e3) + NARROW + "µs";
     }
     return nanoseconds < 1e9
-        ? significant(nanoseconds / 1e6) + " ms"
-        : significant(nanoseconds / 1e9) + " s";
+        ? significant(nanoseconds / 1e6) + NARROW + "ms"
+        : significant(nanoseconds / 1e9) + NARROW + "s";
   }
 
   /** Axes; the open ones as ?. */

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,7 +15,6 @@ import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.compiler.RecordedModel;
-import org.fhespark.compiler.SplitGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -65,33 +63,47 @@ class HtmlReportTest {
   }
 
   @Test
-  void hostileNamesAreEscaped() {
-    CompileReport report = compile();
-    String hostile = "\"><script>alert(1)</script>";
-    List<SplitGraph.Node> nodes =
-        report.graph().nodes().stream()
-            .map(n -> new SplitGraph.Node(n.kind(), n.stage(), hostile, n.modules()))
-            .toList();
-    List<SplitGraph.Edge> edges =
-        report.graph().edges().stream()
-            .map(e -> new SplitGraph.Edge(e.from(), e.to(), hostile, hostile, e.shape()))
-            .toList();
-    CompileReport attacked =
-        new CompileReport(
-            report.formatVersion(),
-            hostile,
-            report.modelDigest(),
-            report.clientId(),
-            report.log2PError(),
-            report.expectedBatch(),
-            report.costs(),
-            report.segments(),
-            report.stages(),
-            report.padding(),
-            new SplitGraph(nodes, edges),
-            report.modules());
-    String page = new String(HtmlReport.of(attacked), StandardCharsets.UTF_8);
+  void parametersAndCostsInTheJsonStandInThePage() throws Exception {
+    compile();
+    String page = Files.readString(folder.resolve("out/report.html"));
+    JsonNode json = new ObjectMapper().readTree(folder.resolve("out/report.json").toFile());
+    String[] articles = page.split("<article ");
+    for (int i = 0; i < json.get("modules").size(); i++) {
+      for (String part : List.of("parameters", "nanosecondsPerRecord")) {
+        for (var field : json.get("modules").get(i).get(part).properties()) {
+          assertTrue(
+              articles[i + 1].contains(
+                  "<data data-field=\"%s\" value=\"%s\""
+                      .formatted(field.getKey(), field.getValue().asText())),
+              field.getKey());
+        }
+      }
+    }
+  }
+
+  @Test
+  void hostileNamesAreEscaped() throws Exception {
+    String page = Files.readString(HostileModel.compile(folder).resolve("report.html"));
     assertFalse(page.contains("<script"));
-    assertTrue(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assertFalse(page.contains("<img"));
+    assertFalse(page.contains("<svg onload"));
+    for (String name :
+        List.of(
+            HostileModel.FILE,
+            HostileModel.INPUT,
+            HostileModel.TENSOR,
+            HostileModel.OUTPUT,
+            HostileModel.FIRST,
+            HostileModel.SECOND)) {
+      assertFalse(page.contains(name), name);
+      assertTrue(
+          page.contains(
+              name.replace("&", "&amp;")
+                  .replace("<", "&lt;")
+                  .replace(">", "&gt;")
+                  .replace("\"", "&quot;")
+                  .replace("'", "&#39;")),
+          name);
+    }
   }
 }
