@@ -280,9 +280,18 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   @Override
   public void close() {
     // A context that was stopped has no broadcasts left.
-    if (!spark.sc().isStopped()) {
-      // Blocking: a session that is stopped right after would log the removal's failure.
+    if (spark.sc().isStopped()) {
+      return;
+    }
+    // Blocking: a session that is stopped right after would log the removal's failure. An interrupt
+    // that ended the run is kept for later, it would end this too.
+    boolean isInterrupted = Thread.interrupted();
+    try {
       circuits.values().forEach(circuit -> circuit.destroy(true));
+    } finally {
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 

@@ -249,26 +249,26 @@ public final class HybridSession implements AutoCloseable {
 
   /**
    * Does ahead what masks cost, so that small batches to come are fast: in mode EXECUTE a block's
-   * mask costs the executors as much as some 1,500 rows, however few the block holds. Rows of later
-   * runs take slots of prepared masks, each once; the values are the same. A run is not told: its
-   * blocks of few rows take slots as long as a mask has enough for all rows of the block, others
-   * get a mask of their own, as blocks do of which the rows are the greater part.
+   * mask costs the executors as much as some 1,500 rows, however few the block holds. Later runs
+   * need not be told: blocks of few rows take slots of prepared masks, each slot serves one row
+   * once, and the values are the same. A block for whose rows no mask has slots enough gets a mask
+   * of its own, and so does one of which the mask is the lesser part.
    *
-   * <p>Afterwards every remote module has masks for at least {@code rows} that no row has used yet;
-   * where it had some, only what is wanting is made. What is left of a mask is given up when it is
-   * too little for a block that the next can take, and when memory would not do otherwise. A failed
-   * run loses the slots that it took; the others stay until the session is closed.
+   * <p>Afterwards every remote module has masks for {@code rows} rows that no row has used yet;
+   * those that were there count. What is left of a mask is given up when it is too little for a
+   * block that another can take, and when memory would not do otherwise. A failed run loses the
+   * slots that it took; the others stay until the session is closed.
    *
    * <p>The masks are in native memory, as secret as the key, and are never stored. They must not be
-   * used after the process was copied, as a machine restored from a snapshot is: both copies would
-   * use the same slots. Results of masks that are being made, of about 256 MB at a time, come on
-   * top. Other modes have no masks: nothing is done.
+   * used after the process was copied, as by restoring a machine from a snapshot: both copies would
+   * use the same slots. While masks are made, the executors' results, up to 256 MB at a time, come
+   * on top. Other modes have no masks: nothing is done.
    *
    * @param rows of each remote module: of a table one a record, of sequences one a position, of a
    *     convolution one a window
-   * @param mostBytes of native memory that all masks of the session may hold: a slot takes about
+   * @param mostBytes of native memory that all masks of the session may hold; a slot takes about
    *     4.5 bytes for each input and output of its module
-   * @throws InvalidInputException if they would hold more; nothing is prepared then
+   * @throws InvalidInputException if they would hold more; nothing has changed then
    */
   public Preparation prepare(long rows, long mostBytes) {
     if (rows < 1) {

@@ -3,7 +3,6 @@ package org.fhespark.jobs.client;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.function.ToDoubleFunction;
 import org.fhespark.InvalidInputException;
 
 /**
@@ -15,61 +14,67 @@ import org.fhespark.InvalidInputException;
 record MaskDemand(RemoteLayer layer, int slots) {
 
   /**
-   * What is wanting so that masks that no row has used yet are there for so many rows of each call.
-   * Where memory would not do otherwise, what is left of masks in use is given up; no rows may be
-   * on their way.
+   * What is wanting so that each call has masks for so many rows that no row has used yet: as many
+   * as possible of a whole block, and one for the rest. Where memory would not do otherwise, what
+   * is left of masks in use is given up; no rows may be on their way.
    *
    * @param mostBytes of native memory that all masks may hold then
-   * @throws InvalidInputException if they would hold more
+   * @throws InvalidInputException if they would hold more; nothing is given up then
    */
   static List<MaskDemand> of(List<RemoteLayer> layers, long rows, long mostBytes) {
-    long each = layers.stream().mapToLong(layer -> layer.preparedBytes(1)).sum();
-    double untouched = sum(layers, layer -> untouchedBytes(layer, rows));
-    if (untouched > mostBytes) {
+    double unusedBytes = 0;
+    long heldBytes = 0;
+    long rowBytes = 0;
+    for (RemoteLayer layer : layers) {
+      unusedBytes += layer.preparedBytes(layer.preparedMasks().unusedSlots());
+      heldBytes += layer.preparedMasks().memoryBytes();
+      rowBytes += layer.preparedBytes(1);
+    }
+    // In floating point, for what is asked may be huge; then it is not counted out.
+    double wantedBytes = (double) rows * rowBytes;
+    List<MaskDemand> demands = new ArrayList<>();
+    if (wantedBytes <= mostBytes) {
+      layers.forEach(layer -> demands.addAll(wanting(layer, rows)));
+      wantedBytes =
+          demands.stream().mapToDouble(each -> each.layer().preparedBytes(each.slots())).sum();
+    }
+    if (unusedBytes + wantedBytes > mostBytes) {
       throw new InvalidInputException(
           String.format(
               Locale.ROOT,
               "prepare: masks for %d rows of each remote module would take %.0f bytes of native"
-                  + " memory, %d are allowed: prepare at most %d rows, or allow more with"
-                  + " prepare(rows, bytes)",
+                  + " memory, beside %.0f of masks that are there and not used; %d are allowed:"
+                  + " prepare at most %.0f rows, or allow more with prepare(rows, bytes)",
               rows,
-              untouched,
+              wantedBytes,
+              unusedBytes,
               mostBytes,
-              mostBytes / each));
+              Math.max(0, Math.floor((mostBytes - unusedBytes) / rowBytes))));
     }
-    double held = sum(layers, layer -> layer.preparedMasks().memoryBytes());
-    if (held + sum(layers, layer -> each(layer) * missing(layer, rows)) > mostBytes) {
+    if (heldBytes + wantedBytes > mostBytes) {
       for (RemoteLayer layer : layers) {
         layer.preparedMasks().giveUpBegun();
         layer.preparedMasks().closeUsed();
       }
     }
-    List<MaskDemand> demands = new ArrayList<>();
-    for (RemoteLayer layer : layers) {
-      int most = layer.spec().parameters().maxRecords();
-      for (long left = missing(layer, rows); left > 0; left -= most) {
-        demands.add(new MaskDemand(layer, (int) Math.min(most, left)));
-      }
-    }
     return demands;
   }
 
-  private static double sum(List<RemoteLayer> layers, ToDoubleFunction<RemoteLayer> bytes) {
-    return layers.stream().mapToDouble(bytes).sum();
-  }
-
-  /** Bytes of masks that no row has used, once none is wanting. */
-  private static double untouchedBytes(RemoteLayer layer, long rows) {
-    return each(layer) * Math.max(rows, layer.preparedMasks().untouchedSlots());
-  }
-
-  /** Bytes of a slot; in floating point, for what is asked may be huge. */
-  private static double each(RemoteLayer layer) {
-    return layer.preparedBytes(1);
-  }
-
-  private static long missing(RemoteLayer layer, long rows) {
-    return Math.max(0, rows - layer.preparedMasks().untouchedSlots());
+  /** A block's rows share a mask, so one that is there stands in for one that is not larger. */
+  private static List<MaskDemand> wanting(RemoteLayer layer, long rows) {
+    int most = layer.spec().parameters().maxRecords();
+    List<Integer> there = layer.preparedMasks().unusedMasks();
+    List<MaskDemand> demands = new ArrayList<>();
+    int matched = 0;
+    for (long left = rows; left > 0; left -= most) {
+      int slots = (int) Math.min(most, left);
+      if (matched < there.size() && there.get(matched) >= slots) {
+        matched++;
+      } else {
+        demands.add(new MaskDemand(layer, slots));
+      }
+    }
+    return demands;
   }
 
   /** Bytes of its result, which the client needs until the mask is ready. */

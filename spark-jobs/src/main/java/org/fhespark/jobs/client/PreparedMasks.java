@@ -3,6 +3,7 @@ package org.fhespark.jobs.client;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
@@ -36,9 +37,18 @@ final class PreparedMasks implements AutoCloseable {
     ready.add(new Ready(mask, mask.slotsLeft()));
   }
 
-  /** Slots of masks that no row has used yet. */
-  synchronized long untouchedSlots() {
-    return ready.stream().filter(each -> !each.isBegun()).mapToLong(Ready::slots).sum();
+  /** Slots of each mask that no row has used yet, the largest first. */
+  synchronized List<Integer> unusedMasks() {
+    return ready.stream()
+        .filter(each -> !each.isBegun())
+        .map(Ready::slots)
+        .sorted(Comparator.reverseOrder())
+        .toList();
+  }
+
+  /** Slots of all of these. */
+  long unusedSlots() {
+    return unusedMasks().stream().mapToLong(slots -> slots).sum();
   }
 
   /** Slots that rows may take. */

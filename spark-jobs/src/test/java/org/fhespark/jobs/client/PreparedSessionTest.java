@@ -56,11 +56,14 @@ class PreparedSessionTest {
         .collectAsList();
   }
 
-  /** Scores images as a tensor, requires what mode disable gives; returns what it cost. */
+  /**
+   * Scores images as a tensor, beginning anew after the last; requires what mode disable gives and
+   * returns what it cost.
+   */
   private static ScoreReport score(HybridSession session, int first, int end) {
     ModelTensor pixels = ModelTensor.allocate(ElementType.FLOAT, end - first, 64);
     for (int image = first; image < end; image++) {
-      List<Float> values = images.get(image).getList(1);
+      List<Float> values = images.get(image % Digits.IMAGES).getList(1);
       for (int i = 0; i < 64; i++) {
         pixels.data().asFloatBuffer().put((image - first) * 64 + i, values.get(i));
       }
@@ -69,7 +72,7 @@ class PreparedSessionTest {
     float[] logits = new float[(end - first) * Digits.CLASSES];
     results.outputs().get(0).get("logits").data().asFloatBuffer().get(logits);
     for (int image = first; image < end; image++) {
-      float[] wanted = Logits.of(expected.get(image));
+      float[] wanted = Logits.of(expected.get(image % Digits.IMAGES));
       for (int i = 0; i < Digits.CLASSES; i++) {
         assertEquals(wanted[i], logits[(image - first) * Digits.CLASSES + i], "image " + image);
       }
@@ -116,8 +119,9 @@ class PreparedSessionTest {
   @Test
   void largeBlocksLeaveTheSlotsToSmallOnes() {
     try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
-      session.prepare(Digits.IMAGES);
-      assertEquals(0, score(session, 0, Digits.IMAGES).preparedRows());
+      int block = model.specs().remote().get(0).parameters().maxRecords();
+      session.prepare(block);
+      assertEquals(0, score(session, 0, block).preparedRows());
       assertEquals(5 * MODULES, score(session, 0, 5).preparedRows());
     }
   }
@@ -127,13 +131,15 @@ class PreparedSessionTest {
     try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
       session.prepare(20);
       assertEquals(0, session.prepare(15).masks());
-      assertEquals(5 * MODULES, session.prepare(25).slots());
+      // 20 slots and 5 more could not take a block of 25.
+      assertEquals(25 * MODULES, session.prepare(25).slots());
       score(session, 0, 1);
-      // The begun masks, of 20, do not count but serve on.
-      assertEquals(20 * MODULES, session.prepare(25).slots());
-      for (int run = 0; run < 4; run++) {
-        assertEquals(10 * MODULES, score(session, 10 * run, 10 * run + 10).preparedRows());
+      // The begun masks, of 20, no longer count but serve on.
+      assertEquals(0, session.prepare(25).masks());
+      for (int size : new int[] {19, 25}) {
+        assertEquals(size * MODULES, score(session, 0, size).preparedRows());
       }
+      assertEquals(0, score(session, 0, 1).preparedRows());
     }
   }
 
@@ -165,11 +171,17 @@ class PreparedSessionTest {
         assertTrue(
             message.startsWith("prepare: masks for " + rows + " rows of each remote module"),
             message);
-        assertTrue(message.contains(allowed + " are allowed: prepare at most 1000"), message);
+        assertTrue(
+            message.contains("; " + allowed + " are allowed: prepare at most 1000"), message);
         assertEquals(1, message.lines().count());
       }
       assertEquals(MODULES, session.prepare(900, allowed).masks());
       assertEquals(0, session.prepare(900, allowed).masks());
+      String beside =
+          assertThrows(InvalidInputException.class, () -> session.prepare(950, allowed))
+              .getMessage();
+      assertTrue(beside.contains("beside " + 900 * slotBytes()), beside);
+      assertTrue(beside.contains("prepare at most 100 rows"), beside);
       score(session, 0, 1);
       // What is left of the begun masks makes room.
       Preparation again = session.prepare(900, allowed);
@@ -215,6 +227,7 @@ class PreparedSessionTest {
   @Test
   void anInterruptEndsThePreparationAndTheSessionGoesOn() {
     try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
+      session.prepare(1);
       Thread.currentThread().interrupt();
       assertThrows(CancellationException.class, () -> session.prepare(10));
       assertTrue(Thread.interrupted());
@@ -224,8 +237,7 @@ class PreparedSessionTest {
   }
 
   @Test
-  void manyWavesTakeSlotsSideBySide() {
-    // A table in many small batches: two waves are in flight at a time.
+  void runsOneAfterTheOtherUseAllSlots() {
     try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
       session.prepare(600);
       List<Row> scored = new ArrayList<>();
