@@ -18,7 +18,7 @@ import java.util.Map;
  * @param preparedRows rows of remote modules that took slots of prepared masks, see {@link
  *     HybridSession#prepare}
  * @param noiseMarginBits least margin of the remote modules beyond what p_error asks, in bits; NaN
- *     if none ran under FHE
+ *     in modes without noise
  */
 public record ScoreReport(
     Mode mode,
