@@ -5,11 +5,10 @@ use std::ops::Range;
 use aligned_vec::{AVec, avec};
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::checksum::Checksum;
-use fhe_core::mask::{MaskSeed, MaskStream};
+use fhe_core::mask::MaskStream;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
-use zeroize::Zeroizing;
 
 use crate::activations::Column;
 use crate::buffer::{Buffer, OnLine};
@@ -17,7 +16,8 @@ use crate::cache;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
 use crate::planes::{Planes, Task, dispatch};
-use crate::random::{NoiseStream, fill_from_os};
+use crate::random::NoiseStream;
+use crate::seeds::Seeds;
 use crate::staging::{STAGED_FEATURES, Staging};
 use crate::threads::{in_parallel, ranges};
 use crate::{Activations, ModuleClient, Records};
@@ -81,7 +81,7 @@ impl ModuleClient {
         )
     }
 
-    fn check_records(&self, records: usize, inputs: usize) -> Result<()> {
+    pub(crate) fn check_records(&self, records: usize, inputs: usize) -> Result<()> {
         let (spec, max) = (&self.spec, self.spec.parameters.max_records());
         if inputs == spec.inputs && (1..=max).contains(&records) {
             return Ok(());
@@ -121,10 +121,10 @@ impl ModuleClient {
             records,
             block_number,
         );
-        header.mask_seed = seeds.mask;
+        header.mask_seed = *seeds.mask();
         let layout = header.layout().bodies;
-        let mask_stream = MaskStream::new(&seeds.mask, parameters);
-        let noise_stream = NoiseStream::new(&seeds.noise, self.noise_bound_log2);
+        let mask_stream = seeds.mask_stream(parameters);
+        let noise_stream = seeds.noise_stream(self.noise_bound_log2);
         let parts = feature_parts(&mut out[HEADER_BYTES..], layout, threads);
         let checksums = in_parallel(parts, |(features, panels)| {
             let new = || Workspace::new(parameters, set);
@@ -160,25 +160,6 @@ fn fit(activations: &Activations, bits: usize) -> bool {
     let values = activations.all_columns().as_flattened().iter();
     // Without a way out, the loop can take many values at once.
     !values.fold(false, |found, &value| found | out_of_range(value))
-}
-
-/// What a mask's randomness comes from; never used for another.
-pub(crate) struct Seeds {
-    pub(crate) mask: MaskSeed,
-    /// On the heap, so that moving it leaves no copy behind.
-    pub(crate) noise: Box<Zeroizing<[u8; 16]>>,
-}
-
-impl Seeds {
-    pub(crate) fn from_os() -> Result<Self> {
-        let mut seeds = Seeds {
-            mask: [0; 16],
-            noise: Box::new(Zeroizing::new([0; 16])),
-        };
-        fill_from_os(&mut seeds.mask)?;
-        fill_from_os(&mut **seeds.noise)?;
-        Ok(seeds)
-    }
 }
 
 /// A thread's features and their bytes in every panel.
@@ -365,10 +346,7 @@ mod tests {
     }
 
     fn seeds() -> Seeds {
-        Seeds {
-            mask: [4; 16],
-            noise: Box::new(Zeroizing::new([9; 16])),
-        }
+        Seeds::known([4; 16], [9; 16])
     }
 
     fn records(count: usize, inputs: usize) -> Vec<f32> {

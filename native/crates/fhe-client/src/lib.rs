@@ -24,6 +24,7 @@ mod quantize;
 mod random;
 mod records;
 mod rows;
+mod seeds;
 mod simulate;
 mod staging;
 mod threads;
