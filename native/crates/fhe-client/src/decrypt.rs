@@ -279,7 +279,7 @@ where
                 planes.join(staged_bodies.planes(panel, staged), phases);
                 for (phase, product) in phases.iter_mut().zip(products) {
                     let body = *phase << body_shift;
-                    *phase = body.wrapping_sub(*product << product_shift);
+                    *phase = body.wrapping_sub((*product as u64) << product_shift);
                 }
                 let width = layout.bodies.panel_width(panel);
                 let first = panel * PANEL_ROWS;

@@ -301,8 +301,8 @@ impl EncryptFeatures<'_> {
                 let messages = &messages[panel * STAGED_FEATURES + staged];
                 for ((entry, &product), &message) in entries.iter_mut().zip(products).zip(messages)
                 {
-                    let message = (i64::from(message) << delta_log2) as u64;
-                    *entry = product.wrapping_add(message).wrapping_add(half_unit);
+                    let message = i64::from(message) << delta_log2;
+                    *entry = (product.wrapping_add(message) as u64).wrapping_add(half_unit);
                 }
                 self.noise_stream.add(noise, entries);
                 if dropped_bits > 0 {

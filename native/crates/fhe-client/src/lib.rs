@@ -26,6 +26,7 @@ mod rows;
 mod staging;
 mod threads;
 mod transpose;
+mod vectors;
 
 pub use activations::Activations;
 pub use dequantize::Dequantizer;

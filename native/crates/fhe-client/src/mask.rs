@@ -10,12 +10,18 @@ use crate::planes::{Plane, Planes};
 /// Forward transforms of k mask polynomials, shared by all bodies, and the buffers of one thread.
 pub(crate) struct MaskTransforms {
     split: EntrySplit,
-    /// `[part][N/16][polynomial]` chunks.
+    /// k.
+    polynomials: usize,
+    /// `[part][tile][polynomial]`.
     transforms: Buffer<f64>,
     /// Entries of one polynomial.
     entries: Buffer<u64>,
+    /// A part of them.
+    coefficients: Buffer<f64>,
+    /// Rounded coefficients of a part's product with secrets: wiped.
+    rounded: Buffer<i64>,
     /// Products with secrets, which tell the secret to who knows the mask: wiped.
-    product: Buffer<u64>,
+    product: Buffer<i64>,
     scratch: Scratch,
 }
 
@@ -25,8 +31,17 @@ impl MaskTransforms {
         let split = EntrySplit::of(8 * limbs);
         MaskTransforms {
             split,
-            transforms: Buffer::zeros(split.parts() * parameters.lwe_dimension()),
+            polynomials: parameters.glwe_dimension,
+            transforms: Buffer::zeros(
+                split.parts() * parameters.glwe_dimension * set.fft.transform_len(),
+            ),
             entries: Buffer::zeros(parameters.polynomial_size),
+            coefficients: Buffer::zeros(parameters.polynomial_size),
+            rounded: Buffer::zeros(if split.parts() > 1 {
+                parameters.polynomial_size
+            } else {
+                0
+            }),
             product: Buffer::zeros(parameters.polynomial_size),
             scratch: set.fft.scratch(),
         }
@@ -46,19 +61,22 @@ impl MaskTransforms {
         mut panels: impl Iterator<Item = &'b [Plane]>,
     ) {
         let len = self.transforms.len() / self.split.parts();
-        let count = len / self.entries.len();
+        let count = self.polynomials;
         for polynomial in 0..count {
             for (entries, panel) in self.entries.as_chunks_mut().0.iter_mut().zip(&mut panels) {
                 planes.join(panel, entries);
             }
             for (part, transforms) in self.transforms.chunks_exact_mut(len).enumerate() {
                 let entry_part = self.split.part(part);
-                let chunks = transforms.as_chunks_mut().0[polynomial..].iter_mut();
+                for (coefficient, &entry) in self.coefficients.iter_mut().zip(&self.entries[..]) {
+                    *coefficient = entry_part.of(entry);
+                }
+                let tiles = transforms.as_chunks_mut().0.as_chunks_mut().0;
+                let tiles = tiles[polynomial..].iter_mut();
                 set.fft.forward(
-                    planes.simd(),
-                    &self.entries,
-                    |entry| entry_part.of(entry),
-                    chunks.step_by(count),
+                    planes,
+                    &self.coefficients,
+                    tiles.step_by(count),
                     &mut self.scratch,
                 );
             }
@@ -72,21 +90,22 @@ impl MaskTransforms {
         planes: impl Planes,
         set: &SecretKeySet,
         body: usize,
-    ) -> &[u64] {
+    ) -> &[i64] {
         let len = self.transforms.len() / self.split.parts();
         for (part, transforms) in self.transforms.chunks_exact(len).enumerate() {
-            let factors = (transforms.as_chunks().0, set.transforms(body));
-            let simd = planes.simd();
-            let (out, scratch) = (&mut self.product[..], &mut self.scratch);
+            let tiles = transforms.as_chunks().0.as_chunks().0;
+            let factors = (tiles, set.transforms(body));
+            let scratch = &mut self.scratch;
             if part == 0 {
-                let put = |out: &mut u64, value: i64| *out = value as u64;
-                set.fft.sum_of_products(simd, factors, out, put, scratch);
+                let product = &mut self.product;
+                set.fft.sum_of_products(planes, factors, product, scratch);
             } else {
+                let rounded = &mut self.rounded;
+                set.fft.sum_of_products(planes, factors, rounded, scratch);
                 let shift = self.split.shift(part);
-                let put = |out: &mut u64, value: i64| {
-                    *out = out.wrapping_add((value as u64) << shift);
-                };
-                set.fft.sum_of_products(simd, factors, out, put, scratch);
+                for (product, &rounded) in self.product.iter_mut().zip(&rounded[..]) {
+                    *product = product.wrapping_add(rounded << shift);
+                }
             }
         }
         &self.product

@@ -182,8 +182,8 @@ impl<F: Fn(usize, &mut [u8])> PadSource<'_, F> {
         let bodies = entries[..slots].chunks_mut(self.parameters.polynomial_size);
         for (body, entries) in bodies.enumerate() {
             let products = mask.multiply_by_secret(planes, self.set, body);
-            for (entry, product) in entries.iter_mut().zip(products) {
-                *entry = product.wrapping_add(half_unit);
+            for (entry, &product) in entries.iter_mut().zip(products) {
+                *entry = (product as u64).wrapping_add(half_unit);
             }
         }
         let panels = entries[..slots].as_chunks_mut::<PANEL_ROWS>().0;
