@@ -12,6 +12,8 @@ pub(crate) use {avx2::Avx2, avx512::Avx512};
 
 use fhe_core::panel::PANEL_ROWS;
 
+use crate::activations::Column;
+use crate::transpose::{self, TILE};
 use crate::vectors::Vectors;
 
 /// One limb of the 64 entries of a panel.
@@ -24,6 +26,15 @@ pub(crate) trait Planes: Vectors {
 
     /// Reads entries from `planes`, at most 8.
     fn join(self, planes: &[Plane], entries: &mut [u64; PANEL_ROWS]);
+
+    /// As [`crate::transpose::Cell::write_rows`].
+    fn write_rows(self, columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize);
+
+    /// As [`crate::transpose::write_columns`].
+    #[inline(always)]
+    fn write_columns(self, rows: &[i16], stride: usize, columns: &mut [Column; TILE], at: usize) {
+        transpose::write_columns(rows, stride, columns, at);
+    }
 }
 
 /// Loops over whole features, to be compiled for every instruction set.
@@ -54,6 +65,11 @@ pub(crate) fn dispatch<T: Task>(task: T) -> T::Output {
 pub(crate) struct Portable;
 
 impl Planes for Portable {
+    #[inline(always)]
+    fn write_rows(self, columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize) {
+        transpose::write_rows(columns, stride, rows, at);
+    }
+
     #[inline(always)]
     fn split(self, entries: &[u64; PANEL_ROWS], planes: &mut [Plane]) {
         for (limb, plane) in planes.iter_mut().enumerate() {

@@ -228,7 +228,7 @@ fn transpose_512([a, b, c, d, e, f, g, h]: [__m512d; 8]) -> [__m512d; 8] {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose_lanes(a: __m512d, b: __m512d, c: __m512d, d: __m512d) -> [__m512d; 4] {
+pub(crate) fn transpose_lanes(a: __m512d, b: __m512d, c: __m512d, d: __m512d) -> [__m512d; 4] {
     const EVEN: i32 = 0b10_00_10_00;
     const ODD: i32 = 0b11_01_11_01;
     let (ab_even, ab_odd) = (

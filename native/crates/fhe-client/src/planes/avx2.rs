@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 use fhe_core::panel::PANEL_ROWS;
 
 use super::{Plane, Planes, Task};
+use crate::transpose;
 
 /// The machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -34,6 +35,12 @@ fn run_with_features<T: Task>(task: T, avx2: Avx2) -> T::Output {
 }
 
 impl Planes for Avx2 {
+    #[inline(always)]
+    fn write_rows(self, columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize) {
+        // SAFETY: `detect` has seen the features.
+        unsafe { transpose::avx2::write_rows(columns, stride, rows, at) }
+    }
+
     #[inline(always)]
     fn split(self, entries: &[u64; PANEL_ROWS], planes: &mut [Plane]) {
         // SAFETY: `detect` has seen the features.

@@ -7,6 +7,8 @@ use std::arch::x86_64::*;
 use fhe_core::panel::PANEL_ROWS;
 
 use super::{Plane, Planes, Task};
+use crate::activations::Column;
+use crate::transpose::{self, TILE};
 
 /// The machine has AVX-512 with the extensions of server processors.
 #[derive(Clone, Copy)]
@@ -37,6 +39,18 @@ fn run_with_features<T: Task>(task: T, avx512: Avx512) -> T::Output {
 }
 
 impl Planes for Avx512 {
+    #[inline(always)]
+    fn write_rows(self, columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize) {
+        // SAFETY: `detect` has seen the features.
+        unsafe { transpose::avx512::write_rows(columns, stride, rows, at) }
+    }
+
+    #[inline(always)]
+    fn write_columns(self, rows: &[i16], stride: usize, columns: &mut [Column; TILE], at: usize) {
+        // SAFETY: `detect` has seen the features.
+        unsafe { transpose::avx512::write_columns(rows, stride, columns, at) }
+    }
+
     #[inline(always)]
     fn split(self, entries: &[u64; PANEL_ROWS], planes: &mut [Plane]) {
         // SAFETY: `detect` has seen the features.
