@@ -51,12 +51,10 @@ impl NoiseStream {
             // Up to 2^6, bytes hold all there is.
             let (uniform_mask, bit) = (self.uniform_mask() as u8, self.bound_log2 + 1);
             let bound = 1u8 << self.bound_log2;
-            let samples = bytes.map(|byte| {
+            for (entry, &byte) in entries.iter_mut().zip(bytes) {
                 let sample = (byte & uniform_mask) + (byte >> bit & 1);
-                sample.wrapping_sub(bound) as i8
-            });
-            for (entry, sample) in entries.iter_mut().zip(samples) {
-                *entry = entry.wrapping_add(sample as u64);
+                let signed = sample.wrapping_sub(bound) as i8;
+                *entry = entry.wrapping_add(signed as u64);
             }
         } else {
             match bytes.len() / PANEL_ROWS {
