@@ -11,7 +11,7 @@ use fhe_core::{Error, Result};
 use zeroize::Zeroizing;
 
 use crate::buffer::Buffer;
-use crate::negacyclic::{Chunk, NegacyclicFft};
+use crate::negacyclic::{NegacyclicFft, Tile};
 use crate::planes::{Planes, Task, dispatch};
 use crate::random::fill_from_os;
 
@@ -61,7 +61,7 @@ pub(crate) struct SecretKeySet {
     pub(crate) fft: NegacyclicFft,
     /// Bits, eight a byte, `[body][polynomial][coefficient]`.
     bits: Zeroizing<Vec<u8>>,
-    /// `[body][N/16][polynomial]` chunks.
+    /// `[body][tile][polynomial]`.
     transforms: Buffer<f64>,
 }
 
@@ -81,10 +81,11 @@ impl SecretKeySet {
         }
     }
 
-    /// Transforms of the key of body `body`, `[N/16][polynomial]`.
-    pub(crate) fn transforms(&self, body: usize) -> &[Chunk] {
-        let len = self.shape.glwe_dimension * self.shape.polynomial_size;
-        self.transforms[body * len..][..len].as_chunks().0
+    /// Transforms of the key of body `body`, `[tile][polynomial]`.
+    pub(crate) fn transforms(&self, body: usize) -> &[Tile] {
+        let len = self.shape.glwe_dimension * self.fft.transform_len();
+        let transforms = &self.transforms[body * len..][..len];
+        transforms.as_chunks().0.as_chunks().0
     }
 }
 
@@ -108,19 +109,20 @@ impl Task for TransformSecrets<'_> {
         } = self.shape;
         let mut scratch = self.fft.scratch();
         let mut coefficients = Buffer::zeros(size);
-        let mut transforms = Buffer::zeros(bodies * glwe_dimension * size);
+        let len = glwe_dimension * self.fft.transform_len();
+        let mut transforms = Buffer::zeros(bodies * len);
         let mut bits = (0..).map(|bit| self.bits[bit / 8] >> (bit % 8) & 1);
-        for body in transforms.chunks_exact_mut(glwe_dimension * size) {
+        for body in transforms.chunks_exact_mut(len) {
             for polynomial in 0..glwe_dimension {
                 for (coefficient, bit) in coefficients.iter_mut().zip(&mut bits) {
                     *coefficient = f64::from(bit);
                 }
-                let chunks = body.as_chunks_mut().0[polynomial..].iter_mut();
+                let tiles = body.as_chunks_mut().0.as_chunks_mut().0;
+                let tiles = tiles[polynomial..].iter_mut();
                 self.fft.forward(
-                    planes.simd(),
+                    planes,
                     &coefficients,
-                    |bit| bit,
-                    chunks.step_by(glwe_dimension),
+                    tiles.step_by(glwe_dimension),
                     &mut scratch,
                 );
             }

@@ -29,6 +29,7 @@ mod simulate;
 mod staging;
 mod threads;
 mod transpose;
+mod vectors;
 
 pub use activations::Activations;
 pub use dequantize::Dequantizer;

@@ -139,7 +139,7 @@ impl<F: Fn(usize, &mut [u8])> Task for FillPads<'_, '_, F> {
         let panels = source.slots.div_ceil(PANEL_ROWS);
         let noise_bytes = source.noise.map_or(0, NoiseStream::panel_bytes);
         let workspace = &mut Workspace {
-            mask: MaskTransforms::new(source.parameters, source.limbs, source.set),
+            mask: MaskTransforms::new(source.parameters, source.limbs, 1, source.set),
             mask_bytes: Buffer::zeros(source.parameters.lwe_dimension() * source.limbs),
             noise_bytes: Buffer::zeros(panels * noise_bytes),
         };
@@ -185,20 +185,20 @@ impl<F: Fn(usize, &mut [u8])> PadSource<'_, F> {
         } = workspace;
         (self.fill_mask)(column, mask_bytes);
         let mask_planes = mask_bytes.as_chunks().0.chunks_exact(self.limbs);
-        mask.transform(planes, self.set, mask_planes);
+        mask.transform(planes, self.set, 0, mask_planes);
         let dropped_bits = 8 * (self.limbs - self.entry_bytes);
         let half_unit = (1u64 << dropped_bits) >> 1;
         let slots = self.slots.next_multiple_of(PANEL_ROWS);
         let bodies = entries[..slots].chunks_mut(self.parameters.polynomial_size);
         for (body, entries) in bodies.enumerate() {
-            let products = mask.multiply_by_secret(planes, self.set, body);
-            for (entry, product) in entries.iter_mut().zip(products) {
-                *entry = product.wrapping_add(half_unit);
+            let products = mask.multiply_by_secret(planes, self.set, 0, body);
+            for (entry, &product) in entries.iter_mut().zip(products) {
+                *entry = (product as u64).wrapping_add(half_unit);
             }
         }
         let panels = entries[..slots].as_chunks_mut::<PANEL_ROWS>().0;
         if let Some(noise) = self.noise {
-            noise.fill_feature(column, noise_bytes);
+            noise.fill_panels(column * panels.len(), noise_bytes);
             let samples = noise_bytes.chunks_exact(noise.panel_bytes());
             for (entries, samples) in panels.iter_mut().zip(samples) {
                 noise.add(samples, entries);
