@@ -51,6 +51,7 @@ use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 
+use crate::cache;
 use crate::decrypt::round_to_message;
 use crate::negacyclic::i64_to_f64;
 use crate::outputs::Piece;
@@ -475,38 +476,44 @@ impl Task for TakePadsOff<'_> {
         // Both are scaled to q = 2^64, which leaves nothing of what lies above a pad.
         let pad_shift = 64 - 8 * spec.parameters.output_limbs;
         let body_shift = 64 - 8 * layout.limbs;
-        let mut rows = RowWriter::new(self.pieces, layout.rows, PANEL_ROWS);
+        let mut rows = RowWriter::new(self.pieces, PANEL_ROWS);
         let mut entries = [0; PANEL_ROWS];
         let mut limbs: [Plane; 8] = [[0; PANEL_ROWS]; 8];
-        for output in self.outputs {
-            let column = spec.dequantizer.column(output);
+        let mut first_output = self.outputs.start;
+        while let count @ 1.. = rows.next_group() {
             for panel in 0..layout.panels() {
                 let width = layout.panel_width(panel);
-                let bytes = &self.payload[layout.feature_range(panel, output)];
-                if width <= NARROW {
-                    entries[..width].fill(0);
-                    for (limb, bytes) in bytes.chunks_exact(width).enumerate() {
-                        for (entry, &byte) in entries.iter_mut().zip(bytes) {
-                            *entry |= u64::from(byte) << (8 * limb);
-                        }
-                    }
-                } else {
-                    for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(width)) {
-                        limb[..width].copy_from_slice(bytes);
-                    }
-                    planes.join(&limbs[..layout.limbs], &mut entries);
-                }
                 let first = panel * PANEL_ROWS;
-                let values = rows.column(first)[..width].iter_mut();
-                for (row, (value, &entry)) in (first..).zip(values.zip(&entries)) {
-                    let pad = self.pads.entry(self.slots.start + row, output) << pad_shift;
-                    let phase = (entry << body_shift).wrapping_sub(pad);
-                    let accumulator = i64_to_f64(round_to_message(phase, message_bits));
-                    *value = column.output(accumulator, self.scales[row]);
+                for place in 0..count {
+                    let output = first_output + place;
+                    let bytes = &self.payload[layout.feature_range(panel, output)];
+                    if width <= NARROW {
+                        entries[..width].fill(0);
+                        for (limb, bytes) in bytes.chunks_exact(width).enumerate() {
+                            for (entry, &byte) in entries.iter_mut().zip(bytes) {
+                                *entry |= u64::from(byte) << (8 * limb);
+                            }
+                        }
+                    } else {
+                        for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(width)) {
+                            limb[..width].copy_from_slice(bytes);
+                        }
+                        planes.join(&limbs[..layout.limbs], &mut entries);
+                    }
+                    let column = spec.dequantizer.column(output);
+                    let values = rows.column(place, 0)[..width].iter_mut();
+                    for (row, (value, &entry)) in (first..).zip(values.zip(&entries)) {
+                        let pad = self.pads.entry(self.slots.start + row, output) << pad_shift;
+                        let phase = (entry << body_shift).wrapping_sub(pad);
+                        let accumulator = i64_to_f64(round_to_message(phase, message_bits));
+                        *value = column.output(accumulator, self.scales[row]);
+                    }
                 }
+                rows.write(planes, first..first + width);
             }
-            rows.end_column();
+            first_output += count;
         }
+        cache::fence();
     }
 }
 
