@@ -47,15 +47,16 @@ test-sanitizer:
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
 	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
 
-## test-all: the slow ones too (standalone Spark cluster, MiniLM, report.html in a browser), and the sanitizer's. Needs
-## Chromium and its driver (Debian: apt-get install chromium chromium-driver), on the path or named by
-## FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
+## test-all: the slow ones too (standalone Spark cluster, MiniLM, SmolLM2, report.html in a browser), and the
+## sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
+## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
 test-all: test-rust test-sanitizer build
 	examples/minilm/demo 60
 	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
+	examples/smollm2/demo $$(examples/smollm2/prepare) 4 10 16
 
 ## lint: formatting, clippy, shell and Python syntax
 lint:

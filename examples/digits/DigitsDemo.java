@@ -29,6 +29,7 @@ import org.fhespark.nativelib.NativeLibrary;
  * its Linear modules remote, on embedded Spark. Run by `make demo`.
  */
 public final class DigitsDemo {
+  private static final List<Mode> MODES = List.of(Mode.TORCH, Mode.DISABLE, Mode.EXECUTE);
   private static final List<String> REMOTE = List.of("seq.0", "seq.2", "seq.4");
 
   private final SparkSession spark;
@@ -70,7 +71,7 @@ public final class DigitsDemo {
     Map<Mode, ScoreReport> reports = new EnumMap<>(Mode.class);
     try (ClientKey key = model.newKey()) {
       key.save(java.nio.file.Path.of(work + "/keys/client.key"));
-      for (Mode mode : Mode.values()) {
+      for (Mode mode : MODES) {
         try (HybridSession session = model.session(spark, mode, key)) {
           // The first run of a JVM is compilation and class loading; the second is what is reported.
           score(session, mode);

@@ -11,6 +11,7 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
@@ -35,7 +36,8 @@ public final class SmolLmDemo {
   private static final double LOWEST_AGREEMENT = 0.95;
   // Its activations have outliers: with fewer bits too few choices agree (see README.md).
   private static final int ACTIVATION_BITS = 12;
-  private static final int LAYERS = 30;
+  private static final List<String> REMOTE =
+      List.of("model.layers.*.self_attn.*_proj", "model.layers.*.mlp.*_proj");
   private static final int CORES = 2;
   private static final List<String> FLOAT_OUTPUTS = List.of("state", "keys", "values");
 
@@ -49,7 +51,7 @@ public final class SmolLmDemo {
     this.work = work;
   }
 
-  /** Arguments: model folder, file of prompts, work folder, tokens of an answer, passages. */
+  /** Arguments: model folder, file of prompts, work folder, tokens of an answer, passages, prompts. */
   public static void main(String[] arguments) throws IOException {
     SparkConf conf =
         SparkSettings.addTo(new SparkConf())
@@ -64,7 +66,9 @@ public final class SmolLmDemo {
       isGood =
           new SmolLmDemo(spark, Path.of(arguments[0]), Path.of(arguments[2]))
               .run(
-                  Files.readAllLines(Path.of(arguments[1])),
+                  Files.readAllLines(Path.of(arguments[1])).stream()
+                      .limit(Integer.parseInt(arguments[5]))
+                      .toList(),
                   Integer.parseInt(arguments[3]),
                   Integer.parseInt(arguments[4]));
     } finally {
@@ -94,7 +98,8 @@ public final class SmolLmDemo {
     Map<Mode, Generation.Answers> answers = new EnumMap<>(Mode.class);
     try (ClientKey key = model.newKey();
         HuggingFaceTokenizer tokenizer =
-            HuggingFaceTokenizer.newInstance(source.resolve("tokenizer.json"))) {
+            HuggingFaceTokenizer.newInstance(
+                source.resolve("tokenizer.json"), Map.of("truncation", "do_not_truncate"))) {
       for (Mode mode : List.of(Mode.TORCH, Mode.DISABLE, Mode.EXECUTE)) {
         try (HybridSession session = model.session(spark, mode, key)) {
           reports.put(
@@ -123,28 +128,21 @@ public final class SmolLmDemo {
   }
 
   private void compile() throws IOException {
-    List<String> keys = new ArrayList<>();
-    for (int layer = 0; layer < LAYERS; layer++) {
-      for (String name : List.of("q_proj", "k_proj", "v_proj", "o_proj")) {
-        keys.add("model.layers." + layer + ".self_attn." + name);
-      }
-      for (String name : List.of("gate_proj", "up_proj", "down_proj")) {
-        keys.add("model.layers." + layer + ".mlp." + name);
-      }
-    }
     long start = System.nanoTime();
     Path onnx = source.resolve("smollm2.onnx");
     try (CalibrationTable records =
         CalibrationTable.open(spark, hadoop(onnx), hadoop(source.resolve("calibration.parquet")))) {
-      new ModelCompiler(spark.sparkContext().hadoopConfiguration())
-          .compile(
-              hadoop(onnx),
-              records.batches(),
-              CompileOptions.remote(keys).activationBits(ACTIVATION_BITS).build(),
-              hadoop(work.resolve("model")));
+      CompileReport report =
+          new ModelCompiler(spark.sparkContext().hadoopConfiguration())
+              .compile(
+                  hadoop(onnx),
+                  records.batches(),
+                  CompileOptions.remote(REMOTE).activationBits(ACTIVATION_BITS).build(),
+                  hadoop(work.resolve("model")));
+      System.out.printf(
+          "compiled, %d modules remote, in %.1f s%n",
+          report.modules().size(), (System.nanoTime() - start) / 1e9);
     }
-    System.out.printf(
-        "compiled, %d modules remote, in %.1f s%n", keys.size(), (System.nanoTime() - start) / 1e9);
   }
 
   private Path output(Mode mode) {

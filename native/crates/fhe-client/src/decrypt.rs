@@ -100,9 +100,7 @@ impl ModuleClient {
         let places = Outputs::table(&mut noise, self.spec.outputs)?;
         self.decrypt_phases((&header, payload), 1, places, |_, _, phases, values| {
             for (value, &phase) in values.iter_mut().zip(phases) {
-                // The bits below the message, with their sign.
-                let residue = ((phase << message_bits) as i64) >> message_bits;
-                *value = residue as f64 * (-64f64).exp2();
+                *value = residue(phase, message_bits);
             }
         })?;
         Ok(noise)
@@ -178,6 +176,13 @@ impl ModuleClient {
 pub(crate) fn round_to_message(phase: u64, message_bits: u32) -> i64 {
     let shift = 64 - message_bits;
     (phase.wrapping_add(1 << (shift - 1)) as i64) >> shift
+}
+
+/// Signed distance of a phase, scaled to q = 2^64, to the message nearest to it, relative to q.
+pub(crate) fn residue(phase: u64, message_bits: u32) -> f64 {
+    // The bits below the message, with their sign.
+    let residue = ((phase << message_bits) as i64) >> message_bits;
+    residue as f64 * (-64f64).exp2()
 }
 
 /// Buffers of one thread.

@@ -2,7 +2,8 @@
 //!
 //! The data's way: [`Quantizer`] (float records to integers) → [`ModuleClient::encrypt`] → a block for the
 //! server … a block of results → [`ModuleClient::decrypt`] → [`Dequantizer`] (accumulators to floats). For
-//! small batches the mask's part of all that can be done ahead: [`PreparedMask`].
+//! small batches the mask's part of all that can be done ahead: [`PreparedMask`]. What noise does to accumulators
+//! can be seen without keys and blocks: [`ModuleClient::simulate`].
 
 mod activations;
 mod buffer;
@@ -23,6 +24,7 @@ mod quantize;
 mod random;
 mod records;
 mod rows;
+mod simulate;
 mod staging;
 mod threads;
 mod transpose;

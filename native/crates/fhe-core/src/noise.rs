@@ -112,6 +112,13 @@ impl Rounding {
     }
 }
 
+/// Standard deviation, relative to q, of what the rounding of a result's mask adds to an accumulator under a
+/// secret of Hamming weight n/2, the average one. [`OutputNoise`] counts the heaviest there may be.
+pub fn mask_rounding_deviation(parameters: &PackedParameters) -> f64 {
+    let rounding = Rounding::of(parameters.limbs, parameters.output_limbs);
+    (parameters.lwe_dimension() as f64 / 2.0 * rounding.variance).sqrt()
+}
+
 impl OutputNoise {
     /// Fresh noise and the client's rounding of bodies through a column of weights, and the server's rounding
     /// of the results.

@@ -9,7 +9,7 @@ use jni::sys::{jint, jintArray, jlong, jlongArray};
 use crate::arrays;
 use crate::blocks;
 use crate::call::call;
-use crate::handles::CIRCUITS;
+use crate::handles::{CIRCUITS, MODULES};
 use crate::library_methods::pointer;
 
 #[unsafe(no_mangle)]
@@ -84,6 +84,36 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_accumulate<'local>(
             )));
         }
         pointer(arrays::new_longs(env, &circuit.accumulate(&activations)))
+    })
+    .0
+}
+
+/// Accumulators `[T][d_out]` that an encryption of integer activations `[T][d_in]` would decrypt to.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_simulate<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    circuit: jlong,
+    activations: JIntArray<'local>,
+) -> jlongArray {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let circuit = CIRCUITS.get(circuit)?;
+        let (spec, layer) = (module.spec(), circuit.circuit());
+        if &spec.circuit != circuit.digest()
+            || (spec.inputs, spec.outputs) != (layer.inputs, layer.outputs)
+        {
+            return Err(Error::invalid(format!(
+                "this module is not of the circuit of {:?}",
+                layer.module_key
+            )));
+        }
+        let activations = arrays::ints(env, &activations)?;
+        let accumulators = module.simulate(&activations, |entries, products| {
+            circuit.multiply_row(entries, products)
+        })?;
+        pointer(arrays::new_longs(env, &accumulators))
     })
     .0
 }

@@ -78,4 +78,20 @@ impl PreparedCircuit {
         );
         accumulators
     }
+
+    /// Products mod 2^64 of one row of entries `[d_in]` with the weights, to `products` `[d_out]`: the layer on
+    /// what ciphertexts hold, scaled to q = 2^64.
+    ///
+    /// # Panics
+    /// If a length is another.
+    pub fn multiply_row(&self, entries: &[u64], products: &mut [u64]) {
+        assert_eq!(entries.len(), self.circuit.inputs, "entries of a row");
+        assert_eq!(products.len(), self.circuit.outputs, "products of a row");
+        let rows = self.circuit.weights.chunks_exact(entries.len());
+        for (product, row) in products.iter_mut().zip(rows) {
+            *product = entries.iter().zip(row).fold(0, |sum: u64, (&x, &w)| {
+                sum.wrapping_add(x.wrapping_mul(i64::from(w) as u64))
+            });
+        }
+    }
 }

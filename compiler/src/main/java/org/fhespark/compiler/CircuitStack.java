@@ -18,9 +18,13 @@ import org.fhespark.compiler.split.RemoteModule;
  * @param modules the modules, in the order of the circuit's outputs
  * @param calls the calls of each of them, in order; all have as many
  * @param activationBits that were asked for
+ * @param limbs of the modulus that were asked for
  */
 record CircuitStack(
-    List<RemoteModule> modules, List<List<RemoteCall>> calls, OptionalInt activationBits) {
+    List<RemoteModule> modules,
+    List<List<RemoteCall>> calls,
+    OptionalInt activationBits,
+    OptionalInt limbs) {
   /** As {@link AffineCall}s are limited. */
   private static final long MOST_OUTPUTS = 1 << 20;
 
@@ -30,7 +34,7 @@ record CircuitStack(
   }
 
   /** What modules of a stack have in common. */
-  private record Key(List<Read> reads, OptionalInt activationBits) {
+  private record Key(List<Read> reads, OptionalInt activationBits, OptionalInt limbs) {
     record Read(int stage, RowSource rows) {}
   }
 
@@ -47,7 +51,8 @@ record CircuitStack(
               .toList();
       byKey
           .computeIfAbsent(
-              new Key(reads, options.activationBits(module.key())), unused -> new ArrayList<>())
+              new Key(reads, options.activationBits(module.key()), options.limbs(module.key())),
+              unused -> new ArrayList<>())
           .add(module);
     }
     List<CircuitStack> stacks = new ArrayList<>();
@@ -58,7 +63,8 @@ record CircuitStack(
                 new CircuitStack(
                     part,
                     part.stream().map(module -> byModule.get(module.key())).toList(),
-                    key.activationBits));
+                    key.activationBits,
+                    key.limbs));
           }
         });
     return stacks;

@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.modules.ModulePattern;
 import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterSearch;
 import org.fhespark.compiler.parameters.ServerKernel;
@@ -35,6 +36,8 @@ public final class CompileOptions {
   private final OptionalInt activationBits;
   private final Map<String, Integer> weightBitsOf;
   private final Map<String, OptionalInt> activationBitsOf;
+  private final OptionalInt limbs;
+  private final Map<String, Integer> limbsOf;
   private final QuantizationMode quantization;
   private final double log2PError;
   private final int expectedBatch;
@@ -48,6 +51,8 @@ public final class CompileOptions {
     this.activationBits = builder.activationBits;
     this.weightBitsOf = Map.copyOf(builder.weightBitsOf);
     this.activationBitsOf = Map.copyOf(builder.activationBitsOf);
+    this.limbs = builder.limbs;
+    this.limbsOf = Map.copyOf(builder.limbsOf);
     this.quantization = builder.quantization;
     this.log2PError = builder.log2PError;
     this.expectedBatch = builder.expectedBatch;
@@ -56,14 +61,43 @@ public final class CompileOptions {
     this.paddingMask = builder.paddingMask;
   }
 
-  /** Options for modules with the given keys to go remote. */
+  /**
+   * Options for modules with the given keys to go remote.
+   *
+   * @param moduleKeys keys, or patterns of keys in which {@code *} stands for any characters but
+   *     dots
+   */
   public static Builder remote(List<String> moduleKeys) {
     return new Builder(moduleKeys);
   }
 
-  /** Keys of the modules that go remote. */
+  /** Keys of the modules that go remote, or patterns ({@link ModulePattern}). */
   public List<String> remoteModules() {
     return remoteModules;
+  }
+
+  /**
+   * Checks that what is given for single modules is given for remote ones.
+   *
+   * @param keys of all remote modules
+   * @throws InvalidInputException naming a module that is none
+   */
+  void requireRemote(List<String> keys) {
+    checkNamed("weight bits", weightBitsOf.keySet(), keys);
+    checkNamed("activation bits", activationBitsOf.keySet(), keys);
+  }
+
+  private static void checkNamed(String option, Set<String> modules, List<String> remote) {
+    for (String module : modules) {
+      if (remote.stream().noneMatch(key -> new ModulePattern(key).fits(module))) {
+        throw new InvalidInputException(
+            option
+                + " of '"
+                + module
+                + "' were given, but it is no remote module; name one of "
+                + String.join(", ", remote));
+      }
+    }
   }
 
   /** Bits of a module's weights, 2 to 8. */
@@ -79,6 +113,14 @@ public final class CompileOptions {
   /** Bits of a module's activations, 4 to 16; empty for as many as fit the limbs that 8 need. */
   public OptionalInt activationBits(String module) {
     return activationBitsOf.getOrDefault(module, activationBits);
+  }
+
+  /**
+   * Bytes of a module's ciphertext modulus, q = 2^(8·limbs), 3 to 7, even where no parameters then
+   * meet p_error; empty for what is cheapest.
+   */
+  public OptionalInt limbs(String module) {
+    return limbsOf.containsKey(module) ? OptionalInt.of(limbsOf.get(module)) : limbs;
   }
 
   public QuantizationMode quantization() {
@@ -119,6 +161,8 @@ public final class CompileOptions {
     private OptionalInt activationBits = OptionalInt.empty();
     private final Map<String, Integer> weightBitsOf = new LinkedHashMap<>();
     private final Map<String, OptionalInt> activationBitsOf = new LinkedHashMap<>();
+    private OptionalInt limbs = OptionalInt.empty();
+    private final Map<String, Integer> limbsOf = new LinkedHashMap<>();
     private QuantizationMode quantization = QuantizationMode.DYNAMIC;
     private double log2PError = DEFAULT_LOG2_P_ERROR;
     private int expectedBatch = DEFAULT_EXPECTED_BATCH;
@@ -160,6 +204,18 @@ public final class CompileOptions {
     /** As many bits for one module's activations as fit the limbs that 8 need. */
     public Builder automaticActivationBits(String module) {
       activationBitsOf.put(module, OptionalInt.empty());
+      return this;
+    }
+
+    /** Bytes of the ciphertext modulus. */
+    public Builder limbs(int bytes) {
+      this.limbs = OptionalInt.of(bytes);
+      return this;
+    }
+
+    /** Bytes of one module's ciphertext modulus. */
+    public Builder limbs(String module, int bytes) {
+      limbsOf.put(module, bytes);
       return this;
     }
 
@@ -210,8 +266,11 @@ public final class CompileOptions {
           (module, bits) ->
               bits.ifPresent(
                   value -> checkActivationBits("activation bits of '" + module + "'", value)));
-      checkNamed("weight bits", weightBitsOf.keySet());
-      checkNamed("activation bits", activationBitsOf.keySet());
+      checkNamed("weight bits", weightBitsOf.keySet(), remoteModules);
+      checkNamed("activation bits", activationBitsOf.keySet(), remoteModules);
+      limbs.ifPresent(bytes -> checkLimbs("limbs", bytes));
+      limbsOf.forEach((module, bytes) -> checkLimbs("limbs of '" + module + "'", bytes));
+      checkNamed("limbs", limbsOf.keySet(), remoteModules);
       checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);
       if (!(log2PError < 0 && log2PError >= SMALLEST_LOG2_P_ERROR)) {
         throw new InvalidInputException(
@@ -238,17 +297,8 @@ public final class CompileOptions {
           ParameterSearch.MOST_ACTIVATION_BITS);
     }
 
-    private void checkNamed(String option, Set<String> modules) {
-      for (String module : modules) {
-        if (!remoteModules.contains(module)) {
-          throw new InvalidInputException(
-              option
-                  + " of '"
-                  + module
-                  + "' were given, but it is no remote module; name one of "
-                  + String.join(", ", remoteModules));
-        }
-      }
+    private static void checkLimbs(String option, int bytes) {
+      checkRange(option, bytes, ParameterSearch.FEWEST_LIMBS, ParameterSearch.MOST_LIMBS);
     }
 
     private static void checkRange(String option, int value, int least, int most) {

@@ -23,6 +23,7 @@ import org.fhespark.nativelib.PackedParameters;
  * @param segments clear segments
  * @param stages remote stages, each a round trip
  * @param padding what happens to padding, one sentence; null for a model without a padding mask
+ * @param unchecked what was not checked for want of records, a sentence each; empty with records
  * @param graph the split model
  * @param modules the remote modules
  */
@@ -37,9 +38,11 @@ public record CompileReport(
     int segments,
     int stages,
     String padding,
+    List<String> unchecked,
     SplitGraph graph,
     List<Module> modules) {
   public CompileReport {
+    unchecked = List.copyOf(unchecked);
     modules = List.copyOf(modules);
   }
 

@@ -174,6 +174,7 @@ record CompiledCircuit(
             fixed.isPresent()
                 ? OptionalInt.of(fixed.get().activationBits())
                 : stack.activationBits(),
+            stack.limbs(),
             options.log2PError(),
             blockRows,
             options.costs()));

@@ -1,6 +1,6 @@
 package org.fhespark.compiler;
 
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -9,7 +9,7 @@ import java.util.List;
  * @param upperBound of the last bin; the bins are of equal width and cover [0, upperBound]
  * @param counts per bin
  */
-public record Histogram(double upperBound, List<Integer> counts) {
+public record Histogram(double upperBound, List<Long> counts) {
   public Histogram {
     counts = List.copyOf(counts);
   }
@@ -21,23 +21,31 @@ public record Histogram(double upperBound, List<Integer> counts) {
    * @param bins at least 1
    */
   public static Histogram of(double[] values, int bins) {
+    long[] once = new long[values.length];
+    Arrays.fill(once, 1);
+    return of(values, once, bins);
+  }
+
+  /**
+   * As above, of values that count more than once.
+   *
+   * @param weights how often each counts
+   */
+  public static Histogram of(double[] values, long[] weights, int bins) {
     double largest = 0;
     for (double value : values) {
       largest = Math.max(largest, value);
     }
-    int[] counts = new int[bins];
-    for (double value : values) {
-      counts[largest == 0 ? 0 : (int) Math.min(bins - 1, value / largest * bins)]++;
+    long[] counts = new long[bins];
+    for (int i = 0; i < values.length; i++) {
+      int bin = largest == 0 ? 0 : (int) Math.min(bins - 1, values[i] / largest * bins);
+      counts[bin] += weights[i];
     }
     return of(largest, counts);
   }
 
   /** A histogram that was counted already. */
-  public static Histogram of(double upperBound, int[] counts) {
-    List<Integer> boxed = new ArrayList<>(counts.length);
-    for (int count : counts) {
-      boxed.add(count);
-    }
-    return new Histogram(upperBound, boxed);
+  public static Histogram of(double upperBound, long[] counts) {
+    return new Histogram(upperBound, Arrays.stream(counts).boxed().toList());
   }
 }

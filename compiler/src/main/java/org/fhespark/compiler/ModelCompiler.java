@@ -9,6 +9,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.CompiledFolder;
@@ -24,6 +25,7 @@ import org.fhespark.compiler.quantize.FixedQuantization;
 import org.fhespark.compiler.quantize.PaddingMask;
 import org.fhespark.compiler.report.HtmlReport;
 import org.fhespark.compiler.split.GraphSplit;
+import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
 import org.fhespark.compiler.split.SplitPlan;
@@ -36,6 +38,14 @@ import org.slf4j.LoggerFactory;
  */
 public final class ModelCompiler {
   private static final Logger LOG = LoggerFactory.getLogger(ModelCompiler.class);
+
+  private static final List<String> UNCHECKED =
+      List.of(
+          "whether each remote call computes what the float model does: the compilation that the"
+              + " statistics were gathered with checked it, on its own records",
+          "whether padding can be skipped: it is where the client that gathered the statistics"
+              + " skips it",
+          "that every record can be run: its columns, lengths and values");
 
   private final Configuration configuration;
 
@@ -60,22 +70,57 @@ public final class ModelCompiler {
    */
   public CompileReport compile(
       Path onnx, Iterable<CalibrationBatch> calibration, CompileOptions options, Path out) {
+    return compile(
+        onnx,
+        (model, exposed, calls, mask) -> Calibration.run(model, exposed, calls, mask, calibration),
+        List.of(),
+        options,
+        out);
+  }
+
+  /**
+   * As above, with statistics that mode CALIBRATE gathered in place of records. What records would
+   * have shown goes unchecked, and the report says so.
+   *
+   * @throws InvalidInputException also if the statistics are another model's, or do not cover a
+   *     remote call
+   */
+  public CompileReport compile(
+      Path onnx, CalibrationStatistics statistics, CompileOptions options, Path out) {
+    return compile(
+        onnx,
+        (model, exposed, calls, mask) -> Calibration.of(statistics, model, calls, mask),
+        UNCHECKED,
+        options,
+        out);
+  }
+
+  /** Finds out about the activations that remote calls read. */
+  @FunctionalInterface
+  private interface Calibrator {
+    Calibration.Result calibrate(
+        OnnxModel model, ExposedModel exposed, List<RemoteCall> calls, Optional<PaddingMask> mask);
+  }
+
+  private CompileReport compile(
+      Path onnx, Calibrator calibrator, List<String> unchecked, CompileOptions options, Path out) {
     CompiledFolder folder = CompiledFolder.at(out, configuration);
     OnnxModel model = OnnxModel.load(onnx, configuration);
     ModuleTree tree = ModuleTree.of(model);
     List<RemoteModule> modules = RemoteModules.find(tree, options.remoteModules());
+    options.requireRemote(modules.stream().map(RemoteModule::key).toList());
     SplitPlan plan = SplitPlan.of(model, modules);
     try (ExposedModel exposed = new ExposedModel(model, plan.boundaryTensors())) {
       ModelSignature signature = ModelSignature.of(model, exposed);
       GraphSplit split = GraphSplit.of(model, tree, modules, plan, exposed);
       Optional<PaddingMask> mask = PaddingMask.of(model, signature, options);
-      Calibration.Result seen = Calibration.run(model, exposed, split.calls(), mask, calibration);
+      Calibration.Result seen = calibrator.calibrate(model, exposed, split.calls(), mask);
       seen.harm().ifPresent(harm -> LOG.warn("padding is computed like all else: {}", harm));
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
       ClientSpecs specs =
           ClientSpecsAssembly.of(model, signature, split, circuits, seen, mask, options);
       CompileReport report =
-          ReportAssembly.of(model, tree, exposed, specs, circuits, seen, mask, options);
+          ReportAssembly.of(model, tree, exposed, specs, circuits, seen, mask, unchecked, options);
       folder.replace(
           (files, target) -> {
             Map<String, byte[]> segments = new LinkedHashMap<>();

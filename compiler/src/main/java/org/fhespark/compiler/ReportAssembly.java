@@ -6,10 +6,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.modules.ModulePattern;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -39,6 +41,7 @@ final class ReportAssembly {
       List<CompiledCircuit> circuits,
       Calibration.Result calibration,
       Optional<PaddingMask> mask,
+      List<String> unchecked,
       CompileOptions options) {
     List<CompileReport.Module> modules = new ArrayList<>();
     for (CompiledCircuit circuit : circuits) {
@@ -47,7 +50,7 @@ final class ReportAssembly {
       }
     }
     modules.sort(
-        Comparator.comparingInt(module -> options.remoteModules().indexOf(module.module())));
+        Comparator.comparingInt(module -> indexOf(options.remoteModules(), module.module())));
     return new CompileReport(
         ArtifactJson.FORMAT_VERSION,
         model.file(),
@@ -59,6 +62,7 @@ final class ReportAssembly {
         specs.segments().size(),
         (int) specs.remote().stream().mapToInt(RemoteCallSpec::stage).distinct().count(),
         padding(calibration, mask),
+        unchecked,
         SplitGraph.of(specs, types::info),
         modules);
   }
@@ -78,6 +82,14 @@ final class ReportAssembly {
     return calibration.skipping().isEmpty()
         ? "no remote call reads rows of the axes of " + input
         : "positions where " + input + " is 0 are neither encrypted nor computed";
+  }
+
+  /** Which of the keys or patterns a module was named by. */
+  private static int indexOf(List<String> named, String module) {
+    return IntStream.range(0, named.size())
+        .filter(i -> new ModulePattern(named.get(i)).fits(module))
+        .findFirst()
+        .orElseThrow();
   }
 
   private static CompileReport.Module module(
@@ -150,7 +162,9 @@ final class ReportAssembly {
         seen.maxAbs(),
         scale == 0 ? null : scale,
         Histogram.of(seen.maxAbs(), seen.maxNormHistogram(BINS)),
-        circuit.fixed().isPresent() ? null : Histogram.of(seen.estimatedErrors(bits, mode), BINS));
+        circuit.fixed().isPresent()
+            ? null
+            : Histogram.of(seen.estimatedErrors(bits, mode), seen.sampleWeights(), BINS));
   }
 
   private static String leakage(CompiledCircuit circuit, AffineCall layer) {

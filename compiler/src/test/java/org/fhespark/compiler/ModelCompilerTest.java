@@ -257,6 +257,21 @@ class ModelCompilerTest {
   }
 
   @Test
+  void bitsOfAModuleNamedByAPatternAreItsOwn() throws IOException {
+    CompileReport report = compile("rank3", remote("que*", "ke*").weightBits("key", 4).build());
+    assertEquals(
+        List.of("query", "key"),
+        report.modules().stream().map(CompileReport.Module::module).toList());
+    assertEquals(
+        List.of(8, 4), report.modules().stream().map(CompileReport.Module::weightBits).toList());
+    CompileOptions misspelt = remote("que*").weightBits("quer", 4).build();
+    assertTrue(
+        assertThrows(InvalidInputException.class, () -> compile("rank3", misspelt))
+            .getMessage()
+            .contains("weight bits of 'quer' were given, but it is no remote module"));
+  }
+
+  @Test
   void aModuleCalledTwiceHasOneCircuitAndTwoCalls() throws IOException {
     CompileReport report = compile("shared_twice", remote("shared").build());
     assertEquals(1, server().specs().circuits().size());

@@ -39,6 +39,8 @@ final class FheNative {
 
   static native long[] accumulate(long circuit, int[] activations);
 
+  static native long[] simulate(long module, long circuit, int[] activations);
+
   static native void evaluate(
       long circuit,
       long inputArray,

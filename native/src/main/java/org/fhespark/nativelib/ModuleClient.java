@@ -178,6 +178,19 @@ public final class ModuleClient implements AutoCloseable {
     dequantize(accumulators, scales, table(outputs, scales.length));
   }
 
+  /**
+   * The accumulators that an encryption of activations would decrypt to, with noise drawn as the
+   * circuit's parameters make it: wrong ones among them, as in reality. Needs no key.
+   *
+   * @param circuit the module's
+   * @param activations integers {@code [T][d_in]}
+   * @return accumulators {@code [T][d_out]}
+   * @throws org.fhespark.InvalidInputException if the circuit is another's
+   */
+  public long[] simulate(PackedCircuit circuit, int[] activations) {
+    return FheNative.simulate(handle.get(), circuit.nativeHandle(), activations);
+  }
+
   @Override
   public void close() {
     handle.close();

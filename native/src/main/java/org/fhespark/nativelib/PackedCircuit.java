@@ -106,6 +106,10 @@ public final class PackedCircuit implements AutoCloseable {
     return FheNative.accumulate(handle.get(), activations);
   }
 
+  long nativeHandle() {
+    return handle.get();
+  }
+
   @Override
   public void close() {
     handle.close();

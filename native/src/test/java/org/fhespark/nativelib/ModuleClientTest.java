@@ -37,6 +37,30 @@ class ModuleClientTest {
   }
 
   @Test
+  void simulationNeedsNoKeyAndEqualsTheClearLayerWhereParametersDecryptRight() {
+    try (TestLayer layer = TestLayer.random(8, 40, 1);
+        ModuleClient client = ModuleClient.withoutKey(layer.spec());
+        PackedCircuit circuit = PackedCircuit.open(layer.circuitFile())) {
+      int[] integers = new int[8 * 130];
+      for (int i = 0; i < integers.length; i++) {
+        integers[i] = i % 15 - 7;
+      }
+      assertArrayEquals(circuit.accumulate(integers), client.simulate(circuit, integers));
+      assertRefused("whole records", () -> client.simulate(circuit, new int[9]));
+    }
+  }
+
+  @Test
+  void simulationRefusesTheCircuitOfAnotherModule() {
+    try (TestLayer layer = TestLayer.random(3, 2, 1);
+        TestLayer other = TestLayer.random(3, 2, 2);
+        ModuleClient client = ModuleClient.withoutKey(layer.spec());
+        PackedCircuit circuit = PackedCircuit.open(other.circuitFile())) {
+      assertRefused("not of the circuit", () -> client.simulate(circuit, new int[3]));
+    }
+  }
+
+  @Test
   void aModuleWithoutAKeyCannotEncrypt() {
     try (TestLayer layer = TestLayer.random(3, 2, 1);
         ModuleClient client = ModuleClient.withoutKey(layer.spec())) {

@@ -38,6 +38,15 @@ public final class ArtifactJson {
    * @throws InvalidInputException if it is no such record or of another version
    */
   static <T> T read(String name, byte[] bytes, Class<T> type) {
+    return read(name, bytes, type, "compile the model again");
+  }
+
+  /**
+   * As above.
+   *
+   * @param wayOut what to do about a file that cannot be used
+   */
+  static <T> T read(String name, byte[] bytes, Class<T> type, String wayOut) {
     try {
       JsonNode json = MAPPER.readTree(bytes);
       int version = json.path("formatVersion").asInt();
@@ -48,12 +57,13 @@ public final class ArtifactJson {
                 + version
                 + ", this fhe-spark reads version "
                 + FORMAT_VERSION
-                + "; compile the model again with this version");
+                + "; "
+                + wayOut
+                + " with this version");
       }
       return MAPPER.treeToValue(json, type);
     } catch (IOException e) {
-      throw new InvalidInputException(
-          name + ": is not what fhe-spark writes there; compile the model again", e);
+      throw new InvalidInputException(name + ": is not what fhe-spark writes there; " + wayOut, e);
     }
   }
 }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.NoiseModel;
 import org.fhespark.nativelib.PackedParameters;
@@ -14,9 +15,6 @@ import org.fhespark.nativelib.WeightNorms;
  * alone, so all its splits share the answer.
  */
 final class ExactLimbs {
-  static final int FEWEST_LIMBS = 3;
-  static final int MOST_LIMBS = 7;
-
   private static final int SMALLEST_POLYNOMIAL = 64;
   private static final int FEWEST_BODY_LIMBS = 2;
 
@@ -25,12 +23,17 @@ final class ExactLimbs {
 
   private final WeightNorms norms;
   private final int messageBits;
+  private final OptionalInt limbs;
   private final double log2PError;
   private final Map<Integer, List<Limbs>> found = new HashMap<>();
 
-  ExactLimbs(WeightNorms norms, int messageBits, double log2PError) {
+  /**
+   * @param limbs of the modulus; empty for any
+   */
+  ExactLimbs(WeightNorms norms, int messageBits, OptionalInt limbs, double log2PError) {
     this.norms = norms;
     this.messageBits = messageBits;
+    this.limbs = limbs;
     this.log2PError = log2PError;
   }
 
@@ -44,6 +47,9 @@ final class ExactLimbs {
     int fewest = (messageBits + 7) / 8;
     for (int mask : secureLimbs(dimension)) {
       // Without any rounding there is the least noise that this modulus can have.
+      if (limbs.isPresent() && limbs.getAsInt() != mask) {
+        continue;
+      }
       if (fewest > mask || !isExact(dimension, new Limbs(mask, mask, mask, mask))) {
         continue;
       }
@@ -71,13 +77,16 @@ final class ExactLimbs {
     return NoiseModel.log2FailureProbability(parameters, norms) <= log2PError;
   }
 
-  private static List<Integer> secureLimbs(int dimension) {
+  /** Moduli, by their limbs, at which some noise is secure. */
+  static List<Integer> secureLimbs(int dimension) {
     synchronized (SECURE) {
       return SECURE.computeIfAbsent(
           dimension,
           n -> {
             List<Integer> secure = new ArrayList<>();
-            for (int limbs = FEWEST_LIMBS; limbs <= MOST_LIMBS; limbs++) {
+            for (int limbs = ParameterSearch.FEWEST_LIMBS;
+                limbs <= ParameterSearch.MOST_LIMBS;
+                limbs++) {
               if (isSecure(n, limbs)) {
                 secure.add(limbs);
               }

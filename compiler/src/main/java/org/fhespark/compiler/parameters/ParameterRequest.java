@@ -15,6 +15,7 @@ import org.fhespark.nativelib.WeightNorms;
  *     few calibrated records (see {@link ParameterSearch})
  * @param nonZeroRecords calibrated records that this bound rests on
  * @param activationBits 4 to 16, or empty for as many as fit the limbs that 8 need
+ * @param limbs bytes of the modulus, whether or not p_error can then be met; empty for any
  * @param log2PError log2 of the probability, per value, of a wrong accumulator that is tolerated
  * @param records T, expected in a block
  * @param costs what work costs
@@ -26,6 +27,32 @@ public record ParameterRequest(
     IntToDoubleFunction accumulatorBound,
     long nonZeroRecords,
     OptionalInt activationBits,
+    OptionalInt limbs,
     double log2PError,
     int records,
-    CostConstants costs) {}
+    CostConstants costs) {
+
+  /** A request that leaves the modulus open. */
+  public ParameterRequest(
+      String modules,
+      BlockWork.Layer layer,
+      WeightNorms norms,
+      IntToDoubleFunction accumulatorBound,
+      long nonZeroRecords,
+      OptionalInt activationBits,
+      double log2PError,
+      int records,
+      CostConstants costs) {
+    this(
+        modules,
+        layer,
+        norms,
+        accumulatorBound,
+        nonZeroRecords,
+        activationBits,
+        OptionalInt.empty(),
+        log2PError,
+        records,
+        costs);
+  }
+}

@@ -18,6 +18,9 @@ public final class ParameterSearch {
   public static final int FEWEST_ACTIVATION_BITS = 4;
   public static final int MOST_ACTIVATION_BITS = 16;
 
+  public static final int FEWEST_LIMBS = 3;
+  public static final int MOST_LIMBS = 7;
+
   /** The quantile of calibrated records that must fit. */
   public static final double FITTING_RECORDS = 0.999;
 
@@ -50,7 +53,8 @@ public final class ParameterSearch {
   }
 
   /**
-   * The cheapest parameters that carry a request.
+   * The cheapest parameters that carry a request. If its limbs are too few for p_error, those with
+   * the least noise, and of these the cheapest: secure, but wrong more often than was asked for.
    *
    * @throws InvalidInputException if none do; says how many activation bits would
    */
@@ -60,7 +64,7 @@ public final class ParameterSearch {
       int bits = request.activationBits().getAsInt();
       List<Candidate> carrying = search.carrying(bits);
       if (carrying.isEmpty()) {
-        throw search.nothingCarries(bits);
+        return search.withLeastNoise(bits);
       }
       return search.choice(carrying, bits, "the " + bits + "-bit activations asked for");
     }
@@ -71,7 +75,65 @@ public final class ParameterSearch {
             carrying, search.raised(carrying.get(0), bits), bits + "-bit activations");
       }
     }
+    if (request.limbs().isPresent()) {
+      return search.withLeastNoise(AUTOMATIC_BITS);
+    }
     throw search.nothingCarries(FEWEST_ACTIVATION_BITS);
+  }
+
+  /**
+   * What has the least noise with the limbs asked for, though more than p_error allows.
+   *
+   * @throws InvalidInputException if no limbs were asked for, or the modulus has no room for p bits
+   */
+  private ParameterChoice withLeastNoise(int activationBits) {
+    int messageBits = messageBits(request.accumulatorBound().applyAsDouble(activationBits));
+    if (request.limbs().isEmpty()) {
+      throw nothingCarries(activationBits);
+    }
+    int limbs = request.limbs().getAsInt();
+    if (messageBits > Math.min(8 * limbs, MOST_MESSAGE_BITS)) {
+      throw new InvalidInputException(
+          "module "
+              + request.modules()
+              + ": accumulators of "
+              + activationBits
+              + "-bit activations take "
+              + messageBits
+              + " bits, which q = 2^"
+              + 8 * limbs
+              + " has no room for; use more limbs, or fewer weight or activation bits");
+    }
+    Limbs whole = new Limbs(limbs, limbs, limbs, limbs);
+    List<Candidate> least = new ArrayList<>();
+    double noise = Double.POSITIVE_INFINITY;
+    for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
+      for (int k = (SMALLEST_DIMENSION + size - 1) / size; k * size <= LARGEST_DIMENSION; k++) {
+        if (!ExactLimbs.secureLimbs(k * size).contains(limbs)) {
+          continue;
+        }
+        PackedParameters parameters = whole.with(k, size, messageBits, bodies(size));
+        double own = NoiseModel.outputStandardDeviation(parameters, request.norms());
+        if (own < noise) {
+          least.clear();
+          noise = own;
+        }
+        if (own == noise) {
+          least.add(new Candidate(whole, parameters, cost(parameters)));
+        }
+      }
+    }
+    least.sort(Comparator.comparingDouble(candidate -> candidate.cost.total()));
+    String why =
+        "cheapest of "
+            + least.size()
+            + " secure parameter sets with the least noise at q = 2^"
+            + 8 * limbs
+            + ", where none carries "
+            + activationBits
+            + "-bit activations at p-error 2^"
+            + Math.round(request.log2PError());
+    return choiceBecause(why, least, activationBits);
   }
 
   /**
@@ -84,7 +146,8 @@ public final class ParameterSearch {
     if (messageBits > MOST_MESSAGE_BITS) {
       return carrying;
     }
-    ExactLimbs exact = new ExactLimbs(request.norms(), messageBits, request.log2PError());
+    ExactLimbs exact =
+        new ExactLimbs(request.norms(), messageBits, request.limbs(), request.log2PError());
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
       carrying.addAll(withPolynomialSize(size, messageBits, exact));
     }
@@ -93,7 +156,7 @@ public final class ParameterSearch {
   }
 
   private List<Candidate> withPolynomialSize(int size, int messageBits, ExactLimbs exact) {
-    int bodies = (Math.max(request.records(), LEAST_CAPACITY) + size - 1) / size;
+    int bodies = bodies(size);
     List<Candidate> candidates = new ArrayList<>();
     for (int k = (SMALLEST_DIMENSION + size - 1) / size; k * size <= LARGEST_DIMENSION; k++) {
       for (Limbs limbs : exact.at(k * size)) {
@@ -104,6 +167,10 @@ public final class ParameterSearch {
       }
     }
     return candidates;
+  }
+
+  private int bodies(int size) {
+    return (Math.max(request.records(), LEAST_CAPACITY) + size - 1) / size;
   }
 
   private Cost cost(PackedParameters parameters) {
@@ -135,6 +202,18 @@ public final class ParameterSearch {
   }
 
   private ParameterChoice choice(List<Candidate> carrying, int activationBits, String carried) {
+    String why =
+        "cheapest of "
+            + carrying.size()
+            + " secure parameter sets that carry "
+            + carried
+            + (request.activationBits().isEmpty()
+                ? ", then activations raised to the " + activationBits + " bits that it carries"
+                : "");
+    return choiceBecause(why, carrying, activationBits);
+  }
+
+  private ParameterChoice choiceBecause(String why, List<Candidate> carrying, int activationBits) {
     PackedParameters cheapest = carrying.get(0).parameters;
     int worstCase = worstCaseBits(activationBits);
     // More bits than the worst case needs would only spend noise margin.
@@ -144,14 +223,6 @@ public final class ParameterSearch {
             Math.min(worstCase, mostMessageBits(cheapest)));
     PackedParameters chosen = cheapest.withMessageBits(messageBits);
     Cost cost = carrying.get(0).cost;
-    String why =
-        "cheapest of "
-            + carrying.size()
-            + " secure parameter sets that carry "
-            + carried
-            + (request.activationBits().isEmpty()
-                ? ", then activations raised to the " + activationBits + " bits that it carries"
-                : "");
     return new ParameterChoice(
         chosen,
         activationBits,

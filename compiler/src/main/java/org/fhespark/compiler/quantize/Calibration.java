@@ -18,6 +18,8 @@ import java.util.Set;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.affine.RowSource;
+import org.fhespark.compiler.artifact.ActivationSummary;
+import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.split.RemoteCall;
@@ -32,9 +34,6 @@ public final class Calibration {
 
   /** Records of the first run, which tells how large their tensors are. */
   private static final int FIRST_RECORDS = 4;
-
-  /** Windows of a convolution that are looked at in a run; all others are like them. */
-  private static final long WINDOWS = 1 << 13;
 
   private final OnnxModel model;
   private final ExposedModel exposed;
@@ -85,6 +84,53 @@ public final class Calibration {
     public double rowsPerRecord(AffineCall call) {
       return Math.max(1, (double) of(call).records() / records);
     }
+  }
+
+  /**
+   * Takes statistics that were gathered elsewhere. There are no records then on which to compare
+   * calls with the float model or to try what skipping padding changes: a call whose padding was
+   * skipped where they were gathered may skip it.
+   *
+   * @throws InvalidInputException if they are another model's, or do not cover a call
+   */
+  public static Result of(
+      CalibrationStatistics gathered,
+      OnnxModel model,
+      List<RemoteCall> calls,
+      Optional<PaddingMask> mask) {
+    if (!gathered.modelDigest().equals(model.digest())) {
+      throw new InvalidInputException(
+          "the statistics are another model's: they were gathered with the one of SHA-256 "
+              + gathered.modelDigest()
+              + ", "
+              + model.file()
+              + " has "
+              + model.digest());
+    }
+    boolean maskedAlike = mask.isPresent() && mask.get().input().equals(gathered.paddingMask());
+    Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
+    Set<RowSource> skipping = new HashSet<>();
+    for (RemoteCall call : calls) {
+      RowSource rows = call.call().rows();
+      ActivationSummary summary =
+          gathered
+              .of(rows.tensor(), rows.unfolding())
+              .filter(input -> input.width() == call.call().dIn())
+              .orElseThrow(
+                  () ->
+                      new InvalidInputException(
+                          "the statistics hold nothing of tensor '"
+                              + rows.tensor()
+                              + "' as module '"
+                              + call.module()
+                              + "' reads it; gather them with a client artefact in which that"
+                              + " module is remote"));
+      statistics.computeIfAbsent(rows, unused -> ActivationStatistics.of(summary));
+      if (summary.skipsPadding() && maskedAlike) {
+        skipping.add(rows);
+      }
+    }
+    return new Result(statistics, gathered.records(), Set.copyOf(skipping), Optional.empty());
   }
 
   /**
@@ -273,11 +319,8 @@ public final class Calibration {
       return;
     }
     seen.addMagnitudes(rows.tensor(), values.duplicate());
-    Windows windows = new Windows(rows.unfolding().get(), tensor.getInfo().getShape());
-    // Odd, so that it does not meet the same places of every image.
-    long step = Math.max(1, windows.count() / WINDOWS) | 1;
-    double standsFor = windows.count() / Math.ceil((double) windows.count() / step);
-    windows.forEach(values, step, row -> seen.add(rows.tensor(), row, standsFor));
+    new Windows(rows.unfolding().get(), tensor.getInfo().getShape())
+        .sample(values, (row, standsFor) -> seen.add(rows.tensor(), row, standsFor));
   }
 
   /** Adds the rows that are no padding. */

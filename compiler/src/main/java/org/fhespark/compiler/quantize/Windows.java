@@ -11,6 +11,14 @@ import org.fhespark.compiler.artifact.Unfolding;
  * @param shape of the tensor, {@code [batch, channels, spatial..]}
  */
 public record Windows(Unfolding unfolding, long[] shape) {
+  /** Windows that are looked at in one go; all others are like them. */
+  private static final long SAMPLE = 1 << 13;
+
+  /** Told of a row that stands for some. */
+  @FunctionalInterface
+  public interface SampleVisitor {
+    void accept(float[] row, double standsFor);
+  }
 
   /** How many rows. */
   public long count() {
@@ -35,6 +43,19 @@ public record Windows(Unfolding unfolding, long[] shape) {
       read(values, index, row);
       visitor.accept(row);
     }
+  }
+
+  /**
+   * Visits all rows if there are few, else some thousands of them, spread evenly.
+   *
+   * @param values the tensor, row-major
+   * @param visitor is given each row in a buffer that is reused
+   */
+  public void sample(FloatBuffer values, SampleVisitor visitor) {
+    // Odd, so that it does not meet the same places of every image.
+    long step = Math.max(1, count() / SAMPLE) | 1;
+    double standsFor = count() / Math.ceil((double) count() / step);
+    forEach(values, step, row -> visitor.accept(row, standsFor));
   }
 
   /**

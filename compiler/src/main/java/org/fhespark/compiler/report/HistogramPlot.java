@@ -13,7 +13,7 @@ import org.fhespark.compiler.Histogram;
  * @param total of all counts
  * @param upperBound of the histogram
  */
-record HistogramPlot(List<Bar> bars, List<Tick> ticks, int most, long total, double upperBound) {
+record HistogramPlot(List<Bar> bars, List<Tick> ticks, long most, long total, double upperBound) {
   static final int WIDTH = 300;
   static final int HEIGHT = 130;
   static final int LEFT = 44;
@@ -28,18 +28,18 @@ record HistogramPlot(List<Bar> bars, List<Tick> ticks, int most, long total, dou
    * @param from its lower bound
    * @param to its upper bound
    */
-  record Bar(double x, double y, double width, double height, int count, double from, double to) {}
+  record Bar(double x, double y, double width, double height, long count, double from, double to) {}
 
   /** A labelled place on the horizontal axis. */
   record Tick(double x, double value) {}
 
   static HistogramPlot of(Histogram histogram) {
-    int most = histogram.counts().stream().mapToInt(Integer::intValue).max().orElse(0);
+    long most = histogram.counts().stream().mapToLong(Long::longValue).max().orElse(0);
     int bins = histogram.counts().size();
     double width = (double) (RIGHT - LEFT) / bins;
     List<Bar> bars = new ArrayList<>();
     for (int bin = 0; bin < bins; bin++) {
-      int count = histogram.counts().get(bin);
+      long count = histogram.counts().get(bin);
       if (count > 0) {
         // A lone record among thousands still shows.
         double height = Math.max(1, (double) (BOTTOM - TOP) * count / most);
@@ -61,7 +61,7 @@ record HistogramPlot(List<Bar> bars, List<Tick> ticks, int most, long total, dou
       double value = tick * step;
       ticks.add(new Tick(LEFT + (RIGHT - LEFT) * value / histogram.upperBound(), value));
     }
-    long total = histogram.counts().stream().mapToLong(Integer::longValue).sum();
+    long total = histogram.counts().stream().mapToLong(Long::longValue).sum();
     return new HistogramPlot(bars, ticks, most, total, histogram.upperBound());
   }
 

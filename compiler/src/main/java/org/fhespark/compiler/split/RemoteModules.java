@@ -10,6 +10,7 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.modules.ModuleInfo;
 import org.fhespark.compiler.modules.ModuleKind;
+import org.fhespark.compiler.modules.ModulePattern;
 import org.fhespark.compiler.modules.ModuleTree;
 
 /** Looks up the modules that the user wants remote. */
@@ -19,8 +20,10 @@ public final class RemoteModules {
   /**
    * The modules with the given keys, in that order.
    *
-   * @throws InvalidInputException if there is no key, a key is unknown or given twice, or a module
-   *     cannot go remote
+   * @param keys keys or patterns ({@link ModulePattern}); those that fit a pattern are in the order
+   *     of the graph
+   * @throws InvalidInputException if there is no key, a key is unknown or given twice, no module
+   *     fits a pattern, or a module cannot go remote
    */
   public static List<RemoteModule> find(ModuleTree tree, List<String> keys) {
     if (keys.isEmpty()) {
@@ -30,7 +33,7 @@ public final class RemoteModules {
     List<RemoteModule> remote = new ArrayList<>();
     Set<String> seen = new HashSet<>();
     Map<Integer, String> keyByNode = new HashMap<>();
-    for (String key : keys) {
+    for (String key : keys.stream().flatMap(key -> expand(tree, key).stream()).toList()) {
       if (!seen.add(key)) {
         throw new InvalidInputException("module '" + key + "' is named twice; name it once");
       }
@@ -50,6 +53,23 @@ public final class RemoteModules {
       remote.add(new RemoteModule(key, module.calls()));
     }
     return remote;
+  }
+
+  private static List<String> expand(ModuleTree tree, String key) {
+    ModulePattern pattern = new ModulePattern(key);
+    if (!pattern.hasWildcard()) {
+      return List.of(key);
+    }
+    List<String> fitting =
+        tree.modules().stream().map(ModuleInfo::key).filter(pattern::fits).toList();
+    if (fitting.isEmpty()) {
+      throw new InvalidInputException(
+          "no module fits '"
+              + key
+              + "', in which * stands for any characters but dots; `fhe-spark modules` shows the"
+              + " keys");
+    }
+    return fitting;
   }
 
   private static String overlap(ModuleTree tree, String key, String other) {

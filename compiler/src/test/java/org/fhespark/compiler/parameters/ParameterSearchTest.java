@@ -347,6 +347,58 @@ class ParameterSearchTest {
     assertFalse(choice.policy().contains("99.9"), choice.policy());
   }
 
+  private static ParameterRequest withLimbs(ParameterRequest request, int limbs) {
+    return new ParameterRequest(
+        request.modules(),
+        request.layer(),
+        request.norms(),
+        request.accumulatorBound(),
+        request.nonZeroRecords(),
+        request.activationBits(),
+        OptionalInt.of(limbs),
+        request.log2PError(),
+        request.records(),
+        request.costs());
+  }
+
+  @Property(tries = 40)
+  void limbsAskedForAreKeptExactlyWhereTheyCan(
+      @ForAll @IntRange(min = 1, max = 2000) int dIn,
+      @ForAll @IntRange(min = 4, max = 10) int activationBits,
+      @ForAll @IntRange(min = 3, max = 7) int limbs) {
+    ParameterRequest request =
+        withLimbs(request(dIn, 64, 8, OptionalInt.of(activationBits), P_ERROR, 4096), limbs);
+    int needed = 2;
+    while (request.accumulatorBound().applyAsDouble(activationBits) > Math.pow(2, needed - 1) - 1) {
+      needed++;
+    }
+    if (needed > 8 * limbs) {
+      String message =
+          assertThrows(InvalidInputException.class, () -> ParameterSearch.search(request))
+              .getMessage();
+      assertTrue(message.contains("'m'") && message.contains("more limbs"), message);
+      return;
+    }
+    ParameterChoice choice = ParameterSearch.search(request);
+    PackedParameters p = choice.parameters();
+    assertEquals(limbs, p.limbs());
+    assertEquals(activationBits, choice.activationBits());
+    // Secure, whether exact or not.
+    assertTrue(NoiseModel.freshStandardDeviation(p.lweDimension(), limbs) > 0);
+    if (NoiseModel.log2FailureProbability(p, request.norms()) <= P_ERROR) {
+      assertHolds(request, choice);
+      return;
+    }
+    assertTrue(choice.why().contains("least noise"), choice.why());
+    double noise = NoiseModel.outputStandardDeviation(p, request.norms());
+    for (int n = 960; n <= 2560; n += 64) {
+      PackedParameters other =
+          new PackedParameters(n / 64, 64, limbs, limbs, limbs, limbs, p.messageBits(), 64);
+      assertTrue(NoiseModel.outputStandardDeviation(other, request.norms()) >= noise, "n = " + n);
+      assertTrue(NoiseModel.log2FailureProbability(other, request.norms()) > P_ERROR, "n = " + n);
+    }
+  }
+
   @Example
   void aRequestThatNothingCarriesTellsHowManyBitsWould() {
     ParameterRequest impossible =

@@ -65,7 +65,7 @@ class ActivationStatisticsTest {
   @Example
   void theHistogramCountsRecordsByTheirLargestMagnitudeAndLeavesOutZeroRecords() {
     ActivationStatistics statistics = of(2, 1, -0.5f, 0, 0, -3, 2, 4, 0, 0.1f, 0.2f);
-    assertArrayEquals(new int[] {1, 1, 0, 2}, statistics.maxNormHistogram(4));
+    assertArrayEquals(new long[] {1, 1, 0, 2}, statistics.maxNormHistogram(4));
   }
 
   @Example

@@ -322,4 +322,31 @@ class GraphSplitTest {
       assertFalse(bytes.contains(text));
     }
   }
+
+  @Test
+  void aPatternStandsForTheModulesThatFitInTheOrderOfTheGraph() {
+    ModuleTree tree = ModuleTree.of(RecordedModel.load("bert").model());
+    List<String> keys =
+        RemoteModules.find(tree, List.of("pooler.dense", "encoder.layer.*.attention.self.*e*"))
+            .stream()
+            .map(RemoteModule::key)
+            .toList();
+    assertEquals(
+        List.of(
+            "pooler.dense",
+            "encoder.layer.0.attention.self.query",
+            "encoder.layer.0.attention.self.key",
+            "encoder.layer.0.attention.self.value",
+            "encoder.layer.1.attention.self.query",
+            "encoder.layer.1.attention.self.key",
+            "encoder.layer.1.attention.self.value"),
+        keys);
+  }
+
+  @Test
+  void patternsThatFitNothingOrTooMuchAreRefused() {
+    assertTrue(refusalOf("bert", "encoder.*.query").contains("no module fits 'encoder.*.query'"));
+    assertTrue(refusalOf("bert", "pooler.dense", "pooler.d*").contains("named twice"));
+    assertTrue(refusalOf("bert", "encoder.layer.*").contains("cannot go remote"));
+  }
 }

@@ -5,17 +5,20 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.parameters.ServerKernel;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.nativelib.PackedParameters;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -40,15 +43,30 @@ final class CompileCommand implements Callable<Integer> {
       names = "--remote",
       required = true,
       paramLabel = "KEY",
-      description = "A module's named_modules() key; may be repeated.")
+      description =
+          "A module's named_modules() key, in which * stands for any characters but dots; may be"
+              + " repeated.")
   private List<String> remote;
 
-  @Option(
-      names = "--calibration",
-      required = true,
-      paramLabel = "DATA",
-      description = "Representative records: Parquet, CSV or JSON.")
-  private Path calibration;
+  @ArgGroup(multiplicity = "1")
+  private Activations activations;
+
+  /** What tells of the activations that remote modules read. */
+  private static final class Activations {
+    @Option(
+        names = "--calibration",
+        paramLabel = "DATA",
+        description = "Representative records: Parquet, CSV or JSON.")
+    private Path calibration;
+
+    @Option(
+        names = "--statistics",
+        paramLabel = "FILE",
+        description =
+            "In place of records: statistics that score --mode calibrate gathered with an artefact"
+                + " of the same model.")
+    private Path statistics;
+  }
 
   @Option(names = "--out", required = true, paramLabel = "DIR", description = "The artefact.")
   private Path out;
@@ -68,6 +86,15 @@ final class CompileCommand implements Callable<Integer> {
           "Bits of weights, of all modules or of one; may be repeated (default: 8, or those that a"
               + " model trained with quantisation has).")
   private List<String> weightBits = List.of();
+
+  @Option(
+      names = "--limbs",
+      paramLabel = "[KEY=]3..7",
+      description =
+          "Bytes of the ciphertext modulus q, of all modules or of one; may be repeated (default:"
+              + " what is cheapest). With too few for --p-error the result is secure but inexact:"
+              + " judge it with score --mode simulate.")
+  private List<String> limbs = List.of();
 
   @Option(
       names = "--padding-mask",
@@ -121,15 +148,24 @@ final class CompileCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     CompileOptions options = options();
     SparkSession spark = sparkOptions.open("compile");
-    try (CalibrationTable records = CalibrationTable.open(spark, model, calibration)) {
-      CompileReport report =
-          new ModelCompiler(spark.sparkContext().hadoopConfiguration())
-              .compile(model, records.batches(), options, out);
-      print(report);
+    try {
+      print(compile(spark, options));
     } finally {
       spark.stop();
     }
     return 0;
+  }
+
+  private CompileReport compile(SparkSession spark, CompileOptions options) throws IOException {
+    Configuration configuration = spark.sparkContext().hadoopConfiguration();
+    ModelCompiler compiler = new ModelCompiler(configuration);
+    if (activations.statistics != null) {
+      return compiler.compile(
+          model, CalibrationStatistics.read(activations.statistics, configuration), options, out);
+    }
+    try (CalibrationTable records = CalibrationTable.open(spark, model, activations.calibration)) {
+      return compiler.compile(model, records.batches(), options, out);
+    }
   }
 
   private CompileOptions options() {
@@ -162,6 +198,15 @@ final class CompileCommand implements Callable<Integer> {
         options.activationBits(value);
       } else {
         options.activationBits(key, value);
+      }
+    }
+    for (String bytes : limbs) {
+      String key = key(bytes);
+      int value = number("--limbs", value(bytes), "a number from 3 to 7");
+      if (key.isEmpty()) {
+        options.limbs(value);
+      } else {
+        options.limbs(key, value);
       }
     }
     if (paddingMask != null) {
@@ -204,19 +249,27 @@ final class CompileCommand implements Callable<Integer> {
 
   private void print(CompileReport report) {
     for (CompileReport.Module module : report.modules()) {
-      System.out.println(summary(module));
+      boolean isRight = module.log2FailureProbability() <= report.log2PError();
+      System.out.println(summary(module, isRight));
       System.out.printf(
           Locale.ROOT,
           "  %.2f bytes a value up, %.2f down; noise margin %.2f bits%n",
           module.bytesUpPerValue(),
           module.bytesDownPerValue(),
           module.noiseMarginBits());
+      if (!isRight) {
+        System.out.printf(
+            Locale.ROOT,
+            "  p-error 2^%.1f is not met: see what this does with score --mode simulate%n",
+            report.log2PError());
+      }
       System.out.println("  " + module.policy());
       System.out.println("  " + module.leakage());
     }
     if (report.padding() != null) {
       System.out.println(report.padding());
     }
+    report.unchecked().forEach(what -> System.out.println("not checked: " + what));
     System.out.printf(
         Locale.ROOT,
         "costs are those of blocks of %,d records, executors with kernel %s and %.1f Gbit/s%n",
@@ -236,15 +289,14 @@ final class CompileCommand implements Callable<Integer> {
   }
 
   /** What a module became and why, in one line. */
-  private static String summary(CompileReport.Module module) {
+  private static String summary(CompileReport.Module module, boolean isRight) {
     PackedParameters parameters = module.parameters();
     Cost cost = module.nanosecondsPerRecord();
     String line =
         String.format(
             Locale.ROOT,
             "%s: %d -> %d, p = %d of %d-bit weights x %d-bit activations; (k,N) = (%d,%d),"
-                + " q = 2^%d, %s: cheapest of %d candidates that decrypt right, with probability"
-                + " 1 - 2^%.1f a value; %,.0f ns a record: %.0f %% server, %.0f %% client,"
+                + " q = 2^%d, %s: %s a value; %,.0f ns a record: %.0f %% server, %.0f %% client,"
                 + " %.0f %% wire",
             module.module(),
             module.dIn(),
@@ -256,8 +308,7 @@ final class CompileCommand implements Callable<Integer> {
             parameters.polynomialSize(),
             parameters.log2Modulus(),
             limbs(parameters),
-            module.candidates(),
-            module.log2FailureProbability(),
+            correctness(module, isRight),
             cost.total(),
             100 * cost.server() / cost.total(),
             100 * cost.client() / cost.total(),
@@ -273,6 +324,16 @@ final class CompileCommand implements Callable<Integer> {
             100 * (next.costRatio() - 1),
             next.mostlyMore(),
             difference(parameters, next.parameters()));
+  }
+
+  private static String correctness(CompileReport.Module module, boolean isRight) {
+    return String.format(
+        Locale.ROOT,
+        isRight
+            ? "cheapest of %d candidates that decrypt right, with probability 1 - 2^%.1f"
+            : "cheapest of %d candidates with the least noise, wrong with probability up to 2^%.1f",
+        module.candidates(),
+        module.log2FailureProbability());
   }
 
   private static String limbs(PackedParameters parameters) {

@@ -1,9 +1,11 @@
 package org.fhespark.jobs.cli;
 
 import java.util.concurrent.Callable;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
@@ -14,7 +16,10 @@ import org.fhespark.jobs.client.TerminalProgress;
 import org.fhespark.nativelib.ClientKey;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** Scores a table. */
 @Command(
@@ -29,6 +34,7 @@ final class ScoreCommand implements Callable<Integer> {
     NEVER
   }
 
+  @Spec private CommandSpec command;
   @Mixin private SparkOptions sparkOptions;
 
   @Option(
@@ -60,20 +66,37 @@ final class ScoreCommand implements Callable<Integer> {
 
   @Option(
       names = "--output",
-      required = true,
       paramLabel = "OUT",
       description =
-          "The input's columns and an array column per output; Parquet, or CSV or JSON by its ending.")
+          "The input's columns and an array column per output; Parquet, or CSV or JSON by its ending."
+              + " Mode calibrate needs none.")
   private Path output;
 
   @Option(
       names = "--mode",
       defaultValue = "execute",
       paramLabel = "MODE",
-      description = "One of ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+      description = {
+        "torch: remote modules in float, the reference;",
+        "calibrate: the same, and --statistics is written;",
+        "disable: quantised, in clear;",
+        "simulate: quantised, in clear, with the noise that the parameters predict, so with wrong"
+            + " values as often as under FHE; needs no key;",
+        "execute: encrypted, on the executors; needs --keys (default: ${DEFAULT-VALUE})."
+      })
   private Mode mode;
 
-  @Option(names = "--overwrite", description = "Replace an output that score wrote before.")
+  @Option(
+      names = "--statistics",
+      paramLabel = "FILE",
+      description =
+          "Written by mode calibrate, for compile --statistics: ranges and histograms of what"
+              + " remote modules read, no records.")
+  private Path statistics;
+
+  @Option(
+      names = "--overwrite",
+      description = "Replace an output or statistics that score wrote before.")
   private boolean overwrite;
 
   @Option(
@@ -85,6 +108,7 @@ final class ScoreCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    requireOutput();
     SparkSession spark = sparkOptions.open("score");
     try {
       HybridModel model =
@@ -96,7 +120,26 @@ final class ScoreCommand implements Callable<Integer> {
     return 0;
   }
 
+  private void requireOutput() {
+    if (mode == Mode.CALIBRATE && statistics == null) {
+      throw new ParameterException(
+          command.commandLine(), "mode calibrate writes statistics: give a file with --statistics");
+    }
+    if (mode != Mode.CALIBRATE && statistics != null) {
+      throw new ParameterException(
+          command.commandLine(),
+          "only mode calibrate writes --statistics, and the mode is " + mode.lowerCase());
+    }
+    if (mode != Mode.CALIBRATE && output == null) {
+      throw new ParameterException(
+          command.commandLine(), "Missing required option: '--output=OUT'");
+    }
+  }
+
   private ScoreReport score(SparkSession spark, HybridModel model) {
+    if (mode == Mode.CALIBRATE) {
+      return calibrate(spark, model);
+    }
     if (mode != Mode.EXECUTE) {
       try (HybridSession session = model.session(spark, mode)) {
         return session.score(input, output, overwrite, progress());
@@ -109,6 +152,19 @@ final class ScoreCommand implements Callable<Integer> {
     try (ClientKey key = ClientKey.load(keys.resolve(KeygenCommand.CLIENT_KEY));
         HybridSession session = model.session(spark, mode, key)) {
       return session.score(input, output, overwrite, progress());
+    }
+  }
+
+  private ScoreReport calibrate(SparkSession spark, HybridModel model) {
+    Configuration configuration = spark.sparkContext().hadoopConfiguration();
+    CalibrationStatistics.requireFree(statistics, overwrite, configuration);
+    try (HybridSession session = model.session(spark, mode)) {
+      ScoreReport report =
+          output == null
+              ? session.calibrate(input, progress())
+              : session.score(input, output, overwrite, progress());
+      session.statistics().write(statistics, overwrite, configuration);
+      return report;
     }
   }
 
@@ -136,6 +192,14 @@ final class ScoreCommand implements Callable<Integer> {
           "  %.2f bytes a value up, %.2f bytes a value down, noise margin %.2f bits%n",
           report.bytesPerValueUp(), report.bytesPerValueDown(), report.noiseMarginBits());
     }
-    System.out.println("wrote " + output);
+    if (mode == Mode.SIMULATE) {
+      System.out.printf("  noise margin %.2f bits%n", report.noiseMarginBits());
+    }
+    if (statistics != null) {
+      System.out.println("wrote " + statistics);
+    }
+    if (output != null) {
+      System.out.println("wrote " + output);
+    }
   }
 }

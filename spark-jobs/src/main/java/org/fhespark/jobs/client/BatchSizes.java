@@ -3,6 +3,7 @@ package org.fhespark.jobs.client;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntSupplier;
+import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.onnx.TensorSpec;
 
 /**
@@ -20,11 +21,15 @@ final class BatchSizes {
   /** Units of a batch until a wave has told how large tensors are. */
   private static final int PROBE = 64;
 
+  /** The same of tokens: a wave of few costs nearly as much as one of many, for its masks. */
+  private static final int TOKEN_PROBE = 1024;
+
   private static final int UNBOUNDED = 4096;
 
   private final List<RemoteLayer> layers;
   private final IntSupplier taskSlots;
   private final boolean isKnown;
+  private final int probe;
 
   /** Largest bytes of a tensor, and most rows of a call, that a unit was seen to make. */
   private final AtomicLong tensorBytes = new AtomicLong();
@@ -40,6 +45,19 @@ final class BatchSizes {
     this.isKnown =
         inputs.stream().allMatch(input -> input.shape().size() <= 1 && !isOpen(input))
             && layers.stream().allMatch(layer -> layer.spec().unfolding() == null);
+    // Such layers make a row of each token.
+    boolean isOfTokens =
+        !layers.isEmpty() && layers.stream().allMatch(layer -> layer.spec().skipsPadding());
+    long largestRow = layers.stream().mapToLong(BatchSizes::rowBytes).max().orElse(1);
+    // A fourth, for there may be tensors that no remote layer reads or writes.
+    long fitting = Math.max(PROBE, BATCH_TENSOR_BYTES / 4 / largestRow);
+    this.probe = isOfTokens ? (int) Math.min(TOKEN_PROBE, fitting) : PROBE;
+  }
+
+  /** Bytes of the largest row that a layer reads or writes. */
+  private static long rowBytes(RemoteLayer layer) {
+    int outputs = layer.spec().outputs().stream().mapToInt(CallOutput::columns).max().orElse(1);
+    return (long) Float.BYTES * Math.max(layer.spec().dIn(), outputs);
   }
 
   private static boolean isOpen(TensorSpec input) {
@@ -62,7 +80,7 @@ final class BatchSizes {
       return rows;
     }
     long bytes = tensorBytes.get();
-    long fitting = bytes == 0 ? PROBE : Math.max(1, BATCH_TENSOR_BYTES / bytes);
+    long fitting = bytes == 0 ? probe : Math.max(1, BATCH_TENSOR_BYTES / bytes);
     return (int) Math.min(rows, fitting);
   }
 

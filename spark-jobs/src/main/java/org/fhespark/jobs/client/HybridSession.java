@@ -18,6 +18,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
@@ -60,11 +61,18 @@ public final class HybridSession implements AutoCloseable {
       RemoteEvaluator evaluator,
       Resources resources) {}
 
+  /** In mode CALIBRATE. */
+  private final Optional<StatisticsGatherer> gatherer;
+
   private HybridSession(SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
     this.spark = spark;
     this.model = model;
     this.mode = mode;
     this.key = key;
+    this.gatherer =
+        mode == Mode.CALIBRATE
+            ? Optional.of(new StatisticsGatherer(model.specs()))
+            : Optional.empty();
     this.threads = new ClientThreads(Runtime.getRuntime().availableProcessors());
   }
 
@@ -139,6 +147,47 @@ public final class HybridSession implements AutoCloseable {
     }
   }
 
+  /**
+   * Runs a table through the model for its {@link #statistics} alone; mode CALIBRATE.
+   *
+   * @param input as of {@link #score}
+   * @throws InvalidInputException as {@link #score}
+   */
+  public ScoreReport calibrate(Path input, ScoreProgress progress) {
+    requireGatherer();
+    try (TableReader reader = TableReader.open(spark, input)) {
+      OutputColumns columns =
+          new OutputColumns(reader.schema(), model.specs().outputs(), reader.name());
+      return run(
+          reader.rows(),
+          reader.rowCountHint(),
+          reader.schema(),
+          reader.name(),
+          columns,
+          row -> {},
+          progress);
+    }
+  }
+
+  /**
+   * What the remote modules read in all runs of this session so far; mode CALIBRATE. {@code
+   * ModelCompiler} takes it in place of calibration records.
+   *
+   * @throws InvalidInputException if there was no record yet, or the mode is another
+   */
+  public CalibrationStatistics statistics() {
+    return requireGatherer().statistics();
+  }
+
+  private StatisticsGatherer requireGatherer() {
+    return gatherer.orElseThrow(
+        () ->
+            new InvalidInputException(
+                "mode "
+                    + mode.lowerCase()
+                    + " gathers no statistics: open the session in mode calibrate"));
+  }
+
   private ScoreReport run(
       Iterator<Row> rows,
       long count,
@@ -179,6 +228,7 @@ public final class HybridSession implements AutoCloseable {
                   int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
                   records[0] += done;
                   told.recordsDone(done);
+                  gatherer.ifPresent(seen -> seen.countRecords(done));
                 }
               });
       try (var unused = measurements.time(Step.WRITE)) {
@@ -221,6 +271,7 @@ public final class HybridSession implements AutoCloseable {
     }
     List<Map<String, ModelTensor>> outputs = new ArrayList<>();
     for (Batch batch : wave) {
+      gatherer.ifPresent(seen -> seen.countRecords(batch.records()));
       Map<String, ModelTensor> tensors = new HashMap<>();
       for (TensorSpec output : model.specs().outputs()) {
         tensors.put(output.name(), ModelTensor.of(batch.tensor(output.name())));
@@ -346,7 +397,7 @@ public final class HybridSession implements AutoCloseable {
       steps.put(step, measurements.seconds(step));
     }
     double margin =
-        mode == Mode.EXECUTE
+        mode == Mode.EXECUTE || mode == Mode.SIMULATE
             ? model.specs().remote().stream()
                 .mapToDouble(RemoteCallSpec::noiseMarginBits)
                 .min()
@@ -395,7 +446,7 @@ public final class HybridSession implements AutoCloseable {
   private RemoteEvaluator evaluator(Measurements measurements, ScoreProgress progress) {
     List<RemoteCallSpec> remote = model.specs().remote();
     switch (mode) {
-      case TORCH -> {
+      case TORCH, CALIBRATE -> {
         Map<String, OnnxSegment> modules = new HashMap<>();
         for (RemoteCallSpec call : remote) {
           for (CallOutput output : call.outputs()) {
@@ -404,16 +455,23 @@ public final class HybridSession implements AutoCloseable {
                 module -> new OnnxSegment("module " + module, floatModule(module)));
           }
         }
-        return new FloatEvaluator(modules, threads, measurements);
+        FloatEvaluator inFloat = new FloatEvaluator(modules, threads, measurements);
+        return gatherer.isPresent()
+            ? new CalibratingEvaluator(inFloat, gatherer.get(), threads)
+            : inFloat;
       }
-      case DISABLE -> {
+      case DISABLE, SIMULATE -> {
         Map<CircuitDigest, PackedCircuit> circuits = new HashMap<>();
         for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
               CircuitDigest.parse(call.circuitDigest()),
               digest -> PackedCircuit.open(model.server().circuit(call.circuit())));
         }
-        return new QuantizedEvaluator(circuits, threads, measurements);
+        QuantizedEvaluator.Product product =
+            mode == Mode.SIMULATE
+                ? QuantizedEvaluator.Product.NOISY
+                : QuantizedEvaluator.Product.EXACT;
+        return new QuantizedEvaluator(product, circuits, threads, measurements);
       }
       case EXECUTE -> {
         Map<String, Circuit> circuits = new LinkedHashMap<>();

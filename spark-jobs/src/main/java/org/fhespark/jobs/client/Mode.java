@@ -7,10 +7,20 @@ public enum Mode {
   /** In float, on the driver: the reference. Needs the server artefact here. */
   TORCH,
   /**
+   * As {@link #TORCH}, and statistics of what the remote modules read are gathered, from which the
+   * model can be compiled again.
+   */
+  CALIBRATE,
+  /**
    * With quantised weights and activations, in clear, on the driver. Needs the server artefact
    * here.
    */
   DISABLE,
+  /**
+   * As {@link #DISABLE}, with noise drawn as the parameters of the circuits make it: wrong integers
+   * come as often as under FHE. Needs the server artefact here, and no key.
+   */
+  SIMULATE,
   /** Under FHE on the executors of this Spark session. */
   EXECUTE;
 

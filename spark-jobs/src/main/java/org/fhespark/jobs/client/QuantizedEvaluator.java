@@ -8,16 +8,33 @@ import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
 
-/** Mode DISABLE: the remote modules with integer weights and activations, in clear. */
+/**
+ * The remote modules with integer weights and activations, in clear: modes DISABLE and SIMULATE.
+ */
 final class QuantizedEvaluator implements RemoteEvaluator {
+  /** How integer activations {@code [T][dIn]} become accumulators {@code [T][dOut]}. */
+  @FunctionalInterface
+  interface Product {
+    /** The accumulators that there are. */
+    Product EXACT = (client, circuit, activations) -> circuit.accumulate(activations);
+
+    /** Those that would be decrypted. */
+    Product NOISY = ModuleClient::simulate;
+
+    long[] of(ModuleClient client, PackedCircuit circuit, int[] activations);
+  }
+
+  private final Product product;
   private final Map<CircuitDigest, PackedCircuit> circuits;
   private final ClientThreads threads;
   private final Measurements measurements;
 
   QuantizedEvaluator(
+      Product product,
       Map<CircuitDigest, PackedCircuit> circuits,
       ClientThreads threads,
       Measurements measurements) {
+    this.product = product;
     this.circuits = circuits;
     this.threads = threads;
     this.measurements = measurements;
@@ -43,7 +60,7 @@ final class QuantizedEvaluator implements RemoteEvaluator {
     }
     long[] accumulators;
     try (var unused = measurements.time(Step.EVALUATE)) {
-      accumulators = circuits.get(client.spec().circuit()).accumulate(activations);
+      accumulators = product.of(client, circuits.get(client.spec().circuit()), activations);
     }
     try (var unused = measurements.time(Step.DECRYPT)) {
       client.dequantize(accumulators, scales, block.outputs());

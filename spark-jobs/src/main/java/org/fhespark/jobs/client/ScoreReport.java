@@ -16,7 +16,7 @@ import java.util.Map;
  * @param valuesDown accumulators decrypted
  * @param bytesDown bytes of encrypted results
  * @param noiseMarginBits least margin of the remote modules beyond what p_error asks, in bits; NaN
- *     if none ran under FHE
+ *     in modes without noise
  */
 public record ScoreReport(
     Mode mode,

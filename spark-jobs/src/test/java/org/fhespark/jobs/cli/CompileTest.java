@@ -98,6 +98,17 @@ class CompileTest {
     assertNotEquals(usual, choiceOf("seq.0", "--wire-gigabits", "0.1"));
   }
 
+  @Test
+  void limbsTooFewForExactnessAreTakenAndSaid() {
+    CommandRun run = compile("--remote", "seq.0", "--remote", "seq.2", "--limbs", "seq.2=3");
+    run.assertDone();
+    assertTrue(run.out().contains("q = 2^24"), run.out());
+    assertTrue(run.out().contains("p-error 2^-40.0 is not met"), run.out());
+    assertEquals(1, run.out().lines().filter(line -> line.contains("is not met")).count());
+    compile("--remote", "seq.0", "--limbs", "8").assertRefused("limbs", "3 to 7");
+    compile("--remote", "seq.0", "--limbs", "seq.9=4").assertRefused("limbs", "seq.9");
+  }
+
   private String choiceOf(String module, String... options) {
     List<String> arguments = new ArrayList<>(List.of("--remote", module));
     arguments.addAll(List.of(options));

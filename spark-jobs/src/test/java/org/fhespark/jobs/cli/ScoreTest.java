@@ -135,6 +135,65 @@ class ScoreTest {
   }
 
   @Test
+  void simulateNeedsNoKeyAndWritesWhatDisableDoes() {
+    Map<String, String> options = options();
+    options.remove("--keys");
+    options.put("--mode", "simulate");
+    CommandRun run = score(options);
+    run.assertDone();
+    assertTrue(run.out().contains("noise margin"), run.out());
+    Path clear = folder.resolve("clear");
+    score("--mode", "disable", "--output", clear.toString()).assertDone();
+    assertEquals(read(clear), read(out));
+  }
+
+  @Test
+  void calibrateWritesStatisticsThatCompileTakes() throws Exception {
+    Path statistics = folder.resolve("statistics.json");
+    Map<String, String> options = options();
+    options.remove("--keys");
+    options.remove("--output");
+    options.put("--mode", "calibrate");
+    options.put("--statistics", statistics.toString());
+    score(options).assertDone();
+    try (Stream<Path> made = Files.list(folder)) {
+      assertEquals(List.of(statistics), made.toList());
+    }
+    score(options).assertRefused(statistics.toString(), "--overwrite");
+    Path model = folder.resolve("model");
+    List<String> compile =
+        List.of(
+            "compile",
+            "--model",
+            Digits.file("digits.onnx").toString(),
+            "--remote",
+            "seq.2",
+            "--statistics",
+            statistics.toString(),
+            "--out",
+            model.toString());
+    CommandRun run = CommandRun.of(compile);
+    run.assertDone();
+    assertTrue(run.out().contains("not checked: "), run.out());
+    Artefacts compiled = new Artefacts(model, Artefacts.newKeys(model));
+    score(compiled).assertDone();
+    Files.writeString(
+        statistics,
+        Files.readString(statistics).replaceFirst("\"nonZeroRows\" : \\d+", "\"nonZeroRows\" : 3"));
+    CommandRun.of(compile).assertRefused("statistics.json", "gather the statistics again");
+  }
+
+  @Test
+  void calibrateWritesScoresTooIfAnOutputIsNamed() throws Exception {
+    Path statistics = folder.resolve("statistics.json");
+    score("--mode", "calibrate", "--statistics", statistics.toString()).assertDone();
+    Path torch = folder.resolve("torch");
+    score("--mode", "torch", "--output", torch.toString()).assertDone();
+    assertEquals(read(torch), read(out));
+    assertTrue(Files.exists(statistics));
+  }
+
+  @Test
   void onlyExecuteNeedsTheKey() throws Exception {
     Map<String, String> options = options();
     options.remove("--keys");

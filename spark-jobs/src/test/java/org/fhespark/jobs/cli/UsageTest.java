@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
 import org.fhespark.jobs.client.Digits;
+import org.fhespark.jobs.client.Mode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -47,6 +50,47 @@ class UsageTest {
         .assertRefused("--input");
     CommandRun.of("compile", "--model", "m", "--calibration", "c", "--out", "o")
         .assertRefused("--remote");
+    CommandRun.of("compile", "--model", "m", "--remote", "k", "--out", "o")
+        .assertRefused("--calibration", "--statistics");
+    CommandRun.of("score", "--client", "c", "--server", "s", "--input", "i")
+        .assertRefused("--output");
+  }
+
+  @Test
+  void recordsAndStatisticsExcludeEachOther() {
+    CommandRun.of(
+            "compile",
+            "--model",
+            "m",
+            "--remote",
+            "k",
+            "--out",
+            "o",
+            "--calibration",
+            "c",
+            "--statistics",
+            "s")
+        .assertRefused("--calibration", "--statistics");
+  }
+
+  @Test
+  void statisticsGoWithModeCalibrateAndNoOther() {
+    String[] score = {"score", "--client", "c", "--server", "s", "--input", "i", "--mode"};
+    CommandRun.of(Stream.concat(Arrays.stream(score), Stream.of("calibrate")).toList())
+        .assertRefused("calibrate", "--statistics");
+    List<String> torch =
+        Stream.concat(
+                Arrays.stream(score), Stream.of("torch", "--output", "o", "--statistics", "f"))
+            .toList();
+    CommandRun.of(torch).assertRefused("--statistics", "torch");
+  }
+
+  @Test
+  void helpExplainsEveryMode() {
+    String help = CommandRun.of("score", "--help").out();
+    for (Mode mode : Mode.values()) {
+      assertTrue(help.contains(mode.lowerCase() + ":"), help);
+    }
   }
 
   @Test

@@ -70,6 +70,18 @@ class DigitsScoringTest {
   }
 
   @Test
+  void simulateEqualsDisableWhereParametersDecryptRight() {
+    assertEquals(0, Logits.differing(scored.get(Mode.DISABLE), scored.get(Mode.SIMULATE)));
+    assertEquals(
+        reports.get(Mode.EXECUTE).noiseMarginBits(), reports.get(Mode.SIMULATE).noiseMarginBits());
+  }
+
+  @Test
+  void calibrateScoresAsTorchDoes() {
+    assertEquals(scored.get(Mode.TORCH), scored.get(Mode.CALIBRATE));
+  }
+
+  @Test
   void torchIsTheModelAsOnnxRuntimeRunsItWhole() throws Exception {
     OrtEnvironment environment = OrtEnvironment.getEnvironment();
     float[][] pixels = new float[Digits.IMAGES][];

@@ -157,6 +157,7 @@ class RemoteCallsTest {
                       measurements,
                       ScoreProgress.SILENT)
                   : new QuantizedEvaluator(
+                      QuantizedEvaluator.Product.EXACT,
                       new HashMap<>(
                           Map.of(
                               CircuitDigest.of(call.circuit()),

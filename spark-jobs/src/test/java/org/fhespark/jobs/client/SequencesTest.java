@@ -20,6 +20,7 @@ import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.ModelCompiler;
+import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.nativelib.ClientKey;
 import org.junit.jupiter.api.AfterAll;
@@ -36,6 +37,7 @@ class SequencesTest {
               + " token_type_ids ARRAY<BIGINT>");
   private static final int WIDTH = 8;
   private static final int LONGEST = 6;
+  private static final List<String> REMOTE = new ArrayList<>();
 
   private static SparkSession spark;
   private static HybridModel model;
@@ -47,13 +49,12 @@ class SequencesTest {
     Random random = new Random(7);
     sentences = new ArrayList<>();
     // Several waves, in no order of length.
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 900; i++) {
       sentences.add(sentence(i, 1 + random.nextInt(LONGEST), random));
     }
     Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
     Path calibration = Digits.write(spark, "sentences", SCHEMA, padded(sentences.subList(0, 64)));
     Path out = Digits.newFolder("bert").resolve("compiled");
-    List<String> remote = new ArrayList<>();
     for (int layer = 0; layer < 2; layer++) {
       for (String part :
           List.of(
@@ -63,7 +64,7 @@ class SequencesTest {
               "attention.output.dense",
               "intermediate.dense",
               "output.dense")) {
-        remote.add("encoder.layer." + layer + "." + part);
+        REMOTE.add("encoder.layer." + layer + "." + part);
       }
     }
     try (CalibrationTable table =
@@ -72,7 +73,7 @@ class SequencesTest {
           .compile(
               Digits.hadoop(onnx),
               table.batches(),
-              CompileOptions.remote(remote).build(),
+              CompileOptions.remote(REMOTE).build(),
               Digits.hadoop(out));
     } catch (java.io.IOException error) {
       throw new java.io.UncheckedIOException(error);
@@ -131,6 +132,26 @@ class SequencesTest {
     assertEquals("attention_mask", model.specs().paddingMask());
     assertTrue(model.specs().remote().stream().allMatch(call -> call.skipsPadding()));
     assertTrue(model.specs().remote().stream().anyMatch(call -> call.outputs().size() == 3));
+  }
+
+  @Test
+  void calibrationSeesNoPaddingAndStatisticsKeepItSkipped() {
+    try (HybridSession session = model.session(spark, Mode.CALIBRATE)) {
+      session.forward(spark.createDataFrame(sentences, SCHEMA)).collectAsList();
+      CalibrationStatistics statistics = session.statistics();
+      long tokens = sentences.stream().mapToLong(row -> row.<long[]>getAs(1).length).sum();
+      assertTrue(statistics.inputs().stream().allMatch(input -> input.rows() == tokens));
+      Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
+      Path out = Digits.newFolder("bert").resolve("again");
+      new ModelCompiler(new Configuration())
+          .compile(
+              Digits.hadoop(onnx),
+              statistics,
+              CompileOptions.remote(REMOTE).build(),
+              Digits.hadoop(out));
+      assertEquals("attention_mask", Digits.load(out).specs().paddingMask());
+      assertTrue(Digits.load(out).specs().remote().stream().allMatch(call -> call.skipsPadding()));
+    }
   }
 
   @Test
