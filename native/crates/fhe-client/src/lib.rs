@@ -6,6 +6,7 @@
 //! can be seen without keys and blocks: [`ModuleClient::simulate`].
 
 mod activations;
+mod bootstrap;
 mod buffer;
 mod cache;
 mod decrypt;
@@ -30,6 +31,7 @@ mod threads;
 mod transpose;
 
 pub use activations::Activations;
+pub use bootstrap::LookupResultsSpec;
 pub use dequantize::Dequantizer;
 pub use key::{ClientKey, SecretKeyShape};
 pub use module::{ModuleClient, ModuleSpec};

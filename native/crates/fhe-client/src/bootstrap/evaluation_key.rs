@@ -7,10 +7,9 @@ use fhe_core::{Error, Result};
 use rayon::ThreadPoolBuilder;
 use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed, Seeder};
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweDimension,
-    GlweSecretKey, LweDimension, LweSecretKey, PolynomialSize, SeededLweBootstrapKey,
-    SeededLweKeyswitchKey, TUniform, generate_seeded_lwe_keyswitch_key,
-    par_generate_seeded_lwe_bootstrap_key,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweDimension, GlweSecretKey,
+    LweDimension, LweSecretKey, PolynomialSize, SeededLweBootstrapKey, SeededLweKeyswitchKey,
+    TUniform, generate_seeded_lwe_keyswitch_key, par_generate_seeded_lwe_bootstrap_key,
 };
 
 use crate::random::fill_from_os;

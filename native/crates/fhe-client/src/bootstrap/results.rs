@@ -85,7 +85,11 @@ impl LookupResultsSpec {
             ),
             ("mask count", header.polynomial_size, header.records),
             ("limbs", header.limbs, self.parameters.output_bytes),
-            ("body limbs", header.body_limbs, self.parameters.output_bytes),
+            (
+                "body limbs",
+                header.body_limbs,
+                self.parameters.output_bytes,
+            ),
             ("outputs", header.features, self.outputs),
         ] {
             if found != wanted {

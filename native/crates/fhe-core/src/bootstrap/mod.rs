@@ -6,6 +6,7 @@
 //! exactness.
 
 mod circuit;
+mod clear;
 mod evaluation_key;
 mod noise;
 mod parameters;
