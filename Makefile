@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-micro test test-rust test-java test-all lint format clean
+.PHONY: build native demo bench bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -48,10 +48,14 @@ test-sanitizer:
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
 	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
 
+## test-rust-slow: the Rust tests that take minutes: noise and failures over many bootstraps
+test-rust-slow:
+	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
+
 ## test-all: the slow ones too (standalone Spark cluster, MiniLM, SmolLM2, report.html in a browser), and the
 ## sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
-test-all: test-rust test-sanitizer build
+test-all: test-rust test-rust-slow test-sanitizer build
 	examples/minilm/demo 60
 	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
