@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-micro test test-rust test-java test-all lint format clean
+.PHONY: build native demo bench bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -22,6 +22,7 @@ bench: native
 	$(MVN) -q -Pbench package -DskipTests
 	bench/layers
 	bench/spark
+	bench/latency
 	bench/minilm
 
 ## bench-micro: what `bench` is made of, in absolute figures of this machine: kernels and client on their own
@@ -47,10 +48,14 @@ test-sanitizer:
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
 	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
 
+## test-rust-slow: the Rust tests that take minutes: noise and failures over many bootstraps
+test-rust-slow:
+	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
+
 ## test-all: the slow ones too (standalone Spark cluster, MiniLM, SmolLM2, report.html in a browser), and the
 ## sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
-test-all: test-rust test-sanitizer build
+test-all: test-rust test-rust-slow test-sanitizer build
 	examples/minilm/demo 60
 	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
@@ -63,7 +68,7 @@ lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers bench/spark bench/minilm bench/crossing bench/cost-model .ci/run \
+	for script in bin/* bench/layers bench/spark bench/latency bench/minilm bench/crossing bench/cost-model .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples bench/peers compiler/src/test/python
 

@@ -76,7 +76,7 @@ final class Generation {
       int rows = open.stream().mapToInt(TextBatch::openTexts).sum();
       if (step > 0 && slots < rows) {
         slots = rows * Math.max(1, Math.min(most - step, MOST_SLOTS / rows));
-        masks.add(session.prepareMasks(slots));
+        masks.add(session.prepare(slots).report());
       }
       slots -= step > 0 ? rows : 0;
       List<Map<String, ModelTensor>> inputs = open.stream().map(TextBatch::inputs).toList();

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-use fhe_core::block::{BlockHeader, BlockKind, BlockLayout, Payload, short_hex};
+use fhe_core::block::{BlockHeader, BlockKind, Payload, short_hex};
 use fhe_core::checksum::Checksum;
-use fhe_core::panel::PANEL_ROWS;
-use fhe_core::parameters::PackedParameters;
+use fhe_core::panel::{PANEL_ROWS, PanelLayout};
+use fhe_core::parameters::{MAX_LIMBS, PackedParameters};
 use fhe_core::{Error, Result};
 
 use crate::buffer::OnLine;
+use crate::cache;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
 use crate::negacyclic::i64_to_f64;
-use crate::planes::{Planes, Task, dispatch};
-use crate::rows::RowWriter;
-use crate::staging::{STAGED_FEATURES, Staging};
+use crate::planes::{Plane, Planes, Task, dispatch};
+use crate::rows::{GROUP, RowWriter};
 use crate::threads::in_parallel;
 use crate::transpose::Cell;
 use crate::{ModuleClient, Outputs};
@@ -146,15 +146,16 @@ impl ModuleClient {
         let (_, set) = self.keys()?;
         let parameters = &self.spec.parameters;
         let layout = header.layout();
+        let (mask_payload, body_payload) = payload.bytes.split_at(layout.mask.bytes());
         let checksums = in_parallel(out.parts(threads), |(outputs, pieces)| {
             let new = || Workspace::new(parameters, set);
             self.decryption.lend(new, |workspace| {
                 dispatch(DecryptOutputs {
                     set,
-                    layout,
-                    payload: payload.bytes,
+                    mask: PanelReader::new(layout.mask, mask_payload),
+                    bodies: PanelReader::new(layout.bodies, body_payload),
                     outputs,
-                    rows: RowWriter::new(pieces, header.records, PANEL_ROWS),
+                    rows: RowWriter::new(pieces, parameters.polynomial_size),
                     convert: &convert,
                     workspace,
                 })
@@ -187,27 +188,26 @@ pub(crate) fn residue(phase: u64, message_bits: u32) -> f64 {
 
 /// Buffers of one thread.
 pub(crate) struct Workspace {
-    mask: MaskTransforms,
-    staged_mask: Staging,
-    staged_bodies: Staging,
+    /// Of a group.
+    masks: MaskTransforms,
 }
 
 impl Workspace {
     fn new(parameters: &PackedParameters, set: &SecretKeySet) -> Self {
         Workspace {
-            mask: MaskTransforms::new(parameters, parameters.output_limbs, set),
-            staged_mask: Staging::new(),
-            staged_bodies: Staging::new(),
+            masks: MaskTransforms::new(parameters, parameters.output_limbs, GROUP, set),
         }
     }
 }
 
-/// The loop over outputs, compiled for the machine at hand; gives the checksum of each panel, those of the
-/// mask first.
+/// The loop over groups of outputs, compiled for the machine at hand; gives the checksum of each panel, those
+/// of the mask first.
+///
+/// A group goes body by body, so that a body's key, its share of the results and its outputs stay near.
 struct DecryptOutputs<'a, T, F> {
     set: &'a SecretKeySet,
-    layout: BlockLayout,
-    payload: &'a [u8],
+    mask: PanelReader<'a>,
+    bodies: PanelReader<'a>,
     outputs: Range<usize>,
     rows: RowWriter<'a, T>,
     convert: &'a F,
@@ -223,36 +223,14 @@ where
 
     #[inline(always)]
     fn run<P: Planes>(mut self, planes: P) -> Vec<Checksum> {
-        let layout = self.layout;
-        let (mask_payload, body_payload) = self.payload.split_at(layout.mask.bytes());
-        self.workspace.staged_mask.reset(layout.mask);
-        self.workspace.staged_bodies.reset(layout.bodies);
-        let mut mask_checksums = vec![Checksum::new(); layout.mask.panels()];
-        let mut body_checksums = vec![Checksum::new(); layout.bodies.panels()];
-        for first in self.outputs.clone().step_by(STAGED_FEATURES) {
-            let count = (self.outputs.end - first).min(STAGED_FEATURES);
-            let Workspace {
-                staged_mask,
-                staged_bodies,
-                ..
-            } = &mut *self.workspace;
-            staged_mask.load(mask_payload, &mut mask_checksums, first, count);
-            staged_bodies.load(body_payload, &mut body_checksums, first, count);
-            let next = first + count;
-            let next_count = (self.outputs.end - next).min(STAGED_FEATURES);
-            for staged in 0..count {
-                let Workspace {
-                    staged_mask,
-                    staged_bodies,
-                    ..
-                } = &*self.workspace;
-                staged_mask.prefetch(mask_payload, next, next_count, staged);
-                staged_bodies.prefetch(body_payload, next, next_count, staged);
-                self.decrypt_output(planes, first + staged, staged);
-            }
+        let mut first = self.outputs.start;
+        while let count @ 1.. = self.rows.next_group() {
+            self.decrypt_group(planes, first..first + count);
+            first += count;
         }
-        mask_checksums.append(&mut body_checksums);
-        mask_checksums
+        cache::fence();
+        self.mask.checksums.append(&mut self.bodies.checksums);
+        self.mask.checksums
     }
 }
 
@@ -262,36 +240,119 @@ where
     F: Fn(usize, usize, &[u64], &mut [T]),
 {
     #[inline(always)]
-    fn decrypt_output(&mut self, planes: impl Planes, output: usize, staged: usize) {
-        let layout = self.layout;
-        let Workspace {
-            mask,
-            staged_mask,
-            staged_bodies,
-        } = &mut *self.workspace;
-        let mask_planes = (0..layout.mask.panels()).map(|panel| staged_mask.planes(panel, staged));
-        mask.transform(planes, self.set, mask_planes);
+    fn decrypt_group(&mut self, planes: impl Planes, outputs: Range<usize>) {
+        let masks = &mut self.workspace.masks;
+        let body_panels = masks.polynomial_size() / PANEL_ROWS;
+        let (mask_panels, panels) = (self.mask.layout.panels(), self.bodies.layout.panels());
+        self.mask.check(0..mask_panels, outputs.clone());
+        for (place, output) in outputs.clone().enumerate() {
+            let share = (place, outputs.len());
+            let first_body = 0..panels.min(body_panels);
+            self.bodies.prefetch(first_body, outputs.clone(), share);
+            let mask = &self.mask;
+            let mask_planes = (0..mask_panels).map(|panel| mask.planes(panel, output));
+            masks.transform(planes, self.set, place, mask_planes);
+        }
 
         // Both are scaled to q = 2^64.
-        let product_shift = 64 - 8 * layout.mask.limbs;
-        let body_shift = 64 - 8 * layout.bodies.limbs;
-        let body_panels = mask.polynomial_size() / PANEL_ROWS;
+        let product_shift = 64 - 8 * self.mask.layout.limbs;
+        let body_shift = 64 - 8 * self.bodies.layout.limbs;
+        let next_outputs = outputs.end..self.outputs.end.min(outputs.end + outputs.len());
         let OnLine(phases) = &mut OnLine([0; PANEL_ROWS]);
-        for first in (0..layout.bodies.panels()).step_by(body_panels) {
-            let products = mask.multiply_by_secret(planes, self.set, first / body_panels);
-            let products = products.as_chunks::<PANEL_ROWS>().0;
-            for (panel, products) in (first..layout.bodies.panels()).zip(products) {
-                planes.join(staged_bodies.planes(panel, staged), phases);
-                for (phase, product) in phases.iter_mut().zip(products) {
-                    let body = *phase << body_shift;
-                    *phase = body.wrapping_sub(*product << product_shift);
+        let OnLine(narrow) = &mut OnLine([[0; PANEL_ROWS]; MAX_LIMBS]);
+        for first_panel in (0..panels).step_by(body_panels) {
+            let end_panel = panels.min(first_panel + body_panels);
+            self.bodies.check(first_panel..end_panel, outputs.clone());
+            for (place, output) in outputs.clone().enumerate() {
+                let share = (place, outputs.len());
+                if end_panel < panels {
+                    let next_body = end_panel..panels.min(end_panel + body_panels);
+                    self.bodies.prefetch(next_body, outputs.clone(), share);
+                } else {
+                    self.mask
+                        .prefetch(0..mask_panels, next_outputs.clone(), share);
                 }
-                let width = layout.bodies.panel_width(panel);
-                let first = panel * PANEL_ROWS;
-                let values = &mut self.rows.column(first)[..width];
-                (self.convert)(output, first, &phases[..width], values);
+                let body = first_panel / body_panels;
+                let products = masks.multiply_by_secret(planes, self.set, place, body);
+                let products = products.as_chunks::<PANEL_ROWS>().0;
+                for (panel, products) in (first_panel..end_panel).zip(products) {
+                    let width = self.bodies.layout.panel_width(panel);
+                    if width == PANEL_ROWS {
+                        planes.join(self.bodies.planes(panel, output), phases);
+                    } else {
+                        let limbs = self.bodies.bytes(panel, output).chunks_exact(width);
+                        let narrow = &mut narrow[..limbs.len()];
+                        for (plane, limb) in narrow.iter_mut().zip(limbs) {
+                            plane[..width].copy_from_slice(limb);
+                        }
+                        planes.join(narrow, phases);
+                    }
+                    for (phase, product) in phases.iter_mut().zip(products) {
+                        let body = *phase << body_shift;
+                        *phase = body.wrapping_sub((*product as u64) << product_shift);
+                    }
+                    let place_in_body = (panel - first_panel) * PANEL_ROWS;
+                    let values = &mut self.rows.column(place, place_in_body)[..width];
+                    (self.convert)(output, panel * PANEL_ROWS, &phases[..width], values);
+                }
             }
+            let end = self.bodies.layout.rows.min(end_panel * PANEL_ROWS);
+            self.rows.write(planes, first_panel * PANEL_ROWS..end);
         }
-        self.rows.end_column();
+    }
+}
+
+/// Reads a payload's panels, some features at a time.
+struct PanelReader<'a> {
+    layout: PanelLayout,
+    payload: &'a [u8],
+    /// One for each panel.
+    checksums: Vec<Checksum>,
+}
+
+impl<'a> PanelReader<'a> {
+    fn new(layout: PanelLayout, payload: &'a [u8]) -> Self {
+        PanelReader {
+            layout,
+            payload,
+            checksums: vec![Checksum::new(); layout.panels()],
+        }
+    }
+
+    /// `[limbs][rows]` of a panel of a feature.
+    #[inline(always)]
+    fn bytes(&self, panel: usize, feature: usize) -> &'a [u8] {
+        &self.payload[self.layout.feature_range(panel, feature)]
+    }
+
+    /// The same of a whole panel.
+    #[inline(always)]
+    fn planes(&self, panel: usize, feature: usize) -> &'a [Plane] {
+        self.bytes(panel, feature).as_chunks().0
+    }
+
+    /// `[features][limbs][rows]` of a panel.
+    #[inline(always)]
+    fn run(&self, panel: usize, features: Range<usize>) -> &'a [u8] {
+        let start = self.layout.feature_range(panel, features.start).start;
+        let bytes = features.len() * self.layout.limbs * self.layout.panel_width(panel);
+        &self.payload[start..][..bytes]
+    }
+
+    /// Has the panels' checksums take these features.
+    fn check(&mut self, panels: Range<usize>, features: Range<usize>) {
+        for panel in panels {
+            let run = self.run(panel, features.clone());
+            self.checksums[panel].update(run);
+        }
+    }
+
+    /// Has the first of so many shares of these features on its way to the cache.
+    #[inline(always)]
+    fn prefetch(&self, panels: Range<usize>, features: Range<usize>, share: (usize, usize)) {
+        let (first, shares) = share;
+        for panel in panels.skip(first).step_by(shares) {
+            cache::prefetch(self.run(panel, features.clone()));
+        }
     }
 }

@@ -2,22 +2,20 @@
 
 use std::ops::Range;
 
-use aligned_vec::{AVec, avec};
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::checksum::Checksum;
-use fhe_core::mask::{MaskSeed, MaskStream};
+use fhe_core::mask::MaskStream;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
-use zeroize::Zeroizing;
 
-use crate::activations::Column;
 use crate::buffer::{Buffer, OnLine};
 use crate::cache;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
 use crate::planes::{Planes, Task, dispatch};
-use crate::random::{NoiseStream, fill_from_os};
+use crate::random::NoiseStream;
+use crate::seeds::Seeds;
 use crate::staging::{STAGED_FEATURES, Staging};
 use crate::threads::{in_parallel, ranges};
 use crate::{Activations, ModuleClient, Records};
@@ -81,7 +79,7 @@ impl ModuleClient {
         )
     }
 
-    fn check_records(&self, records: usize, inputs: usize) -> Result<()> {
+    pub(crate) fn check_records(&self, records: usize, inputs: usize) -> Result<()> {
         let (spec, max) = (&self.spec, self.spec.parameters.max_records());
         if inputs == spec.inputs && (1..=max).contains(&records) {
             return Ok(());
@@ -121,10 +119,10 @@ impl ModuleClient {
             records,
             block_number,
         );
-        header.mask_seed = seeds.mask;
+        header.mask_seed = *seeds.mask();
         let layout = header.layout().bodies;
-        let mask_stream = MaskStream::new(&seeds.mask, parameters);
-        let noise_stream = NoiseStream::new(&seeds.noise, self.noise_bound_log2);
+        let mask_stream = seeds.mask_stream(parameters);
+        let noise_stream = seeds.noise_stream(self.noise_bound_log2);
         let parts = feature_parts(&mut out[HEADER_BYTES..], layout, threads);
         let checksums = in_parallel(parts, |(features, panels)| {
             let new = || Workspace::new(parameters, set);
@@ -162,25 +160,6 @@ fn fit(activations: &Activations, bits: usize) -> bool {
     !values.fold(false, |found, &value| found | out_of_range(value))
 }
 
-/// What a mask's randomness comes from; never used for another.
-pub(crate) struct Seeds {
-    pub(crate) mask: MaskSeed,
-    /// On the heap, so that moving it leaves no copy behind.
-    pub(crate) noise: Box<Zeroizing<[u8; 16]>>,
-}
-
-impl Seeds {
-    pub(crate) fn from_os() -> Result<Self> {
-        let mut seeds = Seeds {
-            mask: [0; 16],
-            noise: Box::new(Zeroizing::new([0; 16])),
-        };
-        fill_from_os(&mut seeds.mask)?;
-        fill_from_os(&mut **seeds.noise)?;
-        Ok(seeds)
-    }
-}
-
 /// A thread's features and their bytes in every panel.
 type FeaturePart<'a> = (Range<usize>, Vec<&'a mut [u8]>);
 
@@ -203,27 +182,31 @@ fn feature_parts(payload: &mut [u8], layout: PanelLayout, threads: usize) -> Vec
 
 /// Buffers of one thread.
 pub(crate) struct Workspace {
-    mask: MaskTransforms,
+    /// Of the staged features.
+    masks: MaskTransforms,
+    /// Of one feature.
     mask_bytes: Buffer<u8>,
+    /// Of one feature's part of a body.
     noise_bytes: Buffer<u8>,
-    /// Messages of the staged features, `[panel][STAGED_FEATURES]`.
-    messages: AVec<Column>,
+    /// Of a body.
     staging: Staging,
 }
 
 impl Workspace {
     fn new(parameters: &PackedParameters, set: &SecretKeySet) -> Self {
+        let body_panels = parameters.polynomial_size / PANEL_ROWS;
         Workspace {
-            mask: MaskTransforms::new(parameters, parameters.limbs, set),
+            masks: MaskTransforms::new(parameters, parameters.limbs, STAGED_FEATURES, set),
             mask_bytes: Buffer::zeros(parameters.mask_bytes_per_feature()),
             noise_bytes: Buffer::zeros(0),
-            messages: avec![],
-            staging: Staging::new(),
+            staging: Staging::new(body_panels, parameters.body_limbs),
         }
     }
 }
 
 /// The loop over features, compiled for the machine at hand; gives the checksum of each panel.
+///
+/// Some neighbouring features go body by body, so that a body's key and its share of the payload stay near.
 struct EncryptFeatures<'a> {
     set: &'a SecretKeySet,
     parameters: &'a PackedParameters,
@@ -241,29 +224,14 @@ impl Task for EncryptFeatures<'_> {
 
     #[inline(always)]
     fn run<P: Planes>(mut self, planes: P) -> Vec<Checksum> {
-        let layout = self.layout;
-        let noise_bytes = layout.panels() * self.noise_stream.panel_bytes();
+        let body_panels = self.parameters.polynomial_size / PANEL_ROWS;
+        let noise_bytes = body_panels * self.noise_stream.panel_bytes();
         self.workspace.noise_bytes.reset(noise_bytes);
-        let messages = layout.panels() * STAGED_FEATURES;
-        self.workspace.messages.resize(messages, [0; PANEL_ROWS]);
-        self.workspace.staging.reset(layout);
-        let mut checksums = vec![Checksum::new(); layout.panels()];
+        let mut checksums = vec![Checksum::new(); self.layout.panels()];
+        let end = self.features.end;
         for first in self.features.clone().step_by(STAGED_FEATURES) {
-            let count = (self.features.end - first).min(STAGED_FEATURES);
-            let messages = self.workspace.messages.chunks_exact_mut(STAGED_FEATURES);
-            for (panel, messages) in messages.enumerate() {
-                messages[..count].copy_from_slice(self.activations.columns(panel, first, count));
-            }
-            let next = first + count;
-            let next_count = (self.features.end - next).min(STAGED_FEATURES);
-            for staged in 0..count {
-                for panel in (staged..layout.panels()).step_by(STAGED_FEATURES) {
-                    cache::prefetch(self.activations.columns(panel, next, next_count));
-                }
-                self.encrypt_feature(planes, first + staged, staged);
-            }
-            let staging = &self.workspace.staging;
-            staging.store(&mut self.panels, &mut checksums, count);
+            let features = first..end.min(first + STAGED_FEATURES);
+            self.encrypt_features(planes, features, &mut checksums);
         }
         cache::fence();
         checksums
@@ -272,46 +240,96 @@ impl Task for EncryptFeatures<'_> {
 
 impl EncryptFeatures<'_> {
     #[inline(always)]
-    fn encrypt_feature(&mut self, planes: impl Planes, feature: usize, staged: usize) {
+    fn encrypt_features(
+        &mut self,
+        planes: impl Planes,
+        features: Range<usize>,
+        checksums: &mut [Checksum],
+    ) {
+        let panels = self.layout.panels();
+        let body_panels = self.parameters.polynomial_size / PANEL_ROWS;
+        let first_body = 0..panels.min(body_panels);
+        for (staged, feature) in features.clone().enumerate() {
+            self.prefetch(first_body.clone(), features.clone(), staged);
+            let Workspace {
+                masks, mask_bytes, ..
+            } = &mut *self.workspace;
+            self.mask_stream.fill_feature(feature, mask_bytes);
+            let mask_planes = mask_bytes.as_chunks().0.chunks_exact(self.parameters.limbs);
+            masks.transform(planes, self.set, staged, mask_planes);
+        }
+        for first_panel in (0..panels).step_by(body_panels) {
+            let body = first_panel..panels.min(first_panel + body_panels);
+            let next_body = body.end..panels.min(body.end + body_panels);
+            for (staged, feature) in features.clone().enumerate() {
+                self.prefetch(next_body.clone(), features.clone(), staged);
+                self.encrypt_part(planes, body.clone(), feature, staged);
+            }
+            self.workspace.staging.store(
+                self.layout,
+                first_panel,
+                &mut self.panels[body.clone()],
+                &mut checksums[body],
+                features.len(),
+            );
+        }
+    }
+
+    /// Has a share of the activations of some panels on its way to the cache: `share` is one of
+    /// [`STAGED_FEATURES`].
+    #[inline(always)]
+    fn prefetch(&self, panels: Range<usize>, features: Range<usize>, share: usize) {
+        for panel in panels.skip(share).step_by(STAGED_FEATURES) {
+            let columns = self
+                .activations
+                .columns(panel, features.start, features.len());
+            cache::prefetch(columns.as_flattened());
+        }
+    }
+
+    /// Encrypts a feature of a body, which is some panels.
+    #[inline(always)]
+    fn encrypt_part(
+        &mut self,
+        planes: impl Planes,
+        body: Range<usize>,
+        feature: usize,
+        staged: usize,
+    ) {
         let parameters = self.parameters;
-        let layout = self.layout;
         let Workspace {
-            mask,
-            mask_bytes,
+            masks,
             noise_bytes,
-            messages,
             staging,
+            ..
         } = &mut *self.workspace;
-        self.mask_stream.fill_feature(feature, mask_bytes);
-        let mask_planes = mask_bytes.as_chunks().0.chunks_exact(parameters.limbs);
-        mask.transform(planes, self.set, mask_planes);
-        self.noise_stream.fill_feature(feature, noise_bytes);
-        let mut noise = noise_bytes.chunks_exact(self.noise_stream.panel_bytes());
+        let panel_bytes = self.noise_stream.panel_bytes();
+        let noise_bytes = &mut noise_bytes[..body.len() * panel_bytes];
+        let first_noise = feature * self.layout.panels() + body.start;
+        self.noise_stream.fill_panels(first_noise, noise_bytes);
 
         let delta_log2 = parameters.log2_modulus() - parameters.message_bits;
         let dropped_bits = 8 * (parameters.limbs - parameters.body_limbs);
         // Rounds the bits that do not travel.
         let half_unit = (1u64 << dropped_bits) >> 1;
         let body_panels = parameters.polynomial_size / PANEL_ROWS;
+        let products = masks.multiply_by_secret(planes, self.set, staged, body.start / body_panels);
+        let products = products.as_chunks::<PANEL_ROWS>().0.iter();
+        let noise = noise_bytes.chunks_exact(panel_bytes);
         let OnLine(entries) = &mut OnLine([0; PANEL_ROWS]);
-        for first in (0..layout.panels()).step_by(body_panels) {
-            let products = mask.multiply_by_secret(planes, self.set, first / body_panels);
-            let products = products.as_chunks::<PANEL_ROWS>().0;
-            for ((panel, products), noise) in (first..).zip(products).zip(&mut noise) {
-                let messages = &messages[panel * STAGED_FEATURES + staged];
-                for ((entry, &product), &message) in entries.iter_mut().zip(products).zip(messages)
-                {
-                    let message = (i64::from(message) << delta_log2) as u64;
-                    *entry = product.wrapping_add(message).wrapping_add(half_unit);
-                }
-                self.noise_stream.add(noise, entries);
-                if dropped_bits > 0 {
-                    for entry in entries.iter_mut() {
-                        *entry >>= dropped_bits;
-                    }
-                }
-                planes.split(entries, staging.planes_mut(panel, staged));
+        for (place, ((panel, products), noise)) in body.zip(products).zip(noise).enumerate() {
+            let messages = &self.activations.columns(panel, feature, 1)[0];
+            for ((entry, &product), &message) in entries.iter_mut().zip(products).zip(messages) {
+                let message = i64::from(message) << delta_log2;
+                *entry = (product.wrapping_add(message) as u64).wrapping_add(half_unit);
             }
+            self.noise_stream.add(noise, entries);
+            if dropped_bits > 0 {
+                for entry in entries.iter_mut() {
+                    *entry >>= dropped_bits;
+                }
+            }
+            planes.split(entries, staging.planes_mut(place, staged));
         }
     }
 }
@@ -365,10 +383,7 @@ mod tests {
     }
 
     fn seeds() -> Seeds {
-        Seeds {
-            mask: [4; 16],
-            noise: Box::new(Zeroizing::new([9; 16])),
-        }
+        Seeds::known([4; 16], [9; 16])
     }
 
     fn records(count: usize, inputs: usize) -> Vec<f32> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fhe_core::block::KeyId;
+use fhe_core::bootstrap::lwe_noise_bound_log2;
 use fhe_core::checksum::crc32c;
 use fhe_core::noise::fresh_noise_bound_log2;
 use fhe_core::panel::PANEL_ROWS;
@@ -11,15 +12,16 @@ use fhe_core::{Error, Result};
 use zeroize::Zeroizing;
 
 use crate::buffer::Buffer;
-use crate::negacyclic::{Chunk, NegacyclicFft};
+use crate::negacyclic::{NegacyclicFft, Tile};
 use crate::planes::{Planes, Task, dispatch};
 use crate::random::fill_from_os;
 
 const MAGIC: &[u8; 4] = b"FHEK";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEAD_BYTES: usize = 4 + 2 + 2 + 16 + 32;
 const SHAPE_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 4;
+const MAX_LWE_DIMENSION: usize = 4096;
 
 /// Shape of a set of GLWE secret keys for one ciphertext modulus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +63,7 @@ pub(crate) struct SecretKeySet {
     pub(crate) fft: NegacyclicFft,
     /// Bits, eight a byte, `[body][polynomial][coefficient]`.
     bits: Zeroizing<Vec<u8>>,
-    /// `[body][N/16][polynomial]` chunks.
+    /// `[body][tile][polynomial]`.
     transforms: Buffer<f64>,
 }
 
@@ -81,10 +83,11 @@ impl SecretKeySet {
         }
     }
 
-    /// Transforms of the key of body `body`, `[N/16][polynomial]`.
-    pub(crate) fn transforms(&self, body: usize) -> &[Chunk] {
-        let len = self.shape.glwe_dimension * self.shape.polynomial_size;
-        self.transforms[body * len..][..len].as_chunks().0
+    /// Transforms of the key of body `body`, `[tile][polynomial]`.
+    pub(crate) fn transforms(&self, body: usize) -> &[Tile] {
+        let len = self.shape.glwe_dimension * self.fft.transform_len();
+        let transforms = &self.transforms[body * len..][..len];
+        transforms.as_chunks().0.as_chunks().0
     }
 }
 
@@ -108,19 +111,20 @@ impl Task for TransformSecrets<'_> {
         } = self.shape;
         let mut scratch = self.fft.scratch();
         let mut coefficients = Buffer::zeros(size);
-        let mut transforms = Buffer::zeros(bodies * glwe_dimension * size);
+        let len = glwe_dimension * self.fft.transform_len();
+        let mut transforms = Buffer::zeros(bodies * len);
         let mut bits = (0..).map(|bit| self.bits[bit / 8] >> (bit % 8) & 1);
-        for body in transforms.chunks_exact_mut(glwe_dimension * size) {
+        for body in transforms.chunks_exact_mut(len) {
             for polynomial in 0..glwe_dimension {
                 for (coefficient, bit) in coefficients.iter_mut().zip(&mut bits) {
                     *coefficient = f64::from(bit);
                 }
-                let chunks = body.as_chunks_mut().0[polynomial..].iter_mut();
+                let tiles = body.as_chunks_mut().0.as_chunks_mut().0;
+                let tiles = tiles[polynomial..].iter_mut();
                 self.fft.forward(
-                    planes.simd(),
+                    planes,
                     &coefficients,
-                    |bit| bit,
-                    chunks.step_by(glwe_dimension),
+                    tiles.step_by(glwe_dimension),
                     &mut scratch,
                 );
             }
@@ -129,11 +133,31 @@ impl Task for TransformSecrets<'_> {
     }
 }
 
+/// A binary LWE secret key, which values are switched to before look-ups.
+struct LweSecret {
+    dimension: usize,
+    /// Bits, eight a byte.
+    bits: Zeroizing<Vec<u8>>,
+}
+
+impl LweSecret {
+    fn validate(dimension: usize) -> Result<usize> {
+        lwe_noise_bound_log2(dimension)?;
+        if dimension > MAX_LWE_DIMENSION {
+            return Err(Error::invalid(format!(
+                "secret key of LWE dimension {dimension} is out of range"
+            )));
+        }
+        Ok(dimension.div_ceil(8))
+    }
+}
+
 /// All secret keys of a client artefact.
 pub struct ClientKey {
     id: KeyId,
     client_id: [u8; 32],
     sets: Vec<Arc<SecretKeySet>>,
+    lwe_secrets: Vec<LweSecret>,
 }
 
 impl ClientKey {
@@ -142,6 +166,18 @@ impl ClientKey {
     /// # Errors
     /// [`Error::InvalidInput`] if a shape is out of range or below 132-bit security.
     pub fn generate(client_id: [u8; 32], shapes: &[SecretKeyShape]) -> Result<Self> {
+        Self::generate_for_lookups(client_id, shapes, &[])
+    }
+
+    /// The same, with LWE secret keys of these dimensions for circuits with look-ups.
+    ///
+    /// # Errors
+    /// As [`ClientKey::generate`].
+    pub fn generate_for_lookups(
+        client_id: [u8; 32],
+        shapes: &[SecretKeyShape],
+        lwe_dimensions: &[usize],
+    ) -> Result<Self> {
         let mut id = [0; 16];
         fill_from_os(&mut id)?;
         let mut sets = Vec::with_capacity(shapes.len());
@@ -151,10 +187,17 @@ impl ClientKey {
             fill_from_os(&mut bits)?;
             sets.push(Arc::new(SecretKeySet::new(*shape, bits)));
         }
+        let mut lwe_secrets = Vec::with_capacity(lwe_dimensions.len());
+        for &dimension in lwe_dimensions {
+            let mut bits = Zeroizing::new(vec![0u8; LweSecret::validate(dimension)?]);
+            fill_from_os(&mut bits)?;
+            lwe_secrets.push(LweSecret { dimension, bits });
+        }
         Ok(ClientKey {
             id,
             client_id,
             sets,
+            lwe_secrets,
         })
     }
 
@@ -183,11 +226,33 @@ impl ClientKey {
             })
     }
 
+    /// The bits of the LWE secret key of this dimension, one a word.
+    pub(crate) fn lwe_secret_words(&self, dimension: usize) -> Result<Zeroizing<Vec<u64>>> {
+        self.lwe_secrets
+            .iter()
+            .find(|secret| secret.dimension == dimension)
+            .map(|secret| words(&secret.bits, dimension))
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "the client key holds no secret key of LWE dimension {dimension}: make a key for this client artefact with keygen"
+                ))
+            })
+    }
+
+    /// The bits of a set of one body, one a word, polynomial after polynomial.
+    pub(crate) fn glwe_secret_words(&self, shape: &SecretKeyShape) -> Result<Zeroizing<Vec<u64>>> {
+        let set = self.set(shape)?;
+        Ok(words(&set.bits, 8 * set.bits.len()))
+    }
+
     /// The key file's bytes: magic `FHEK`, version u16, number of sets u16, key id, client id, then a set:
-    /// k, N, limbs, K as u32 and the secret bits; a CRC-32C of all that.
+    /// k, N, limbs, K as u32 and the secret bits; the number of LWE keys as u32, and of each its dimension as
+    /// u32 and the bits; a CRC-32C of all that.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let bits: usize = self.sets.iter().map(|set| set.bits.len()).sum();
-        let length = HEAD_BYTES + self.sets.len() * SHAPE_BYTES + bits + CHECKSUM_BYTES;
+        let lwe_bytes: usize = self.lwe_secrets.iter().map(|key| 4 + key.bits.len()).sum();
+        let length =
+            HEAD_BYTES + self.sets.len() * SHAPE_BYTES + bits + 4 + lwe_bytes + CHECKSUM_BYTES;
         // Reserved at once: growing would leave copies of key bits behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         bytes.extend_from_slice(MAGIC);
@@ -206,6 +271,11 @@ impl ClientKey {
                 bytes.extend_from_slice(&(field as u32).to_le_bytes());
             }
             bytes.extend_from_slice(&set.bits);
+        }
+        bytes.extend_from_slice(&(self.lwe_secrets.len() as u32).to_le_bytes());
+        for secret in &self.lwe_secrets {
+            bytes.extend_from_slice(&(secret.dimension as u32).to_le_bytes());
+            bytes.extend_from_slice(&secret.bits);
         }
         let checksum = crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -273,6 +343,20 @@ impl ClientKey {
             )));
             rest = after;
         }
+        let (word, mut rest) = rest.split_first_chunk().ok_or_else(truncated)?;
+        let mut lwe_secrets = Vec::new();
+        for _ in 0..u32::from_le_bytes(*word) {
+            let (word, after) = rest.split_first_chunk().ok_or_else(truncated)?;
+            let dimension = u32::from_le_bytes(*word) as usize;
+            let (bits, after) = after
+                .split_at_checked(LweSecret::validate(dimension)?)
+                .ok_or_else(truncated)?;
+            lwe_secrets.push(LweSecret {
+                dimension,
+                bits: Zeroizing::new(bits.to_vec()),
+            });
+            rest = after;
+        }
         if !rest.is_empty() {
             return Err(truncated());
         }
@@ -280,6 +364,7 @@ impl ClientKey {
             id,
             client_id,
             sets,
+            lwe_secrets,
         })
     }
 
@@ -298,6 +383,12 @@ impl ClientKey {
     }
 }
 
+/// The first `count` of bits that lie eight a byte, one a word.
+fn words(bits: &[u8], count: usize) -> Zeroizing<Vec<u64>> {
+    let bit = |bit: usize| u64::from(bits[bit / 8] >> (bit % 8) & 1);
+    Zeroizing::new((0..count).map(bit).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,8 +405,13 @@ mod tests {
 
     #[test]
     fn a_key_survives_its_file() {
-        let key = ClientKey::generate([9; 32], &[shape()]).unwrap();
+        let key = ClientKey::generate_for_lookups([9; 32], &[shape()], &[950, 1001]).unwrap();
         let read = ClientKey::decode(&key.encode()).unwrap();
+        for dimension in [950, 1001] {
+            let words = read.lwe_secret_words(dimension).unwrap();
+            assert_eq!(words.len(), dimension);
+            assert_eq!(*words, *key.lwe_secret_words(dimension).unwrap());
+        }
         assert_eq!(read.id(), key.id());
         assert_eq!(read.client_id(), &[9; 32]);
         assert_eq!(
@@ -348,7 +444,8 @@ mod tests {
     proptest! {
         #[test]
         fn altered_and_truncated_keys_are_noticed(position in any::<prop::sample::Index>(), bits in 1u8..=255) {
-            let bytes = ClientKey::generate([9; 32], &[shape()]).unwrap().encode().to_vec();
+            let key = ClientKey::generate_for_lookups([9; 32], &[shape()], &[950]).unwrap();
+            let bytes = key.encode().to_vec();
             let position = position.index(bytes.len());
             prop_assert!(ClientKey::decode(&bytes[..position]).is_err());
             let mut altered = bytes;

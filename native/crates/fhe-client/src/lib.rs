@@ -6,6 +6,7 @@
 //! can be seen without keys and blocks: [`ModuleClient::simulate`].
 
 mod activations;
+mod bootstrap;
 mod buffer;
 mod cache;
 mod decrypt;
@@ -24,12 +25,15 @@ mod quantize;
 mod random;
 mod records;
 mod rows;
+mod seeds;
 mod simulate;
 mod staging;
 mod threads;
 mod transpose;
+mod vectors;
 
 pub use activations::Activations;
+pub use bootstrap::LookupResultsSpec;
 pub use dequantize::Dequantizer;
 pub use key::{ClientKey, SecretKeyShape};
 pub use module::{ModuleClient, ModuleSpec};

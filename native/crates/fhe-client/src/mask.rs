@@ -1,4 +1,4 @@
-//! The mask of one feature, transformed, ready to meet every secret key.
+//! Masks of some features, transformed, ready to meet every secret key.
 
 use fhe_core::parameters::PackedParameters;
 
@@ -7,26 +7,49 @@ use crate::key::SecretKeySet;
 use crate::negacyclic::{EntrySplit, Scratch};
 use crate::planes::{Plane, Planes};
 
-/// Forward transforms of k mask polynomials, shared by all bodies, and the buffers of one thread.
+/// Forward transforms of the k mask polynomials of some features, shared by all bodies, and the buffers of one
+/// thread.
 pub(crate) struct MaskTransforms {
     split: EntrySplit,
-    /// `[part][N/16][polynomial]` chunks.
+    /// k.
+    polynomials: usize,
+    /// Doubles of the transforms of a feature's part.
+    part_len: usize,
+    /// `[feature][part][tile][polynomial]`.
     transforms: Buffer<f64>,
     /// Entries of one polynomial.
     entries: Buffer<u64>,
+    /// A part of them.
+    coefficients: Buffer<f64>,
+    /// Rounded coefficients of a part's product with secrets: wiped.
+    rounded: Buffer<i64>,
     /// Products with secrets, which tell the secret to who knows the mask: wiped.
-    product: Buffer<u64>,
+    product: Buffer<i64>,
     scratch: Scratch,
 }
 
 impl MaskTransforms {
-    /// Buffers for masks of entries of `limbs` bytes.
-    pub(crate) fn new(parameters: &PackedParameters, limbs: usize, set: &SecretKeySet) -> Self {
+    /// Buffers for masks of `features` features, of entries of `limbs` bytes.
+    pub(crate) fn new(
+        parameters: &PackedParameters,
+        limbs: usize,
+        features: usize,
+        set: &SecretKeySet,
+    ) -> Self {
         let split = EntrySplit::of(8 * limbs);
+        let part_len = parameters.glwe_dimension * set.fft.transform_len();
         MaskTransforms {
             split,
-            transforms: Buffer::zeros(split.parts() * parameters.lwe_dimension()),
+            polynomials: parameters.glwe_dimension,
+            part_len,
+            transforms: Buffer::zeros(features * split.parts() * part_len),
             entries: Buffer::zeros(parameters.polynomial_size),
+            coefficients: Buffer::zeros(parameters.polynomial_size),
+            rounded: Buffer::zeros(if split.parts() > 1 {
+                parameters.polynomial_size
+            } else {
+                0
+            }),
             product: Buffer::zeros(parameters.polynomial_size),
             scratch: set.fft.scratch(),
         }
@@ -37,56 +60,66 @@ impl MaskTransforms {
         self.entries.len()
     }
 
-    /// Transforms a mask whose rows come in panels `[limbs][64]`.
+    /// Transforms the mask of feature `feature`, whose rows come in panels `[limbs][64]`.
     #[inline(always)]
     pub(crate) fn transform<'b>(
         &mut self,
         planes: impl Planes,
         set: &SecretKeySet,
+        feature: usize,
         mut panels: impl Iterator<Item = &'b [Plane]>,
     ) {
-        let len = self.transforms.len() / self.split.parts();
-        let count = len / self.entries.len();
+        let len = self.split.parts() * self.part_len;
+        let transforms = &mut self.transforms[feature * len..][..len];
+        let count = self.polynomials;
         for polynomial in 0..count {
             for (entries, panel) in self.entries.as_chunks_mut().0.iter_mut().zip(&mut panels) {
                 planes.join(panel, entries);
             }
-            for (part, transforms) in self.transforms.chunks_exact_mut(len).enumerate() {
+            let parts = transforms.chunks_exact_mut(self.part_len);
+            for (part, transforms) in parts.enumerate() {
                 let entry_part = self.split.part(part);
-                let chunks = transforms.as_chunks_mut().0[polynomial..].iter_mut();
+                for (coefficient, &entry) in self.coefficients.iter_mut().zip(&self.entries[..]) {
+                    *coefficient = entry_part.of(entry);
+                }
+                let tiles = transforms.as_chunks_mut().0.as_chunks_mut().0;
+                let tiles = tiles[polynomial..].iter_mut();
                 set.fft.forward(
-                    planes.simd(),
-                    &self.entries,
-                    |entry| entry_part.of(entry),
-                    chunks.step_by(count),
+                    planes,
+                    &self.coefficients,
+                    tiles.step_by(count),
                     &mut self.scratch,
                 );
             }
         }
     }
 
-    /// Σ_j A_j·S_j mod X^N + 1, S the key of body `body`; only the low bits of the modulus count.
+    /// Σ_j A_j·S_j mod X^N + 1, A the mask of feature `feature`, S the key of body `body`; only the low bits of
+    /// the modulus count.
     #[inline(always)]
     pub(crate) fn multiply_by_secret(
         &mut self,
         planes: impl Planes,
         set: &SecretKeySet,
+        feature: usize,
         body: usize,
-    ) -> &[u64] {
-        let len = self.transforms.len() / self.split.parts();
-        for (part, transforms) in self.transforms.chunks_exact(len).enumerate() {
-            let factors = (transforms.as_chunks().0, set.transforms(body));
-            let simd = planes.simd();
-            let (out, scratch) = (&mut self.product[..], &mut self.scratch);
+    ) -> &[i64] {
+        let len = self.split.parts() * self.part_len;
+        let transforms = &self.transforms[feature * len..][..len];
+        for (part, transforms) in transforms.chunks_exact(self.part_len).enumerate() {
+            let tiles = transforms.as_chunks().0.as_chunks().0;
+            let factors = (tiles, set.transforms(body));
+            let scratch = &mut self.scratch;
             if part == 0 {
-                let put = |out: &mut u64, value: i64| *out = value as u64;
-                set.fft.sum_of_products(simd, factors, out, put, scratch);
+                let product = &mut self.product;
+                set.fft.sum_of_products(planes, factors, product, scratch);
             } else {
+                let rounded = &mut self.rounded;
+                set.fft.sum_of_products(planes, factors, rounded, scratch);
                 let shift = self.split.shift(part);
-                let put = |out: &mut u64, value: i64| {
-                    *out = out.wrapping_add((value as u64) << shift);
-                };
-                set.fft.sum_of_products(simd, factors, out, put, scratch);
+                for (product, &rounded) in self.product.iter_mut().zip(&rounded[..]) {
+                    *product = product.wrapping_add(rounded << shift);
+                }
             }
         }
         &self.product

@@ -9,7 +9,7 @@ use fhe_core::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use fhe_core::{Error, Result};
 
 use crate::key::SecretKeySet;
-use crate::planes::dispatch;
+use crate::planes::{Portable, dispatch};
 use crate::quantize::QuantizeRecords;
 use crate::rows::RowWriter;
 use crate::threads::{Pool, in_parallel, ranges};
@@ -167,14 +167,20 @@ impl ModuleClient {
             )));
         }
         for (outputs, pieces) in outputs.parts(1) {
-            let mut writer = RowWriter::new(pieces, scales.len(), PANEL_ROWS);
-            for output in outputs {
-                let column = self.spec.dequantizer.column(output);
-                let records = accumulators[output..].iter().step_by(columns).zip(scales);
-                for (value, (&accumulator, &scale)) in writer.column(0).iter_mut().zip(records) {
-                    *value = column.output(accumulator as f64, scale);
+            let mut writer = RowWriter::new(pieces, scales.len());
+            let mut first = outputs.start;
+            while let count @ 1.. = writer.next_group() {
+                for (place, output) in (first..first + count).enumerate() {
+                    let column = self.spec.dequantizer.column(output);
+                    let records = accumulators[output..].iter().step_by(columns).zip(scales);
+                    for (value, (&accumulator, &scale)) in
+                        writer.column(place, 0).iter_mut().zip(records)
+                    {
+                        *value = column.output(accumulator as f64, scale);
+                    }
                 }
-                writer.end_column();
+                writer.write(Portable, 0..scales.len());
+                first += count;
             }
         }
         Ok(())

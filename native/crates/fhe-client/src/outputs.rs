@@ -60,19 +60,27 @@ impl<T: Copy> ColumnRun<'_, T> {
         }
     }
 
-    /// Writes one column, from the first of `values` on; gives the rest of them.
+    /// Its records.
+    pub(crate) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Writes values of one column, those of records `first` on.
     ///
     /// # Panics
-    /// If there is no such column, or too few values.
-    pub(crate) fn write<'v>(&mut self, column: usize, values: &'v [T]) -> &'v [T] {
+    /// If there is no such column or record.
+    pub(crate) fn write(&mut self, column: usize, first: usize, values: &[T]) {
         assert!(column < self.columns, "column {column} of a run");
-        let (values, rest) = values.split_at(self.records);
+        assert!(
+            first <= self.records && values.len() <= self.records - first,
+            "{} records from record {first} on of a run",
+            values.len()
+        );
         // SAFETY: the places are valid and ours by the constructor's contract.
         unsafe {
-            let place = self.base.add(column * self.stride);
+            let place = self.base.add(column * self.stride + first);
             std::ptr::copy_nonoverlapping(values.as_ptr(), place, values.len());
         }
-        rest
     }
 }
 

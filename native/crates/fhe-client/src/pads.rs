@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use fhe_core::Result;
 use fhe_core::parameters::PackedParameters;
 use zeroize::Zeroize;
 
@@ -26,12 +27,20 @@ pub(crate) struct Pads {
 const SLACK: usize = 8;
 
 impl Pads {
-    fn zeros(slots: usize, columns: usize, entry_bytes: usize) -> Self {
-        Pads {
-            bytes: Buffer::zeros(slots * columns * entry_bytes + SLACK),
+    fn zeros(slots: usize, columns: usize, entry_bytes: usize) -> Result<Self> {
+        Ok(Pads {
+            bytes: Buffer::try_zeros(slots * columns * entry_bytes + SLACK)?,
             columns,
             entry_bytes,
-        }
+        })
+    }
+
+    /// Room for the pads of so many slots.
+    ///
+    /// # Errors
+    /// [`fhe_core::Error::InvalidInput`] if there is no memory for them.
+    pub(crate) fn room_for(&self, slots: usize) -> Result<Pads> {
+        Pads::zeros(slots, self.columns, self.entry_bytes)
     }
 
     /// Bytes of memory.
@@ -39,14 +48,12 @@ impl Pads {
         self.bytes.len()
     }
 
-    /// Moves the pads of some slots out; what stays is wiped.
-    pub(crate) fn take(&mut self, slots: Range<usize>) -> Pads {
+    /// Moves the pads of some slots to `taken`, which has room for them; what stays is wiped.
+    pub(crate) fn take(&mut self, slots: Range<usize>, taken: &mut Pads) {
         let row_bytes = self.columns * self.entry_bytes;
-        let mut taken = Pads::zeros(slots.len(), self.columns, self.entry_bytes);
         let source = &mut self.bytes[slots.start * row_bytes..slots.end * row_bytes];
         taken.bytes[..source.len()].copy_from_slice(source);
         source.zeroize();
-        taken
     }
 
     /// The pad of a slot and column in its low bytes; what is above means nothing.
@@ -77,8 +84,11 @@ pub(crate) struct PadSource<'a, F> {
 impl<F: Fn(usize, &mut [u8]) + Sync> PadSource<'_, F> {
     /// Makes the pads on at most `threads` threads. A column costs what it costs in a block: k forward
     /// transforms, and an inverse one for each body that has slots.
-    pub(crate) fn make(&self, threads: usize) -> Pads {
-        let mut pads = Pads::zeros(self.slots, self.columns, self.entry_bytes);
+    ///
+    /// # Errors
+    /// [`fhe_core::Error::InvalidInput`] if there is no memory for them.
+    pub(crate) fn make(&self, threads: usize) -> Result<Pads> {
+        let mut pads = Pads::zeros(self.slots, self.columns, self.entry_bytes)?;
         let row_bytes = self.columns * self.entry_bytes;
         let mut parts: Vec<_> = ranges(self.columns, threads)
             .map(|columns| (columns, Vec::with_capacity(self.slots)))
@@ -98,7 +108,7 @@ impl<F: Fn(usize, &mut [u8]) + Sync> PadSource<'_, F> {
                 rows,
             });
         });
-        pads
+        Ok(pads)
     }
 }
 
@@ -129,7 +139,7 @@ impl<F: Fn(usize, &mut [u8])> Task for FillPads<'_, '_, F> {
         let panels = source.slots.div_ceil(PANEL_ROWS);
         let noise_bytes = source.noise.map_or(0, NoiseStream::panel_bytes);
         let workspace = &mut Workspace {
-            mask: MaskTransforms::new(source.parameters, source.limbs, source.set),
+            mask: MaskTransforms::new(source.parameters, source.limbs, 1, source.set),
             mask_bytes: Buffer::zeros(source.parameters.lwe_dimension() * source.limbs),
             noise_bytes: Buffer::zeros(panels * noise_bytes),
         };
@@ -175,20 +185,20 @@ impl<F: Fn(usize, &mut [u8])> PadSource<'_, F> {
         } = workspace;
         (self.fill_mask)(column, mask_bytes);
         let mask_planes = mask_bytes.as_chunks().0.chunks_exact(self.limbs);
-        mask.transform(planes, self.set, mask_planes);
+        mask.transform(planes, self.set, 0, mask_planes);
         let dropped_bits = 8 * (self.limbs - self.entry_bytes);
         let half_unit = (1u64 << dropped_bits) >> 1;
         let slots = self.slots.next_multiple_of(PANEL_ROWS);
         let bodies = entries[..slots].chunks_mut(self.parameters.polynomial_size);
         for (body, entries) in bodies.enumerate() {
-            let products = mask.multiply_by_secret(planes, self.set, body);
-            for (entry, product) in entries.iter_mut().zip(products) {
-                *entry = product.wrapping_add(half_unit);
+            let products = mask.multiply_by_secret(planes, self.set, 0, body);
+            for (entry, &product) in entries.iter_mut().zip(products) {
+                *entry = (product as u64).wrapping_add(half_unit);
             }
         }
         let panels = entries[..slots].as_chunks_mut::<PANEL_ROWS>().0;
         if let Some(noise) = self.noise {
-            noise.fill_feature(column, noise_bytes);
+            noise.fill_panels(column * panels.len(), noise_bytes);
             let samples = noise_bytes.chunks_exact(noise.panel_bytes());
             for (entries, samples) in panels.iter_mut().zip(samples) {
                 noise.add(samples, entries);

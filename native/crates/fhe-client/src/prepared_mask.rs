@@ -46,18 +46,20 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES, KeyId, short_hex};
-use fhe_core::mask::{MaskSeed, MaskStream};
+use fhe_core::mask::MaskSeed;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 
+use crate::cache;
 use crate::decrypt::round_to_message;
-use crate::encrypt::Seeds;
 use crate::negacyclic::i64_to_f64;
+use crate::outputs::Piece;
 use crate::pads::{PadSource, Pads};
 use crate::planes::{Plane, Planes, Task, dispatch};
-use crate::random::NoiseStream;
-use crate::{Activations, ModuleClient, Records};
+use crate::rows::RowWriter;
+use crate::seeds::Seeds;
+use crate::{Activations, ModuleClient, Outputs, Records};
 
 /// A mask that was asked for and has no answer yet.
 pub struct MaskOrder {
@@ -116,13 +118,18 @@ impl PreparedMask {
     }
 
     /// Uses up the next `count` slots, if so many are left: the first of them, and their encryption pads.
-    fn take(&self, count: usize) -> Option<(usize, Pads)> {
+    fn take(&self, count: usize) -> Result<Option<(usize, Pads)>> {
         let mut unused = self.unused();
         let first = unused.next;
-        let end = first.checked_add(count).filter(|&end| end <= self.slots)?;
-        // First of all: whatever fails from here on, they are never handed out again.
+        let end = first.checked_add(count).filter(|&end| end <= self.slots);
+        let Some(end) = end else {
+            return Ok(None);
+        };
+        let mut taken = unused.pads.room_for(count)?;
+        // Before they are read: whatever fails from here on, they are never handed out again.
         unused.next = end;
-        Some((first, unused.pads.take(first..end)))
+        unused.pads.take(first..end, &mut taken);
+        Ok(Some((first, taken)))
     }
 
     fn unused(&self) -> MutexGuard<'_, UnusedSlots> {
@@ -159,7 +166,7 @@ impl ModuleClient {
             0,
             block_number,
         );
-        header.mask_seed = seeds.mask;
+        header.mask_seed = *seeds.mask();
         Ok(MaskOrder {
             owner: self.mask_owner()?,
             header,
@@ -172,7 +179,8 @@ impl ModuleClient {
     /// used up even if that fails.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the block is damaged, or does not answer this order of this module.
+    /// [`Error::InvalidInput`] if the block is damaged, or does not answer this order of this module, or there
+    /// is no memory for the pads.
     pub fn prepare_mask(
         &self,
         order: MaskOrder,
@@ -186,12 +194,11 @@ impl ModuleClient {
         self.check_results(
             &header,
             BlockKind::MaskResults,
-            &order.seeds.mask,
+            order.seeds.mask(),
             order.header.block_number,
         )?;
-        let seed = order.seeds.mask;
-        let mask_stream = MaskStream::new(&seed, parameters);
-        let noise_stream = NoiseStream::new(&order.seeds.noise, self.noise_bound_log2);
+        let mask_stream = order.seeds.mask_stream(parameters);
+        let noise_stream = order.seeds.noise_stream(self.noise_bound_log2);
         let encryption = PadSource {
             set,
             parameters,
@@ -220,27 +227,30 @@ impl ModuleClient {
         };
         Ok(PreparedMask {
             owner: order.owner,
-            seed,
+            seed: *order.seeds.mask(),
             slots: order.slots,
             unused: Mutex::new(UnusedSlots {
                 next: 0,
-                pads: encryption.make(threads),
+                pads: encryption.make(threads)?,
             }),
-            decryption: decryption.make(threads),
+            decryption: decryption.make(threads)?,
         })
     }
 
-    /// Quantises and encrypts float records `[T][d_in]` in the next T slots of a mask to `out`,
-    /// [`ModuleClient::block_bytes`] long; writes the records' scales `[T]`. Returns the first slot, or nothing
-    /// if the mask has not T left, and then has done nothing to it.
+    /// Quantises and encrypts float records `[T][d_in]`, 1 ≤ T ≤ K·N, in the next T slots of a mask to `out`,
+    /// [`ModuleClient::block_bytes`] long; writes the records' scales `[T]`. Returns the first slot, which
+    /// decryption needs.
+    ///
+    /// If the mask has fewer than T slots left, it returns nothing and uses none of them: the records need
+    /// another mask, or the ordinary way. What is in `out` and `scales` then means nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the mask is another module's or another key's, the shape is out of range, or
-    /// a value is NaN or infinite, with its record and feature; no slots are lost then.
+    /// [`Error::InvalidInput`] if the mask is another module's or another key's, the shape is out of range,
+    /// a value is NaN or infinite, with its record and feature, or memory is wanting; no slots are lost then.
     pub fn encrypt_ahead(
         &self,
         mask: &PreparedMask,
-        records: &[f32],
+        records: &Records,
         scales: &mut [f32],
         block_number: u64,
         out: &mut [u8],
@@ -248,9 +258,10 @@ impl ModuleClient {
         let spec = &self.spec;
         self.check_owner("a prepared mask", &mask.owner)?;
         let count = scales.len();
-        if count == 0 || out.len() != self.block_bytes(count) {
+        self.check_records(count, records.inputs())?;
+        if out.len() != self.block_bytes(count) {
             return Err(Error::invalid(format!(
-                "{} bytes of room for a block of {} with {count} records",
+                "{} bytes of room for a block of {}",
                 out.len(),
                 self.block_bytes(count)
             )));
@@ -258,13 +269,8 @@ impl ModuleClient {
         self.activations.lend(
             || Activations::zeros(0, spec.inputs),
             |activations| {
-                self.quantize_to(
-                    &Records::table(records, spec.inputs)?,
-                    activations,
-                    scales,
-                    1,
-                )?;
-                let Some((first_slot, pads)) = mask.take(count) else {
+                self.quantize_to(records, activations, scales, 1)?;
+                let Some((first_slot, pads)) = mask.take(count)? else {
                     return Ok(None);
                 };
                 let mut header = BlockHeader::of(
@@ -296,7 +302,7 @@ impl ModuleClient {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the block is damaged, belongs to another module, key, mask or slots, or `out`
-    /// does not fit it.
+    /// does not fit it; nothing is written then.
     pub fn decrypt_ahead(
         &self,
         mask: &PreparedMask,
@@ -304,9 +310,8 @@ impl ModuleClient {
         block: &[u8],
         block_number: u64,
         scales: &[f32],
-        out: &mut [f32],
+        out: Outputs<f32>,
     ) -> Result<()> {
-        let (spec, parameters) = (&self.spec, &self.spec.parameters);
         self.check_owner("a prepared mask", &mask.owner)?;
         let (header, payload) = BlockHeader::parse(block)?;
         self.check_results(&header, BlockKind::BodyResults, &mask.seed, block_number)?;
@@ -314,26 +319,27 @@ impl ModuleClient {
         if header.first_slot != first_slot
             || header.records != scales.len()
             || slots.end > mask.unused().next
-            || out.len() != scales.len() * spec.outputs
         {
             return Err(Error::invalid(format!(
-                "encrypted block {block_number} has {} records of {} outputs from slot {} on, where {} from slot {first_slot} on were sent",
+                "encrypted block {block_number} has {} records from slot {} on, where {} from slot {first_slot} on were sent",
                 header.records,
-                spec.outputs,
                 header.first_slot,
                 scales.len()
             )));
         }
-        dispatch(TakePadsOff {
-            client: self,
-            pads: &mask.decryption,
-            slots,
-            scales,
-            message_bits: parameters.message_bits as u32,
-            layout: header.layout().bodies,
-            payload,
-            out,
-        });
+        self.check_outputs(&out, scales.len())?;
+        for (outputs, pieces) in out.parts(1) {
+            dispatch(TakePadsOff {
+                client: self,
+                pads: &mask.decryption,
+                slots: slots.clone(),
+                scales,
+                layout: header.layout().bodies,
+                payload,
+                outputs,
+                pieces,
+            });
+        }
         Ok(())
     }
 
@@ -453,11 +459,10 @@ struct TakePadsOff<'a> {
     pads: &'a Pads,
     slots: Range<usize>,
     scales: &'a [f32],
-    message_bits: u32,
     layout: PanelLayout,
     payload: &'a [u8],
-    /// `[T][d_out]`.
-    out: &'a mut [f32],
+    outputs: Range<usize>,
+    pieces: Vec<Piece<'a, f32>>,
 }
 
 impl Task for TakePadsOff<'_> {
@@ -467,39 +472,48 @@ impl Task for TakePadsOff<'_> {
     fn run<P: Planes>(self, planes: P) {
         let layout = self.layout;
         let spec = &self.client.spec;
+        let message_bits = spec.parameters.message_bits as u32;
         // Both are scaled to q = 2^64, which leaves nothing of what lies above a pad.
         let pad_shift = 64 - 8 * spec.parameters.output_limbs;
         let body_shift = 64 - 8 * layout.limbs;
+        let mut rows = RowWriter::new(self.pieces, PANEL_ROWS);
         let mut entries = [0; PANEL_ROWS];
         let mut limbs: [Plane; 8] = [[0; PANEL_ROWS]; 8];
-        for panel in 0..layout.panels() {
-            let width = layout.panel_width(panel);
-            for output in 0..layout.features {
-                let bytes = &self.payload[layout.feature_range(panel, output)];
-                if width <= NARROW {
-                    entries[..width].fill(0);
-                    for (limb, bytes) in bytes.chunks_exact(width).enumerate() {
-                        for (entry, &byte) in entries.iter_mut().zip(bytes) {
-                            *entry |= u64::from(byte) << (8 * limb);
-                        }
-                    }
-                } else {
-                    for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(width)) {
-                        limb[..width].copy_from_slice(bytes);
-                    }
-                    planes.join(&limbs[..layout.limbs], &mut entries);
-                }
-                let column = spec.dequantizer.column(output);
+        let mut first_output = self.outputs.start;
+        while let count @ 1.. = rows.next_group() {
+            for panel in 0..layout.panels() {
+                let width = layout.panel_width(panel);
                 let first = panel * PANEL_ROWS;
-                for (row, &entry) in (first..).zip(&entries[..width]) {
-                    let pad = self.pads.entry(self.slots.start + row, output) << pad_shift;
-                    let phase = (entry << body_shift).wrapping_sub(pad);
-                    let accumulator = i64_to_f64(round_to_message(phase, self.message_bits));
-                    self.out[row * layout.features + output] =
-                        column.output(accumulator, self.scales[row]);
+                for place in 0..count {
+                    let output = first_output + place;
+                    let bytes = &self.payload[layout.feature_range(panel, output)];
+                    if width <= NARROW {
+                        entries[..width].fill(0);
+                        for (limb, bytes) in bytes.chunks_exact(width).enumerate() {
+                            for (entry, &byte) in entries.iter_mut().zip(bytes) {
+                                *entry |= u64::from(byte) << (8 * limb);
+                            }
+                        }
+                    } else {
+                        for (limb, bytes) in limbs.iter_mut().zip(bytes.chunks_exact(width)) {
+                            limb[..width].copy_from_slice(bytes);
+                        }
+                        planes.join(&limbs[..layout.limbs], &mut entries);
+                    }
+                    let column = spec.dequantizer.column(output);
+                    let values = rows.column(place, 0)[..width].iter_mut();
+                    for (row, (value, &entry)) in (first..).zip(values.zip(&entries)) {
+                        let pad = self.pads.entry(self.slots.start + row, output) << pad_shift;
+                        let phase = (entry << body_shift).wrapping_sub(pad);
+                        let accumulator = i64_to_f64(round_to_message(phase, message_bits));
+                        *value = column.output(accumulator, self.scales[row]);
+                    }
                 }
+                rows.write(planes, first..first + width);
             }
+            first_output += count;
         }
+        cache::fence();
     }
 }
 
@@ -511,7 +525,6 @@ mod tests {
     use fhe_core::parameters::PackedParameters;
     use fhe_server::PreparedCircuit;
     use proptest::prelude::*;
-    use zeroize::Zeroizing;
 
     const OUTPUTS: usize = 3;
 
@@ -585,6 +598,11 @@ mod tests {
             .collect()
     }
 
+    /// One record.
+    fn table(values: &[f32]) -> Records<'_> {
+        Records::table(values, values.len()).unwrap()
+    }
+
     /// Rows of a body payload, as entries `[row][column]`.
     fn rows(layout: PanelLayout, payload: &[u8]) -> Vec<Vec<u64>> {
         (0..layout.rows)
@@ -630,10 +648,7 @@ mod tests {
                 bodies: 750usize.div_ceil(polynomial_size),
             };
             let (client, server) = layer(inputs, parameters);
-            let seeds = || Seeds {
-                mask: [4; 16],
-                noise: Box::new(Zeroizing::new([9; 16])),
-            };
+            let seeds = || Seeds::known([4; 16], [9; 16]);
             let count = pieces.iter().sum();
             let records = records(count, inputs);
             let table = Records::table(&records, inputs).unwrap();
@@ -658,8 +673,8 @@ mod tests {
                 let end = first + piece;
                 let mut piece_scales = vec![0.0; piece];
                 let mut block = vec![0; client.block_bytes(piece)];
-                let part = &records[first * inputs..end * inputs];
-                let slot = client.encrypt_ahead(&mask, part, &mut piece_scales, 7, &mut block).unwrap();
+                let part = Records::table(&records[first * inputs..end * inputs], inputs).unwrap();
+                let slot = client.encrypt_ahead(&mask, &part, &mut piece_scales, 7, &mut block).unwrap();
                 prop_assert_eq!(slot, Some(first));
                 prop_assert!(piece_scales == scales[first..end]);
                 prop_assert!(parse(&block).1 == bodies[first..end]);
@@ -683,6 +698,7 @@ mod tests {
                         let (mut slots, mut scales) = (Vec::new(), vec![0.0; count]);
                         let mut block = vec![0; client.block_bytes(count)];
                         let records = records(count, 2);
+                        let records = Records::table(&records, 2).unwrap();
                         while let Some(first) = client
                             .encrypt_ahead(mask, &records, &mut scales, 0, &mut block)
                             .unwrap()
@@ -715,13 +731,15 @@ mod tests {
         };
         let before = entries(0..10);
         assert!(before.iter().filter(|&&entry| entry == 0).count() < 3);
-        let (first, _) = mask.take(3).unwrap();
+        let (first, _) = mask.take(3).unwrap().unwrap();
         assert_eq!((first, mask.slots_left()), (0, 7));
         assert!(entries(0..3).iter().all(|&entry| entry == 0));
         assert!(entries(3..10) == before[15..]);
-        assert!(mask.take(8).is_none());
-        assert_eq!(mask.take(7).unwrap().0, 3);
-        assert!(mask.take(1).is_none() && mask.take(usize::MAX).is_none());
+        assert!(mask.take(8).unwrap().is_none());
+        assert_eq!(mask.take(7).unwrap().unwrap().0, 3);
+        for count in [1, usize::MAX] {
+            assert!(mask.take(count).unwrap().is_none());
+        }
     }
 
     #[test]
@@ -729,16 +747,30 @@ mod tests {
         let (client, server) = layer(2, parameters());
         let mask = prepared(&client, &server, 10);
         let mut block = vec![0; client.block_bytes(2)];
-        let mut scales = [0.0; 2];
-        let mut error = |records: &[f32], block: &mut [u8]| {
-            let result = client.encrypt_ahead(&mask, records, &mut scales, 0, block);
+        let error = |records: &[f32], inputs: usize, block: &mut [u8], scales: &mut [f32]| {
+            let records = Records::table(records, inputs).unwrap();
+            let result = client.encrypt_ahead(&mask, &records, scales, 0, block);
             result.unwrap_err().to_string()
         };
-        let message = error(&[1.0, 2.0, 3.0, f32::NAN], &mut block);
+        let (values, scales) = ([1.0, 2.0, 3.0, 4.0], &mut [0.0; 2]);
+        let message = error(&[1.0, 2.0, 3.0, f32::NAN], 2, &mut block, scales);
         assert!(message.contains("record 1: feature 1"), "{message}");
-        let message = error(&[1.0, 2.0, 3.0], &mut block);
-        assert!(message.contains("are not whole records of 2"), "{message}");
-        let message = error(&[1.0, 2.0, 3.0, 4.0], &mut block[1..]);
+        let message = error(&values[2..], 2, &mut block, scales);
+        assert!(
+            message.contains("1 records of 2 activations where 2"),
+            "{message}"
+        );
+        let message = error(&values, 4, &mut block, scales);
+        assert!(
+            message.contains("2 records of 4 activations are not"),
+            "{message}"
+        );
+        let message = error(&[], 2, &mut block, &mut []);
+        assert!(
+            message.contains("0 records of 2 activations are not 1 to 192"),
+            "{message}"
+        );
+        let message = error(&values, 2, &mut block[1..], scales);
         assert!(message.contains("bytes of room"), "{message}");
         assert_eq!(mask.slots_left(), 10);
     }
@@ -754,13 +786,15 @@ mod tests {
         for (client, inputs) in [(&other, 2), (&other_layer, 3)] {
             let mut block = vec![0; client.block_bytes(1)];
             let error = client
-                .encrypt_ahead(&mask, &vec![1.0; inputs], &mut [0.0], 0, &mut block)
+                .encrypt_ahead(&mask, &table(&vec![1.0; inputs]), &mut [0.0], 0, &mut block)
                 .unwrap_err();
             assert!(
                 error.to_string().contains("a prepared mask is for circuit"),
                 "{error}"
             );
-            let error = client.decrypt_ahead(&mask, 0, &block, 0, &[1.0], &mut [0.0; OUTPUTS]);
+            let mut values = [0.0; OUTPUTS];
+            let out = Outputs::table(&mut values, OUTPUTS).unwrap();
+            let error = client.decrypt_ahead(&mask, 0, &block, 0, &[1.0], out);
             assert!(
                 error
                     .unwrap_err()
@@ -779,7 +813,8 @@ mod tests {
             let inputs = altered.inputs;
             let altered = ModuleClient::new(altered, Some(&other_key)).unwrap();
             let mut block = vec![0; altered.block_bytes(1)];
-            let error = altered.encrypt_ahead(&own, &vec![1.0; inputs], &mut [0.0], 0, &mut block);
+            let record = vec![1.0; inputs];
+            let error = altered.encrypt_ahead(&own, &table(&record), &mut [0.0], 0, &mut block);
             assert!(
                 error
                     .unwrap_err()

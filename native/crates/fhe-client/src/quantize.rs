@@ -1,5 +1,6 @@
 //! Float activations to integers, one scale a record, never out of the accumulators' range.
 
+use aligned_vec::{AVec, avec};
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
@@ -7,7 +8,7 @@ use crate::activations::Column;
 use crate::cache;
 use crate::planes::{Planes, Task};
 use crate::records::Records;
-use crate::transpose::transpose_8x8;
+use crate::transpose::{TALL_ROWS, TILE};
 
 /// What a client knows of the integer weights: norms over all outputs j.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,31 +200,17 @@ pub(crate) struct QuantizeRecords<'a> {
     pub(crate) scales: &'a mut [f32],
 }
 
-/// Records quantised before they are transposed.
-const TILE: usize = 16;
-
-/// Writes `count` of 16 rows `[inputs]` to columns from row `at` on.
+/// Writes the rows of a tile `[TALL_ROWS][stride]` to columns from row `at` on.
 #[inline(always)]
-fn transpose(rows: &[i16], columns: &mut [Column], at: usize, count: usize) {
-    let inputs = columns.len();
-    for (rows, at) in rows
-        .chunks_exact(8 * inputs)
-        .zip((at..at + count).step_by(8))
-    {
-        let mut rows = rows.chunks_exact(inputs);
-        let rows: [&[i16]; 8] = std::array::from_fn(|_| rows.next().expect("8 rows"));
-        let (blocks, rest) = columns.as_chunks_mut::<8>();
-        for (block, columns) in blocks.iter_mut().enumerate() {
-            let tile = rows.map(|row| &row.as_chunks().0[block]);
-            for (column, values) in columns.iter_mut().zip(transpose_8x8(tile)) {
-                column[at..][..8].copy_from_slice(&values);
-            }
-        }
-        let first = 8 * blocks.len();
-        for (column, input) in rest.iter_mut().zip(first..) {
-            for (value, row) in column[at..][..8].iter_mut().zip(rows) {
-                *value = row[input];
-            }
+fn transpose(planes: impl Planes, rows: &[i16], stride: usize, columns: &mut [Column], at: usize) {
+    let (blocks, rest) = columns.as_chunks_mut::<TILE>();
+    for (block, columns) in blocks.iter_mut().enumerate() {
+        planes.write_columns(&rows[block * TILE..], stride, columns, at);
+    }
+    for (column, input) in rest.iter_mut().zip(blocks.len() * TILE..) {
+        let values = rows[input..].iter().step_by(stride);
+        for (place, &value) in column[at..][..TALL_ROWS].iter_mut().zip(values) {
+            *place = value;
         }
     }
 }
@@ -232,39 +219,44 @@ impl Task for QuantizeRecords<'_> {
     type Output = Result<()>;
 
     #[inline(always)]
-    fn run<P: Planes>(self, _: P) -> Result<()> {
+    fn run<P: Planes>(self, planes: P) -> Result<()> {
         if self.scales.is_empty() {
             return Ok(());
         }
         let inputs = self.records.inputs();
         let mut scratch = vec![0f32; inputs];
-        let mut rows = vec![0i16; TILE * inputs];
-        for (tile, scales) in self.scales.chunks_mut(TILE).enumerate() {
-            let first = tile * TILE;
+        // An odd number of lines of the cache, so that rows do not all fall into one set of it.
+        let stride = inputs.next_multiple_of(64) + 32;
+        let mut rows: AVec<i16> = avec![0; TALL_ROWS * stride];
+        for (tile, scales) in self.scales.chunks_mut(TALL_ROWS).enumerate() {
+            let first = tile * TALL_ROWS;
             let count = scales.len();
             let columns = &mut self.columns[first / PANEL_ROWS * inputs..][..inputs];
             let at = first % PANEL_ROWS;
-            // While values are rounded, those of the next tile come, and the places of these.
-            let mut places = columns.chunks(inputs.div_ceil(TILE));
-            let tile_rows = rows.chunks_exact_mut(inputs);
+            // While values are rounded, those of the next records come, and the places of these.
+            let mut places = columns.chunks(inputs.div_ceil(TALL_ROWS));
+            let tile_rows = rows.chunks_exact_mut(stride);
             for ((scale, row), record) in scales.iter_mut().zip(tile_rows).zip(self.first + first..)
             {
-                self.records.prefetch(record + TILE);
+                self.records.prefetch(record + PREFETCHED_RECORDS);
                 for column in places.next().unwrap_or_default() {
                     cache::prefetch(&column[at..at + 1]);
                 }
                 let values = self.records.record(record, &mut scratch);
                 *scale = self
                     .quantizer
-                    .quantize_record(values, row)
+                    .quantize_record(values, &mut row[..inputs])
                     .map_err(|error| Error::invalid(format!("record {record}: {error}")))?;
             }
-            rows[count * inputs..].fill(0);
-            transpose(&rows, columns, at, count);
+            rows[count * stride..].fill(0);
+            transpose(planes, &rows, stride, columns, at);
         }
         Ok(())
     }
 }
+
+/// How far ahead records are fetched.
+const PREFETCHED_RECORDS: usize = 16;
 
 #[cfg(test)]
 mod tests {

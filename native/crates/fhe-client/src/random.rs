@@ -37,25 +37,24 @@ impl NoiseStream {
         PANEL_ROWS * (self.bound_log2 + 2).div_ceil(8) as usize
     }
 
-    /// Draws the samples of one feature, whole panels, to `bytes`: those of no other feature.
-    pub fn fill_feature(&self, feature: usize, bytes: &mut [u8]) {
-        let blocks = (bytes.len() / 16) as u64;
-        self.keystream.fill(feature as u64 * blocks, bytes);
+    /// Draws the samples of whole panels to `bytes`: panel `first` of the stream and those after it.
+    pub fn fill_panels(&self, first: usize, bytes: &mut [u8]) {
+        // Panels are whole blocks: 64 samples of any number of bytes.
+        let panel_blocks = (self.panel_bytes() / 16) as u64;
+        self.keystream.fill(first as u64 * panel_blocks, bytes);
     }
 
-    /// Adds a panel of samples, drawn by `fill_feature`, to entries.
+    /// Adds a panel of samples, drawn by `fill_panels`, to entries.
     #[inline(always)]
     pub fn add(&self, bytes: &[u8], entries: &mut [u64; PANEL_ROWS]) {
         if let Ok(bytes) = <&[u8; PANEL_ROWS]>::try_from(bytes) {
             // Up to 2^6, bytes hold all there is.
             let (uniform_mask, bit) = (self.uniform_mask() as u8, self.bound_log2 + 1);
             let bound = 1u8 << self.bound_log2;
-            let samples = bytes.map(|byte| {
+            for (entry, &byte) in entries.iter_mut().zip(bytes) {
                 let sample = (byte & uniform_mask) + (byte >> bit & 1);
-                sample.wrapping_sub(bound) as i8
-            });
-            for (entry, sample) in entries.iter_mut().zip(samples) {
-                *entry = entry.wrapping_add(sample as u64);
+                let signed = sample.wrapping_sub(bound) as i8;
+                *entry = entry.wrapping_add(signed as u64);
             }
         } else {
             match bytes.len() / PANEL_ROWS {
@@ -96,7 +95,7 @@ mod tests {
             let noise = NoiseStream::new(&seed, bound_log2);
             let panels = 1 << 14;
             let mut bytes = vec![0; panels * noise.panel_bytes()];
-            noise.fill_feature(3, &mut bytes);
+            noise.fill_panels(3, &mut bytes);
             let bound = 1i64 << bound_log2;
             let mut counts = vec![0f64; 2 * bound as usize + 1];
             for bytes in bytes.chunks_exact(noise.panel_bytes()) {
@@ -127,14 +126,22 @@ mod tests {
     }
 
     #[test]
-    fn features_have_noise_of_their_own() {
-        let noise = NoiseStream::new(&[7; 16], 6);
-        let mut features = vec![vec![0; 3 * noise.panel_bytes()]; 3];
-        for (feature, bytes) in features.iter_mut().enumerate() {
-            noise.fill_feature(feature, bytes);
+    fn panels_have_noise_of_their_own() {
+        for bound_log2 in [6, 7, 20] {
+            let noise = NoiseStream::new(&[7; 16], bound_log2);
+            let mut stream = vec![0; 9 * noise.panel_bytes()];
+            noise.fill_panels(0, &mut stream);
+            let mut parts = vec![0; stream.len()];
+            let mut rest = &mut parts[..];
+            for panels in [0..2, 2..3, 3..9] {
+                let (part, next) = rest.split_at_mut(panels.len() * noise.panel_bytes());
+                noise.fill_panels(panels.start, part);
+                rest = next;
+            }
+            assert!(parts == stream);
+            let panels: std::collections::HashSet<_> =
+                stream.chunks_exact(noise.panel_bytes()).collect();
+            assert_eq!(panels.len(), 9);
         }
-        let mut stream = vec![0; 9 * noise.panel_bytes()];
-        noise.fill_feature(0, &mut stream);
-        assert!(features.concat() == stream);
     }
 }

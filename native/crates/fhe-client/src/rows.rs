@@ -1,125 +1,147 @@
-//! Columns that come one after the other and leave as rows.
+//! Columns that are made a group at a time and leave as rows.
 
 use std::ops::Range;
 
 use aligned_vec::{AVec, avec};
 
-use crate::cache;
 use crate::outputs::{Piece, Places};
+use crate::planes::Planes;
 use crate::transpose::{Cell, TILE};
 
-/// Takes the columns of some pieces of tables. Rows are written in whole cache lines, of some columns that
-/// were gathered; columns that lie apart are written at once.
+/// Most columns of a group.
+pub(crate) const GROUP: usize = 2 * TILE;
+
+/// Takes the columns of some pieces of tables in groups, for some records at a time. Groups end where lines of
+/// the cache do, if rows start alike, so that lines are written once and whole.
 pub(crate) struct RowWriter<'a, T> {
-    /// The piece that the current column belongs to.
+    /// The piece that the current group belongs to.
     places: Places<'a, T>,
-    /// Its columns, from the first that is not written.
+    /// Its columns, from the first that no group has had.
     columns: Range<usize>,
     /// The pieces after it.
     rest: std::vec::IntoIter<Piece<'a, T>>,
-    /// `[GATHERED][stride]`.
-    gathered_columns: AVec<T>,
+    /// `[GROUP][stride]`.
+    group: AVec<T>,
     stride: usize,
-    records: usize,
-    gathered: usize,
-    /// Columns of the piece's rows written before.
-    written: usize,
+    /// Columns of the current group.
+    count: usize,
+    /// Columns of the piece's rows that groups have had, the current one too.
+    taken: usize,
 }
 
-/// Columns gathered.
-const GATHERED: usize = 32;
-
 impl<'a, T: Cell> RowWriter<'a, T> {
-    /// A writer of the pieces' columns, for so many records; columns are given `panel` rows at a time.
-    pub(crate) fn new(pieces: Vec<Piece<'a, T>>, records: usize, panel: usize) -> Self {
-        // Whole panels, and an odd number of lines, so that the columns do not all fall into one set of the
-        // cache.
-        let stride = records.next_multiple_of(panel.max(2 * TILE)) + TILE;
-        let mut writer = RowWriter {
+    /// A writer of the pieces' columns, for at most `batch` records at a time.
+    pub(crate) fn new(pieces: Vec<Piece<'a, T>>, batch: usize) -> Self {
+        // An odd number of lines, so that the columns do not all fall into one set of the cache.
+        let stride = batch.next_multiple_of(2 * TILE) + TILE;
+        RowWriter {
             places: Places::Rows(Vec::new()),
             columns: 0..0,
             rest: pieces.into_iter(),
-            gathered_columns: avec![T::default(); GATHERED * stride],
+            group: avec![T::default(); GROUP * stride],
             stride,
-            records,
-            gathered: 0,
-            written: 0,
-        };
-        writer.next_piece();
-        writer
-    }
-
-    fn next_piece(&mut self) {
-        if let Some(piece) = self.rest.next() {
-            self.places = piece.places;
-            self.columns = piece.columns;
-            self.written = 0;
+            count: 0,
+            taken: 0,
         }
     }
 
-    /// The current column from row `first` on; what lies beyond the last row is ignored.
-    #[inline(always)]
-    pub(crate) fn column(&mut self, first: usize) -> &mut [T] {
-        &mut self.gathered_columns[self.gathered * self.stride..][..self.stride][first..]
+    /// Goes on to the next group; gives its number of columns, none at the end.
+    pub(crate) fn next_group(&mut self) -> usize {
+        self.count = 0;
+        if self.columns.is_empty() {
+            let Some(piece) = self.rest.next() else {
+                return 0;
+            };
+            self.places = piece.places;
+            self.columns = piece.columns;
+            self.taken = 0;
+        }
+        let most = match &self.places {
+            Places::Rows(rows) => {
+                let row = rows.first().map_or(&[][..], |row| &row[self.taken..]);
+                match row.as_ptr().align_offset(LINE) {
+                    to_line if to_line < TILE => to_line + TILE,
+                    _ => GROUP,
+                }
+            }
+            Places::Columns(_) => GROUP,
+        };
+        self.count = self.columns.len().min(most);
+        self.columns.start += self.count;
+        self.taken += self.count;
+        self.count
     }
 
-    /// Ends the current column; the last of a piece writes what is gathered of it.
-    ///
-    /// # Panics
-    /// If all pieces have all their columns.
+    /// Places for a column of the group, from record `first` of the batch on; what lies beyond its last record is
+    /// ignored.
     #[inline(always)]
-    pub(crate) fn end_column(&mut self) {
+    pub(crate) fn column(&mut self, column: usize, first: usize) -> &mut [T] {
+        &mut self.group[column * self.stride..][..self.stride][first..]
+    }
+
+    /// Writes a batch, these of all records, of the group's columns.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, planes: impl Planes, records: Range<usize>) {
+        let count = self.count;
         match &mut self.places {
-            Places::Rows(_) => {
-                self.gathered += 1;
-                if self.gathered == GATHERED || self.gathered == self.columns.len() {
-                    self.write();
+            Places::Rows(rows) => {
+                let taken = self.taken - count;
+                let to_line = rows[records.start][taken..].as_ptr().align_offset(LINE);
+                // What comes before the first line, then whole lines, then the rest.
+                let head = to_line.min(count);
+                let lines = (count - head) / TILE * TILE;
+                for (block, rows) in rows[records].chunks_mut(TILE).enumerate() {
+                    let columns = &self.group[block * TILE..];
+                    write_few(columns, self.stride, rows, taken, 0..head);
+                    for first in (head..head + lines).step_by(TILE) {
+                        let columns = &columns[first * self.stride..];
+                        T::write_rows(planes, columns, self.stride, rows, taken + first);
+                    }
+                    write_few(columns, self.stride, rows, taken, head + lines..count);
                 }
             }
             Places::Columns(runs) => {
-                let mut values = &self.gathered_columns[..self.records];
+                let first_column = self.columns.start - count;
+                let mut run_start = 0;
                 for run in runs {
-                    values = run.write(self.columns.start, values);
-                }
-                self.columns.start += 1;
-            }
-        }
-        if self.columns.is_empty() {
-            self.next_piece();
-        }
-    }
-
-    /// Writes what is gathered to the rows.
-    #[inline(always)]
-    fn write(&mut self) {
-        let Places::Rows(rows) = &mut self.places else {
-            return;
-        };
-        for block in 0..rows.len().div_ceil(TILE) {
-            for row in rows.iter().skip((block + 1) * TILE).take(TILE) {
-                cache::prefetch(&row[self.written..][..self.gathered]);
-            }
-            let end = rows.len().min((block + 1) * TILE);
-            let rows = &mut rows[block * TILE..end];
-            for first in (0..self.gathered).step_by(TILE) {
-                let columns = &self.gathered_columns[first * self.stride + block * TILE..];
-                let at = self.written + first;
-                if first + TILE <= self.gathered {
-                    T::write_rows(columns, self.stride, rows, at);
-                } else {
-                    for (record, row) in rows.iter_mut().enumerate() {
-                        let values = columns[record..].iter().step_by(self.stride);
-                        let out = &mut row[at..self.written + self.gathered];
-                        for (out, &value) in out.iter_mut().zip(values) {
-                            *out = value;
+                    let run_end = run_start + run.records();
+                    let start = records.start.max(run_start);
+                    let end = records.end.min(run_end);
+                    if start < end {
+                        for column in 0..count {
+                            let values = &self.group[column * self.stride..];
+                            let values = &values[start - records.start..end - records.start];
+                            run.write(first_column + column, start - run_start, values);
                         }
                     }
+                    run_start = run_end;
                 }
             }
         }
-        self.written += self.gathered;
-        self.columns.start += self.gathered;
-        self.gathered = 0;
+    }
+}
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
+/// Writes some columns of a group to at most sixteen rows, whose column `at` is the group's first.
+#[inline(always)]
+fn write_few<T: Copy>(
+    columns: &[T],
+    stride: usize,
+    rows: &mut [&mut [T]],
+    at: usize,
+    range: Range<usize>,
+) {
+    if range.is_empty() {
+        return;
+    }
+    for (record, row) in rows.iter_mut().enumerate() {
+        let values = columns[range.start * stride + record..].iter();
+        let out = &mut row[at..][range.clone()];
+        for (out, &value) in out.iter_mut().zip(values.step_by(stride)) {
+            *out = value;
+        }
     }
 }
 
@@ -127,18 +149,27 @@ impl<'a, T: Cell> RowWriter<'a, T> {
 mod tests {
     use super::*;
     use crate::outputs::{ColumnRun, Outputs};
+    use crate::planes::Portable;
 
     fn fill(parts: Vec<(Range<usize>, Vec<Piece<'_, i64>>)>, records: usize, outputs: usize) {
         for (range, pieces) in parts {
-            let mut writer = RowWriter::new(pieces, records, 64);
-            for output in range {
-                for first in (0..records).step_by(64) {
-                    for (row, value) in writer.column(first)[..64].iter_mut().enumerate() {
-                        *value = ((first + row) * outputs + output) as i64;
+            let batch = 48;
+            let mut writer = RowWriter::new(pieces, batch);
+            let mut output = range.start;
+            while let count @ 1.. = writer.next_group() {
+                for start in (0..records).step_by(batch) {
+                    let batch = start..(start + batch).min(records);
+                    for column in 0..count {
+                        let values = writer.column(column, 0);
+                        for (value, record) in values.iter_mut().zip(batch.clone()) {
+                            *value = (record * outputs + output + column) as i64;
+                        }
                     }
+                    writer.write(Portable, batch);
                 }
-                writer.end_column();
+                output += count;
             }
+            assert_eq!(output, range.end);
         }
     }
 

@@ -124,7 +124,8 @@ impl SimulatedNoise {
     fn add_to_entries(&mut self, record: usize, entries: &mut [[u64; PANEL_ROWS]]) {
         let panel_bytes = self.fresh.panel_bytes();
         self.bytes.resize(entries.len() * panel_bytes, 0);
-        self.fresh.fill_feature(record, &mut self.bytes);
+        let first_panel = record * entries.len();
+        self.fresh.fill_panels(first_panel, &mut self.bytes);
         for (entries, bytes) in entries.iter_mut().zip(self.bytes.chunks_exact(panel_bytes)) {
             self.fresh.add(bytes, entries);
             for entry in entries {

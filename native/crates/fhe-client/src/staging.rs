@@ -1,4 +1,4 @@
-//! A few neighbouring features of a payload, each panel's in one piece and whole lines of the cache.
+//! Some neighbouring features of a body on their way out, each panel's in one piece and whole lines of the cache.
 //!
 //! In a payload the panels of a feature lie far apart, those of neighbouring features side by side. Moving
 //! several features at a time keeps memory traffic in long runs.
@@ -13,92 +13,44 @@ use crate::planes::Plane;
 /// Features moved together.
 pub(crate) const STAGED_FEATURES: usize = 16;
 
-/// Room for [`STAGED_FEATURES`] features of a payload.
+/// Room for [`STAGED_FEATURES`] features of some panels.
 pub(crate) struct Staging {
-    layout: PanelLayout,
+    limbs: usize,
     /// `[panel][STAGED_FEATURES][limbs]`; a narrow panel is padded.
     planes: AVec<Plane>,
 }
 
 impl Staging {
-    /// No room yet.
-    pub(crate) fn new() -> Self {
+    /// Room for so many panels.
+    pub(crate) fn new(panels: usize, limbs: usize) -> Self {
         Staging {
-            layout: PanelLayout {
-                rows: 0,
-                features: 0,
-                limbs: 0,
-            },
-            planes: avec![],
+            limbs,
+            planes: avec![[0; PANEL_ROWS]; panels * STAGED_FEATURES * limbs],
         }
-    }
-
-    /// Makes room for features of a payload of this layout.
-    pub(crate) fn reset(&mut self, layout: PanelLayout) {
-        let planes = layout.panels() * STAGED_FEATURES * layout.limbs;
-        self.planes.resize(planes, [0; PANEL_ROWS]);
-        self.layout = layout;
     }
 
     /// Planar limbs `[limbs][64]` of a panel of a staged feature.
     #[inline(always)]
-    pub(crate) fn planes(&self, panel: usize, staged: usize) -> &[Plane] {
-        let limbs = self.layout.limbs;
-        &self.planes[(panel * STAGED_FEATURES + staged) * limbs..][..limbs]
-    }
-
-    /// The same, to be written.
-    #[inline(always)]
     pub(crate) fn planes_mut(&mut self, panel: usize, staged: usize) -> &mut [Plane] {
-        let limbs = self.layout.limbs;
+        let limbs = self.limbs;
         &mut self.planes[(panel * STAGED_FEATURES + staged) * limbs..][..limbs]
     }
 
-    /// Copies `count` features from feature `first` on from the payload; the checksums, one for each panel,
-    /// take what is read.
-    pub(crate) fn load(
-        &mut self,
-        payload: &[u8],
+    /// Moves `count` staged features of some panels, from `first_panel` of the payload on, to the front of their
+    /// places, and past them; their checksums take what is written.
+    pub(crate) fn store(
+        &self,
+        layout: PanelLayout,
+        first_panel: usize,
+        places: &mut [&mut [u8]],
         checksums: &mut [Checksum],
-        first: usize,
         count: usize,
     ) {
-        let layout = self.layout;
-        for (panel, checksum) in checksums.iter_mut().enumerate() {
-            let width = layout.panel_width(panel);
-            let start = layout.feature_range(panel, first).start;
-            let source = &payload[start..][..count * layout.limbs * width];
-            checksum.update(source);
-            let planes = &mut self.planes[panel * STAGED_FEATURES * layout.limbs..];
-            if width == PANEL_ROWS {
-                planes.as_flattened_mut()[..source.len()].copy_from_slice(source);
-            } else {
-                for (plane, source) in planes.iter_mut().zip(source.chunks_exact(width)) {
-                    plane[..width].copy_from_slice(source);
-                }
-            }
-        }
-    }
-
-    /// Has a share of what `load` will read on its way to the cache: `share` is one of [`STAGED_FEATURES`].
-    pub(crate) fn prefetch(&self, payload: &[u8], first: usize, count: usize, share: usize) {
-        let layout = self.layout;
-        for panel in (share..layout.panels()).step_by(STAGED_FEATURES) {
-            let start = layout.feature_range(panel, first).start;
-            let bytes = count * layout.limbs * layout.panel_width(panel);
-            cache::prefetch(&payload[start..][..bytes]);
-        }
-    }
-
-    /// Moves `count` staged features to the front of the places given, one for each panel, and past them;
-    /// the checksums, one for each panel, take what is written.
-    pub(crate) fn store(&self, panels: &mut [&mut [u8]], checksums: &mut [Checksum], count: usize) {
-        let layout = self.layout;
-        for (panel, (place, checksum)) in panels.iter_mut().zip(checksums).enumerate() {
-            let width = layout.panel_width(panel);
-            let (out, rest) = std::mem::take(place).split_at_mut(count * layout.limbs * width);
+        for (panel, (place, checksum)) in places.iter_mut().zip(checksums).enumerate() {
+            let width = layout.panel_width(first_panel + panel);
+            let (out, rest) = std::mem::take(place).split_at_mut(count * self.limbs * width);
             *place = rest;
-            let planes = &self.planes[panel * STAGED_FEATURES * layout.limbs..];
+            let planes = &self.planes[panel * STAGED_FEATURES * self.limbs..];
             if width == PANEL_ROWS {
                 let bytes = &planes.as_flattened()[..out.len()];
                 checksum.update(bytes);

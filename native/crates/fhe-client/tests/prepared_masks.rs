@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Layer, TestData, layer, message_bits};
-use fhe_client::{Outputs, PreparedMask, Records};
+use fhe_client::{ColumnRun, Outputs, PreparedMask, Records, Unfolding};
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::parameters::PackedParameters;
 use proptest::prelude::*;
@@ -53,6 +53,10 @@ fn prepared(layer: &Layer, slots: usize) -> PreparedMask {
     layer.client.prepare_mask(order, &results, 2).unwrap()
 }
 
+fn table(values: &[f32], inputs: usize) -> Records<'_> {
+    Records::table(values, inputs).unwrap()
+}
+
 /// Outputs by the ordinary way, which other tests compare with the clear layer.
 fn ordinary(layer: &Layer, records: &[f32], count: usize) -> Vec<f32> {
     let mut scales = vec![0.0; count];
@@ -99,7 +103,7 @@ proptest! {
             let number = number as u64;
             let first = layer
                 .client
-                .encrypt_ahead(&mask, &records, &mut scales, number, &mut block)
+                .encrypt_ahead(&mask, &table(&records, inputs), &mut scales, number, &mut block)
                 .unwrap();
             if left < count {
                 prop_assert_eq!((first, mask.slots_left()), (None, left));
@@ -109,13 +113,88 @@ proptest! {
             let results = layer.server.evaluate(&block).unwrap();
             prop_assert!(layer.server.evaluate(&block).unwrap() == results);
             let mut out = vec![f32::NAN; count * outputs];
+            let places = Outputs::table(&mut out, outputs).unwrap();
             layer
                 .client
-                .decrypt_ahead(&mask, first.unwrap(), &results, number, &scales, &mut out)
+                .decrypt_ahead(&mask, first.unwrap(), &results, number, &scales, places)
                 .unwrap();
             prop_assert!(out == ordinary(&layer, &records, count));
         }
     }
+}
+
+#[test]
+fn windows_of_images_and_several_tensors_decrypt_to_the_values_of_an_ordinary_block() {
+    let unfolding = Unfolding {
+        channels: 3,
+        extent: [6, 7],
+        kernel: [3, 2],
+        strides: [1, 2],
+        pads_begin: [1, 0],
+        pads_end: [1, 1],
+        dilations: [1, 1],
+    };
+    let (inputs, positions) = (unfolding.window_values(), unfolding.positions());
+    // Positions 5 to the end of one image, then all of another.
+    let count = 2 * positions - 5;
+    let widths = [70, 3, 9];
+    let outputs = widths.iter().sum();
+    let data = &mut TestData::new(8);
+    let layer = random_layer(2, inputs, outputs, data);
+    let images: Vec<f32> = (0..2 * unfolding.image_values())
+        .map(|_| data.signed(1 << 20) as f32 / 1024.0)
+        .collect();
+    let images = images.split_at(unfolding.image_values());
+    let records = Records::windows(
+        unfolding,
+        [(images.0, 5, positions - 5), (images.1, 0, positions)],
+    )
+    .unwrap();
+    // Rows, images and rows.
+    let decrypt = |decrypt: &dyn Fn(Outputs<f32>)| {
+        let mut values = vec![f32::NAN; count * outputs];
+        let (first, rest) = values.split_at_mut(count * widths[0]);
+        let (second, third) = rest.split_at_mut(count * widths[1]);
+        let mut places = Outputs::new();
+        let rows = first.chunks_exact_mut(widths[0]).collect();
+        places.push_rows(widths[0], rows).unwrap();
+        let (one, other) = second.split_at_mut((positions - 5) * widths[1]);
+        let runs = [(one, positions - 5), (other, positions)].map(|(image, positions)| {
+            // SAFETY: the images are disjoint, and borrowed as long as the places.
+            unsafe { ColumnRun::new(image.as_mut_ptr(), positions, widths[1], positions) }
+        });
+        places.push_columns(widths[1], runs.to_vec()).unwrap();
+        let rows = third.chunks_exact_mut(widths[2]).collect();
+        places.push_rows(widths[2], rows).unwrap();
+        decrypt(places);
+        values
+    };
+
+    let (client, server) = (&layer.client, &layer.server);
+    let mut scales = vec![0.0; count];
+    let mut block = vec![0; client.block_bytes(count)];
+    client
+        .encrypt_records(&records, &mut scales, 9, 1, &mut block)
+        .unwrap();
+    let results = server.evaluate(&block).unwrap();
+    let expected = decrypt(&|places| {
+        client
+            .decrypt_to_floats(&results, 9, &scales, 1, places)
+            .unwrap();
+    });
+    assert!(expected.iter().all(|value| value.is_finite()));
+
+    let mask = prepared(&layer, count + 1);
+    let first = client.encrypt_ahead(&mask, &records, &mut scales, 2, &mut block);
+    let results = server.evaluate(&block).unwrap();
+    let found = decrypt(&|places| {
+        let first = first.clone().unwrap().unwrap();
+        client
+            .decrypt_ahead(&mask, first, &results, 2, &scales, places)
+            .unwrap();
+    });
+    assert!(found == expected);
+    assert_eq!(mask.slots_left(), 1);
 }
 
 /// A block with its header changed, and sealed again: what a peer could send, not what the way could damage.
@@ -197,7 +276,7 @@ fn results_of_other_records_are_refused() {
         let mut block = vec![0; client.block_bytes(count)];
         let (records, mut scales) = (vec![1.5; 6 * count], vec![0.0; count]);
         let first = client
-            .encrypt_ahead(mask, &records, &mut scales, 1, &mut block)
+            .encrypt_ahead(mask, &table(&records, 6), &mut scales, 1, &mut block)
             .unwrap()
             .unwrap();
         (first, layer.server.evaluate(&block).unwrap())
@@ -205,7 +284,8 @@ fn results_of_other_records_are_refused() {
     let scales = [1.0; 2];
     let refusal = |first: usize, block: &[u8], count: usize| {
         let mut out = vec![0.0; 4 * count];
-        let result = client.decrypt_ahead(&mask, first, block, 1, &scales[..count], &mut out);
+        let places = Outputs::table(&mut out, 4).unwrap();
+        let result = client.decrypt_ahead(&mask, first, block, 1, &scales[..count], places);
         result.expect_err("a refusal").to_string()
     };
     let (first, results) = encrypt(&mask, 2);
@@ -216,7 +296,7 @@ fn results_of_other_records_are_refused() {
         (refusal(0, &under_other, 2), "under the mask of seed"),
         (
             refusal(0, &other_slots, 2),
-            "2 records of 4 outputs from slot 2 on, where 2 from slot 0",
+            "has 2 records from slot 2 on, where 2 from slot 0",
         ),
         (refusal(1, &results, 2), "where 2 from slot 1 on"),
         (refusal(0, &results, 1), "where 1 from slot 0"),
@@ -248,9 +328,17 @@ fn results_of_other_records_are_refused() {
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
-    let mut out = [0.0; 8];
+    let mut out = [0.0; 12];
+    for (values, columns) in [(12, 4), (8, 2), (4, 4)] {
+        let places = Outputs::table(&mut out[..values], columns).unwrap();
+        let error = client.decrypt_ahead(&mask, 0, &results, 1, &scales, places);
+        let message = error.expect_err("a refusal").to_string();
+        assert!(message.contains("where 2 of 4 are expected"), "{message}");
+    }
+    assert_eq!(out, [0.0; 12]);
+    let places = Outputs::table(&mut out[..8], 4).unwrap();
     client
-        .decrypt_ahead(&mask, 0, &results, 1, &scales, &mut out)
+        .decrypt_ahead(&mask, 0, &results, 1, &scales, places)
         .unwrap();
     // The ordinary way has no pads for them.
     assert!(client.decrypt(&results).is_err());
@@ -265,7 +353,7 @@ fn the_server_refuses_orders_and_bodies_that_are_out_of_shape() {
     let records = [2.5; 18];
     layer
         .client
-        .encrypt_ahead(&mask, &records, &mut [0.0; 3], 1, &mut block)
+        .encrypt_ahead(&mask, &table(&records, 6), &mut [0.0; 3], 1, &mut block)
         .unwrap();
     let refusal = |block: &[u8]| {
         layer

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `FHEB` |
 //! | 4 | 2 | format version |
-//! | 6 | 1 | kind: on the way up 1 activations, 3 mask order, 5 bodies; on the way down 2, 4, 6, their results |
+//! | 6 | 1 | kind: on the way up 1 activations, 3 mask order, 5 bodies; on the way down 2, 4, 6, their results, and 7, what look-ups made of activations |
 //! | 7 | 1 | zero |
 //! | 8 | 32 | SHA-256 of the circuit |
 //! | 40 | 16 | key id |
@@ -31,7 +31,12 @@
 //! a seed and no payload; its results are k·N mask rows. Bodies are rows of records in slots that follow each
 //! other, of the K·N that the mask of the seed has, packed as if there were no others; their results are
 //! body rows alone. The rows are those that activations and results carry.
+//!
+//! Look-up results ([`crate::bootstrap`]) are one LWE ciphertext a record and feature, rounded to the bytes of
+//! an entry: the masks, `[record][feature][n]`, then the bodies, `[record][feature]`, little-endian. Their
+//! header has n in place of k and T in place of N.
 
+use crate::bootstrap::BootstrapParameters;
 use crate::checksum::crc32c;
 use crate::mask::MaskSeed;
 use crate::panel::PanelLayout;
@@ -66,16 +71,19 @@ pub enum BlockKind {
     Bodies,
     /// Their accumulators, server to client: body rows.
     BodyResults,
+    /// What a circuit with look-ups made of activations, server to client: LWE ciphertexts.
+    LookupResults,
 }
 
 impl BlockKind {
-    const ALL: [BlockKind; 6] = [
+    const ALL: [BlockKind; 7] = [
         BlockKind::Activations,
         BlockKind::Results,
         BlockKind::MaskOrder,
         BlockKind::MaskResults,
         BlockKind::Bodies,
         BlockKind::BodyResults,
+        BlockKind::LookupResults,
     ];
 
     fn code(self) -> u8 {
@@ -86,6 +94,7 @@ impl BlockKind {
             BlockKind::MaskResults => 4,
             BlockKind::Bodies => 5,
             BlockKind::BodyResults => 6,
+            BlockKind::LookupResults => 7,
         }
     }
 
@@ -99,12 +108,18 @@ impl BlockKind {
             BlockKind::Activations => Some(BlockKind::Results),
             BlockKind::MaskOrder => Some(BlockKind::MaskResults),
             BlockKind::Bodies => Some(BlockKind::BodyResults),
-            BlockKind::Results | BlockKind::MaskResults | BlockKind::BodyResults => None,
+            BlockKind::Results
+            | BlockKind::MaskResults
+            | BlockKind::BodyResults
+            | BlockKind::LookupResults => None,
         }
     }
 
     fn has_mask_rows(self) -> bool {
-        matches!(self, BlockKind::Results | BlockKind::MaskResults)
+        matches!(
+            self,
+            BlockKind::Results | BlockKind::MaskResults | BlockKind::LookupResults
+        )
     }
 
     fn has_records(self) -> bool {
@@ -212,6 +227,25 @@ impl BlockHeader {
             first_slot: 0,
             features,
             block_number,
+        }
+    }
+
+    /// The header of look-up results for the records of an activation block.
+    pub fn of_lookups(
+        activations: &BlockHeader,
+        parameters: &BootstrapParameters,
+        features: usize,
+    ) -> Self {
+        BlockHeader {
+            kind: BlockKind::LookupResults,
+            mask_seed: [0; 16],
+            glwe_dimension: parameters.lwe_dimension,
+            polynomial_size: activations.records,
+            limbs: parameters.output_bytes,
+            body_limbs: parameters.output_bytes,
+            first_slot: 0,
+            features,
+            ..activations.clone()
         }
     }
 

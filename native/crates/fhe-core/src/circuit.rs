@@ -12,8 +12,8 @@ use crate::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use crate::wire::Reader;
 use crate::{Error, Result};
 
-const MAGIC: &[u8; 4] = b"FHEC";
-const VERSION: u16 = 2;
+pub(crate) const MAGIC: &[u8; 4] = b"FHEC";
+pub(crate) const VERSION: u16 = 2;
 const PACKED_LINEAR: u16 = 1;
 const MAX_MODULE_KEY_BYTES: usize = 4096;
 

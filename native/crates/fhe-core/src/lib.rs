@@ -4,6 +4,7 @@
 //! linear layer is the integer matrix product `Y = X · W mod q` over mask rows and body rows.
 
 pub mod block;
+pub mod bootstrap;
 pub mod checksum;
 pub mod circuit;
 pub mod error;

@@ -4,7 +4,8 @@ use crate::keystream::Keystream;
 use crate::panel::PANEL_ROWS;
 use crate::parameters::PackedParameters;
 
-/// A mask seed, 16 random bytes, drawn anew for every block.
+/// A mask seed, 16 random bytes, drawn anew for every mask: that of a block, or one ordered ahead, whose
+/// blocks each take slots of their own.
 pub type MaskSeed = [u8; 16];
 
 /// The mask of one block: any part of it, on demand.

@@ -12,11 +12,11 @@ use crate::{Error, Result};
 
 /// tfhe-rs's curve adds 2^4.44/q² to the variance as a floor; TUniform(2^4) is the smallest that is
 /// above it by itself.
-const MIN_BOUND_LOG2: u32 = 4;
+pub(crate) const MIN_BOUND_LOG2: u32 = 4;
 
 /// Smallest LWE dimension accepted. The range that the published curve was fitted on is not published with
 /// it; no choice of parameters here goes below.
-const MIN_LWE_DIMENSION: usize = 900;
+pub(crate) const MIN_LWE_DIMENSION: usize = 900;
 
 /// b such that fresh noise is TUniform(-2^b, 2^b): uniform on [-2^b, 2^b], the two ends half as
 /// likely.

@@ -57,6 +57,41 @@ impl<'a> Reader<'a> {
         Ok(self.u32()? as usize)
     }
 
+    /// So many u32.
+    pub fn integers(&mut self, count: usize) -> Result<Vec<u32>> {
+        let bytes = self.take(count.saturating_mul(4))?;
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&word| u32::from_le_bytes(word))
+            .collect())
+    }
+
+    /// So many u64.
+    pub fn words(&mut self, count: usize) -> Result<Vec<u64>> {
+        let bytes = self.take(count.saturating_mul(8))?;
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&word| u64::from_le_bytes(word))
+            .collect())
+    }
+
+    /// Checks that nothing follows.
+    pub fn expect_end(&self) -> Result<()> {
+        if self.position == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(Error::invalid(format!(
+                "{} is too long: {} bytes",
+                self.what,
+                self.bytes.len()
+            )))
+        }
+    }
+
     /// Checks magic and version.
     pub fn expect_format(&mut self, magic: &[u8; 4], version: u16) -> Result<()> {
         if self.take(4)? != magic {

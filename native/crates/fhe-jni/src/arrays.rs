@@ -124,39 +124,6 @@ pub fn floats_of(env: &JNIEnv, buffer: &JByteBuffer) -> Result<(*mut f32, usize)
     Ok((address.cast(), capacity / size_of::<f32>()))
 }
 
-/// The address of `count` floats in a direct buffer.
-fn float_address(env: &JNIEnv, buffer: &JByteBuffer, count: usize) -> Result<*mut f32> {
-    let (address, found) = floats_of(env, buffer)?;
-    if count > found {
-        return Err(Error::Internal(format!(
-            "a buffer of {found} floats does not hold {count}"
-        )));
-    }
-    Ok(address)
-}
-
-/// `count` floats of a direct buffer in native byte order.
-pub fn float_buffer<'a>(
-    env: &JNIEnv<'a>,
-    buffer: &'a JByteBuffer,
-    count: usize,
-) -> Result<&'a [f32]> {
-    let address = float_address(env, buffer, count)?;
-    // SAFETY: as in `byte_buffer`; it is aligned and large enough.
-    Ok(unsafe { std::slice::from_raw_parts(address, count) })
-}
-
-/// `count` floats of a direct buffer in native byte order, to be written.
-pub fn float_buffer_mut<'a>(
-    env: &JNIEnv<'a>,
-    buffer: &'a JByteBuffer,
-    count: usize,
-) -> Result<&'a mut [f32]> {
-    let address = float_address(env, buffer, count)?;
-    // SAFETY: as in `byte_buffer_mut`; it is aligned and large enough.
-    Ok(unsafe { std::slice::from_raw_parts_mut(address, count) })
-}
-
 /// All bytes of a direct buffer.
 pub fn byte_buffer<'a>(env: &JNIEnv<'a>, buffer: &'a JByteBuffer) -> Result<&'a [u8]> {
     let address = env.get_direct_buffer_address(buffer).map_err(jni_error)?;

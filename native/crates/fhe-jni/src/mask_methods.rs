@@ -2,12 +2,13 @@
 
 use fhe_core::Error;
 use jni::JNIEnv;
-use jni::objects::{JByteBuffer, JClass, JFloatArray};
+use jni::objects::{JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray, JObjectArray};
 use jni::sys::{jint, jlong};
 
 use crate::arrays;
 use crate::call::call;
 use crate::handles::{MASKS, MODULES, ORDERS};
+use crate::rows;
 
 /// What tells Java that a mask has too few slots left.
 const TOO_FEW: jint = -1;
@@ -103,28 +104,28 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_preparedMaskBytes(
     call(env, |_| Ok(MASKS.get(mask)?.memory_bytes() as jlong))
 }
 
-/// Quantises and encrypts float records `[T][d_in]` in the next slots of a mask to `block`; writes the scales
-/// `[T]`. Returns the first slot, or -1 if fewer than T are left.
+/// Quantises and encrypts float records in the next slots of a mask to `block`; writes the scales `[T]`.
+/// Returns the first slot, or -1 if fewer than T are left.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_encryptAhead<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     module: jlong,
     mask: jlong,
-    records: JByteBuffer<'local>,
-    count: jint,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
+    unfolding: JIntArray<'local>,
     scales: JFloatArray<'local>,
     block_number: jlong,
     block: JByteBuffer<'local>,
 ) -> jint {
     call(env, |env| {
         let (module, mask) = (MODULES.get(module)?, MASKS.get(mask)?);
-        let count = arrays::count(count, "number of records")?;
-        let records = arrays::float_buffer(env, &records, count * module.spec().inputs)?;
-        let mut record_scales = vec![0.0; count];
+        let records = rows::records(env, module.spec().inputs, &buffers, &runs, &unfolding)?;
+        let mut record_scales = vec![0.0; records.count()];
         let first = module.encrypt_ahead(
             &mask,
-            records,
+            &records,
             &mut record_scales,
             block_number as u64,
             arrays::byte_buffer_mut(env, &block)?,
@@ -134,7 +135,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encryptAhead<'local>(
     })
 }
 
-/// Decrypts and dequantises results of the records from slot `first_slot` on to floats `[T][d_out]`.
+/// Decrypts and dequantises results of the records from slot `first_slot` on to the places of their floats.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptAhead<'local>(
     env: JNIEnv<'local>,
@@ -145,12 +146,14 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptAhead<'local>(
     block: JByteBuffer<'local>,
     block_number: jlong,
     scales: JFloatArray<'local>,
-    outputs: JByteBuffer<'local>,
+    columns: JIntArray<'local>,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
 ) {
     call(env, |env| {
         let (module, mask) = (MODULES.get(module)?, MASKS.get(mask)?);
         let scales = arrays::floats(env, &scales)?;
-        let out = arrays::float_buffer_mut(env, &outputs, scales.len() * module.spec().outputs)?;
+        let out = rows::outputs(env, &columns, &buffers, &runs)?;
         module.decrypt_ahead(
             &mask,
             arrays::count(first_slot, "first slot")?,

@@ -1,11 +1,13 @@
 //! The untrusted side of packed GLWE circuits: it holds weights and ciphertexts, never a key.
 
+mod bootstrap;
 mod clear;
 mod evaluate;
 mod kernel;
 mod prepared;
 mod workspace;
 
+pub use bootstrap::{BootstrapKeys, PreparedBootstrapCircuit};
 pub use evaluate::AcceptedBlock;
 pub use kernel::{FewRows, Kernel, PreparedWeights, Scratch};
 pub use prepared::PreparedCircuit;

@@ -31,7 +31,12 @@ impl PreparedCircuit {
     /// As [`PackedCircuit::decode`].
     pub fn with_kernel(bytes: &[u8], kernel: Kernel) -> Result<Self> {
         let circuit = PackedCircuit::decode(bytes)?;
-        Ok(PreparedCircuit {
+        Ok(Self::of(circuit, PackedCircuit::digest(bytes), kernel))
+    }
+
+    /// Prepares a checked circuit whose blocks carry this digest.
+    pub(crate) fn of(circuit: PackedCircuit, digest: CircuitDigest, kernel: Kernel) -> Self {
+        PreparedCircuit {
             weights: PreparedWeights::new(
                 kernel,
                 &circuit.weights,
@@ -39,9 +44,9 @@ impl PreparedCircuit {
                 circuit.outputs,
             ),
             circuit,
-            digest: PackedCircuit::digest(bytes),
+            digest,
             workspaces: Workspaces::default(),
-        })
+        }
     }
 
     /// The circuit.

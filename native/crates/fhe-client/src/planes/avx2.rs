@@ -5,18 +5,21 @@
 use std::arch::x86_64::*;
 
 use fhe_core::panel::PANEL_ROWS;
-use pulp::x86::V3;
 
 use super::{Plane, Planes, Task};
+use crate::transpose;
 
 /// The machine has AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(V3);
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// Looks at the machine; the answer is cached.
     pub(crate) fn detect() -> Option<Self> {
-        V3::try_new().map(Avx2)
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi2"))
+        .then_some(Avx2(()))
     }
 
     /// Runs a task compiled with these features.
@@ -26,18 +29,16 @@ impl Avx2 {
     }
 }
 
-// All that `V3` stands for.
-#[target_feature(enable = "sse4.2,popcnt,avx2,bmi1,bmi2,fma,lzcnt,fxsr")]
+#[target_feature(enable = "avx2,fma,bmi2")]
 fn run_with_features<T: Task>(task: T, avx2: Avx2) -> T::Output {
     task.run(avx2)
 }
 
 impl Planes for Avx2 {
-    type Simd = V3;
-
     #[inline(always)]
-    fn simd(self) -> V3 {
-        self.0
+    fn write_rows(self, columns: &[f32], stride: usize, rows: &mut [&mut [f32]], at: usize) {
+        // SAFETY: `detect` has seen the features.
+        unsafe { transpose::avx2::write_rows(columns, stride, rows, at) }
     }
 
     #[inline(always)]

@@ -30,6 +30,13 @@ impl TestData {
     pub fn signed(&mut self, max: i64) -> i64 {
         ((self.next() >> 11) % (2 * max as u64 + 1)) as i64 - max
     }
+
+    /// Standard normal, by Box and Muller.
+    pub fn normal(&mut self) -> f64 {
+        let mut uniform = || (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let (radius, angle) = ((-2.0 * (1.0 - uniform()).ln()).sqrt(), uniform());
+        radius * (2.0 * std::f64::consts::PI * angle).cos()
+    }
 }
 
 pub struct Layer {

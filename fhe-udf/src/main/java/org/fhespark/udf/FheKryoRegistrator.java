@@ -14,6 +14,8 @@ import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.MaskOrder;
+import org.fhespark.nativelib.PreparedMask;
 
 /**
  * What Spark serialises with Kryo in a session of ours, with {@code
@@ -27,8 +29,10 @@ public final class FheKryoRegistrator implements KryoRegistrator {
     kryo.register(byte[][].class);
     kryo.register(EncryptedBlock.class);
     kryo.register(EncryptedBlock[].class);
-    // Registered so that its own refusal is what the user reads.
+    // Registered so that their own refusals are what the user reads.
     kryo.register(ClientKey.class);
+    kryo.register(MaskOrder.class);
+    kryo.register(PreparedMask.class);
     registerSqlTypes(kryo);
   }
 

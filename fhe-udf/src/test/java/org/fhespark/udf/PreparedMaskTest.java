@@ -20,6 +20,7 @@ import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.serializer.KryoSerializer;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.MaskOrder;
+import org.fhespark.nativelib.NativeLibrary;
 import org.fhespark.nativelib.PreparedMask;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -172,11 +173,38 @@ class PreparedMaskTest {
   }
 
   @Test
+  void theMemoryOfALostMaskAndOrderIsFreed() throws InterruptedException {
+    // With the circuit, which this JVM keeps for a while.
+    prepare(layer, 1).close();
+    long before = NativeLibrary.openHandles();
+    int lost = 0;
+    for (int i = 0; i < 5; i++) {
+      lose();
+      lost += 2;
+    }
+    long deadline = System.nanoTime() + 30_000_000_000L;
+    while (NativeLibrary.openHandles() > before) {
+      assertTrue(System.nanoTime() < deadline, "of " + lost + " lost handles some are still open");
+      System.gc();
+      Thread.sleep(10);
+    }
+  }
+
+  private static void lose() {
+    assertEquals(2, prepare(layer, 2).slotsLeft());
+    try (EncryptedBlock block = EncryptedBlock.allocate(MaskOrder.BLOCK_BYTES)) {
+      layer.client().orderMask(1, 0, block.bytes());
+    }
+  }
+
+  @Test
   void aClosedMaskSaysSoAndNoSerialiserGetsAnOpenOne() {
     PreparedMask mask = prepare(layer, 2);
-    assertThrows(
-        NotSerializableException.class,
-        () -> new ObjectOutputStream(new ByteArrayOutputStream()).writeObject(mask));
+    NotSerializableException refusal =
+        assertThrows(
+            NotSerializableException.class,
+            () -> new ObjectOutputStream(new ByteArrayOutputStream()).writeObject(mask));
+    assertEquals(PreparedMask.REFUSAL, refusal.getMessage());
     mask.close();
     mask.close();
     IllegalStateException error = assertThrows(IllegalStateException.class, mask::slotsLeft);

@@ -1,15 +1,5 @@
 package org.fhespark.nativelib;
 
-import com.esotericsoftware.kryo.Kryo;
-import com.esotericsoftware.kryo.KryoException;
-import com.esotericsoftware.kryo.KryoSerializable;
-import com.esotericsoftware.kryo.io.Input;
-import com.esotericsoftware.kryo.io.Output;
-import java.io.IOException;
-import java.io.NotSerializableException;
-import java.io.ObjectInputStream;
-import java.io.ObjectOutputStream;
-import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.HexFormat;
 import java.util.List;
@@ -17,13 +7,9 @@ import java.util.stream.IntStream;
 
 /**
  * The client's secret keys. They live in native memory, wiped on close, and in a file that only its
- * owner can read; Java never holds them.
- *
- * <p>The class is {@link Serializable} only to say no: a closure that captures it fails on the
- * driver with a message that tells why, instead of a bare {@link NotSerializableException}. Kryo is
- * refused in the same way.
+ * owner can read; Java never holds them. Every serialiser is refused.
  */
-public final class ClientKey implements AutoCloseable, Serializable, KryoSerializable {
+public final class ClientKey extends ClientSecret {
   private static final long serialVersionUID = 1L;
 
   /** Why no serialiser gets this class. */
@@ -85,6 +71,11 @@ public final class ClientKey implements AutoCloseable, Serializable, KryoSeriali
     return FheNative.keyClientId(handle.get());
   }
 
+  @Override
+  String refusal() {
+    return REFUSAL;
+  }
+
   long nativeHandle() {
     return handle.get();
   }
@@ -92,23 +83,5 @@ public final class ClientKey implements AutoCloseable, Serializable, KryoSeriali
   @Override
   public void close() {
     handle.close();
-  }
-
-  private void writeObject(ObjectOutputStream out) throws IOException {
-    throw new NotSerializableException(REFUSAL);
-  }
-
-  private void readObject(ObjectInputStream in) throws IOException {
-    throw new NotSerializableException(REFUSAL);
-  }
-
-  @Override
-  public void write(Kryo kryo, Output output) {
-    throw new KryoException(REFUSAL);
-  }
-
-  @Override
-  public void read(Kryo kryo, Input input) {
-    throw new KryoException(REFUSAL);
   }
 }

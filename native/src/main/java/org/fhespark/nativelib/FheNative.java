@@ -117,8 +117,9 @@ final class FheNative {
   static native int encryptAhead(
       long module,
       long mask,
-      ByteBuffer records,
-      int count,
+      ByteBuffer[] buffers,
+      long[] runs,
+      int[] unfolding,
       float[] scales,
       long blockNumber,
       ByteBuffer block);
@@ -130,7 +131,9 @@ final class FheNative {
       ByteBuffer block,
       long blockNumber,
       float[] scales,
-      ByteBuffer outputs);
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
 
   static native long[] decryptAccumulators(long module, byte[] block);
 

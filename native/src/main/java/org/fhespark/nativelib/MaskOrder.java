@@ -4,18 +4,20 @@ import java.nio.ByteBuffer;
 
 /**
  * A mask that was drawn ahead of its records, waiting for the server's results; see {@link
- * PreparedMask}.
+ * PreparedMask}. It holds the seed of secret noise: every serialiser is refused.
  */
-public final class MaskOrder implements AutoCloseable {
+public final class MaskOrder extends ClientSecret {
+  private static final long serialVersionUID = 1L;
+
   /** Bytes of its block: a header alone. */
   public static final int BLOCK_BYTES = 128;
 
-  private final ModuleClient client;
-  private final NativeHandle handle;
+  private final transient ModuleClient client;
+  private final transient NativeHandle handle;
 
   MaskOrder(ModuleClient client, long handle) {
     this.client = client;
-    this.handle = new NativeHandle("mask order", handle, FheNative::closeMaskOrder);
+    this.handle = NativeHandle.releasedWhenLost("mask order", handle, FheNative::closeMaskOrder);
   }
 
   /**
@@ -25,12 +27,17 @@ public final class MaskOrder implements AutoCloseable {
    * @param results the server's answer, all of the buffer
    * @param threads threads to use at most, the calling one among them
    * @throws org.fhespark.InvalidInputException if the block is damaged or does not answer this
-   *     order
+   *     order, or there is no memory for the mask
    * @throws IllegalStateException if the order is used up or closed
    */
   public PreparedMask prepare(ByteBuffer results, int threads) {
     long module = client.nativeHandle();
     return new PreparedMask(client, FheNative.prepareMask(module, handle.take(), results, threads));
+  }
+
+  @Override
+  String refusal() {
+    return PreparedMask.REFUSAL;
   }
 
   @Override

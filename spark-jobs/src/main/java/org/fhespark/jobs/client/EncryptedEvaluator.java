@@ -1,5 +1,7 @@
 package org.fhespark.jobs.client;
 
+import static java.util.stream.Collectors.joining;
+
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -15,8 +17,10 @@ import org.apache.spark.SparkException;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.MaskOrder;
 import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.OutputRows;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluateBlocks;
@@ -48,7 +52,6 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private final ScoreProgress progress;
   private final AtomicLong nextBlock = new AtomicLong();
   private final long jobBytes;
-  private final PreparedMasks masks = new PreparedMasks();
   private volatile boolean isCancelled;
 
   /** Marks this run's jobs, so that a failed run takes its jobs with it. */
@@ -117,51 +120,55 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         (index, result) -> decrypt(sent.get(index), result, threads.coresEach(sent.size())));
   }
 
+  /** As many masks a job as their results, which are large, may lie on the driver together. */
   @Override
-  public void prepareMasks(List<RemoteLayer> layers, int rows) {
-    masks.clear();
-    List<RemoteLayer> job = new ArrayList<>();
+  public void prepare(List<MaskDemand> masks) {
+    List<MaskDemand> job = new ArrayList<>();
     long bytes = 0;
-    for (RemoteLayer layer : layers) {
-      if (!layer.isTable()) {
-        continue;
-      }
-      if (!job.isEmpty() && bytes + layer.bytesDown(0) > jobBytes) {
-        orderMasks(job, rows);
+    for (MaskDemand mask : masks) {
+      if (!job.isEmpty() && bytes + mask.resultBytes() > jobBytes) {
+        prepareTogether(job);
         job.clear();
         bytes = 0;
       }
-      job.add(layer);
-      bytes += layer.bytesDown(0);
+      job.add(mask);
+      bytes += mask.resultBytes();
     }
     if (!job.isEmpty()) {
-      orderMasks(job, rows);
+      prepareTogether(job);
     }
   }
 
-  /** Has the masks of some calls evaluated in one Spark job and makes them ready. */
-  private void orderMasks(List<RemoteLayer> layers, int rows) {
+  /** Has some masks evaluated in one Spark job and makes them ready. */
+  private void prepareTogether(List<MaskDemand> masks) {
     try (Resources orders = new Resources()) {
       List<MaskOrder> pending = new ArrayList<>();
       List<EncryptedBlock> blocks = new ArrayList<>();
-      for (RemoteLayer layer : layers) {
+      for (MaskDemand mask : masks) {
         EncryptedBlock block = EncryptedBlock.allocate(MaskOrder.BLOCK_BYTES);
         blocks.add(block);
-        int slots = Math.min(rows, layer.spec().parameters().maxRecords());
+        ModuleClient client = mask.layer().client();
         pending.add(
-            orders.add(
-                layer.client().orderMask(slots, nextBlock.getAndIncrement(), block.bytes())));
+            orders.add(client.orderMask(mask.slots(), nextBlock.getAndIncrement(), block.bytes())));
       }
-      int cores = threads.coresEach(layers.size());
+      String modules =
+          masks.stream().map(mask -> mask.layer().name()).distinct().collect(joining(", "));
+      int cores = threads.coresEach(masks.size());
       evaluate(
-          "masks of " + layers.get(0).name() + " and others",
+          "masks ahead, " + modules,
           blocks,
-          (index, result) -> {
-            try (result;
-                var unused = measurements.time(Step.DECRYPT)) {
-              masks.put(layers.get(index), pending.get(index).prepare(result.bytes(), cores));
-            }
-          });
+          (index, result) ->
+              makeReady(masks.get(index).layer(), pending.get(index), result, cores));
+    }
+  }
+
+  private void makeReady(RemoteLayer layer, MaskOrder order, EncryptedBlock result, int cores) {
+    try (result;
+        var unused = measurements.time(Step.DECRYPT)) {
+      layer.preparedMasks().add(order.prepare(result.bytes(), cores));
+    } catch (InvalidInputException error) {
+      throw new InvalidInputException(
+          "module " + layer.name() + ": its mask cannot be prepared: " + error.getMessage(), error);
     }
   }
 
@@ -217,12 +224,19 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private SentBlock encrypt(RowBlock rows, int cores) {
     float[] scales = new float[rows.rows()];
     long number = nextBlock.getAndIncrement();
+    RemoteLayer layer = rows.layer();
+    ModuleClient client = layer.client();
     try (var unused = measurements.time(Step.ENCRYPT)) {
-      ModuleClient client = rows.layer().client();
       EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(scales.length));
-      Optional<PreparedMasks.Slots> slots = masks.encrypt(rows, scales, number, block.bytes());
-      if (slots.isEmpty()) {
-        client.encrypt(rows.inputs(), scales, number, cores, block.bytes());
+      InputRows inputs = rows.inputs();
+      Optional<PreparedMasks.Slots> slots =
+          layer.isMostlyMask(scales.length)
+              ? layer.preparedMasks().encrypt(inputs, scales, number, block.bytes())
+              : Optional.empty();
+      if (slots.isPresent()) {
+        measurements.preparedRows.add(scales.length);
+      } else {
+        client.encrypt(inputs, scales, number, cores, block.bytes());
       }
       return new SentBlock(rows, number, scales, block, slots);
     } catch (InvalidInputException error) {
@@ -235,12 +249,11 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     measurements.valuesDown.add((long) sent.scales().length * layer.spec().dOut());
     try (result;
         var unused = measurements.time(Step.DECRYPT)) {
+      OutputRows outputs = sent.rows().outputs();
       if (sent.slots().isPresent()) {
-        sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), sent.rows());
+        sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), outputs);
       } else {
-        layer
-            .client()
-            .decrypt(result.bytes(), sent.number(), sent.scales(), cores, sent.rows().outputs());
+        layer.client().decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
       }
     } catch (InvalidInputException error) {
       throw new InvalidInputException(
@@ -266,11 +279,19 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   @Override
   public void close() {
-    masks.clear();
     // A context that was stopped has no broadcasts left.
-    if (!spark.sc().isStopped()) {
-      // Blocking: a session that is stopped right after would log the removal's failure.
+    if (spark.sc().isStopped()) {
+      return;
+    }
+    // Blocking: a session that is stopped right after would log the removal's failure. An interrupt
+    // that ended the run is kept for later, it would end this too.
+    boolean isInterrupted = Thread.interrupted();
+    try {
       circuits.values().forEach(circuit -> circuit.destroy(true));
+    } finally {
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 

@@ -40,9 +40,13 @@ import org.fhespark.udf.Circuit;
  * get encrypted blocks and nothing else.
  *
  * <p>What the first run opens, such as segments and broadcast circuits, stays open for the next
- * until the session is closed or a run fails. Not for use by several threads; one run at a time.
+ * until the session is closed or a run fails; prepared masks stay when a run fails. Not for use by
+ * several threads; one run at a time.
  */
 public final class HybridSession implements AutoCloseable {
+  /** What prepared masks may hold unless the caller says otherwise. */
+  private static final long PREPARED_BYTES = 2L << 30;
+
   private final SparkSession spark;
   private final HybridModel model;
   private final Mode mode;
@@ -51,15 +55,17 @@ public final class HybridSession implements AutoCloseable {
   private final Measurements measurements = new Measurements();
   private final CurrentProgress progress = new CurrentProgress();
 
+  /** Remote calls with their keys and prepared masks, once they are needed. */
+  private List<RemoteLayer> layers;
+
+  /** What the calls hold. */
+  private final Resources layerResources = new Resources();
+
   /** Null until a run needs it. */
   private OpenSchedule opened;
 
   /** What runs share; {@code resources} holds all of it that is to be closed. */
-  private record OpenSchedule(
-      Schedule schedule,
-      List<RemoteLayer> layers,
-      RemoteEvaluator evaluator,
-      Resources resources) {}
+  private record OpenSchedule(Schedule schedule, RemoteEvaluator evaluator, Resources resources) {}
 
   /** In mode CALIBRATE. */
   private final Optional<StatisticsGatherer> gatherer;
@@ -215,8 +221,7 @@ public final class HybridSession implements AutoCloseable {
     try {
       OpenSchedule open = open();
       BatchSizes sizes =
-          new BatchSizes(
-              open.layers(), binding.specs(), () -> spark.sparkContext().defaultParallelism());
+          new BatchSizes(layers, binding.specs(), () -> spark.sparkContext().defaultParallelism());
       new WavePipeline(open.schedule())
           .run(
               waves(rows, binding, sizes, measurements),
@@ -238,6 +243,7 @@ public final class HybridSession implements AutoCloseable {
       closeSchedule();
       throw error;
     } finally {
+      closeUsedMasks();
       told.ended();
     }
     return report(records[0], (System.nanoTime() - start) / 1e9, measurements);
@@ -268,6 +274,8 @@ public final class HybridSession implements AutoCloseable {
     } catch (RuntimeException | Error error) {
       closeSchedule();
       throw error;
+    } finally {
+      closeUsedMasks();
     }
     List<Map<String, ModelTensor>> outputs = new ArrayList<>();
     for (Batch batch : wave) {
@@ -283,33 +291,57 @@ public final class HybridSession implements AutoCloseable {
   }
 
   /**
-   * Does ahead what rows to come cost before the first of them: in mode EXECUTE a block's mask
-   * costs the executors as much as some 1,500 rows, however few the block holds. Rows of later runs
-   * take prepared slots, each once, as long as a call's are enough for all its rows of a stage; the
-   * values are the same. Slots that were left are given up. Other modes have no masks.
-   *
-   * <p>The masks are in native memory, about 4.5 bytes a slot for each input and output of the
-   * remote modules, and as secret as the key: they go with the session, and must not outlive a copy
-   * of the process (a restored snapshot of a machine), which would use the same slots again.
-   *
-   * @param rows of each remote module, those of all records and positions together; a mask has at
-   *     most as many slots as a block has rows
-   * @return what it cost
+   * Does ahead what masks cost, so that small batches to come are fast: as {@link #prepare(long,
+   * long)} with 2 GiB.
    */
-  public ScoreReport prepareMasks(int rows) {
+  public Preparation prepare(long rows) {
+    return prepare(rows, PREPARED_BYTES);
+  }
+
+  /**
+   * Does ahead what masks cost, so that small batches to come are fast: in mode EXECUTE a block's
+   * mask costs the executors as much as some 1,500 rows, however few the block holds. Later runs
+   * need not be told: blocks of few rows take slots of prepared masks, each slot serves one row
+   * once, and the values are the same. A block for whose rows no mask has slots enough gets a mask
+   * of its own, and so does one of which the mask is the lesser part.
+   *
+   * <p>Afterwards every remote module has masks for {@code rows} rows that no row has used yet;
+   * those that were there count. What is left of a mask is given up when it is too little for a
+   * block that another can take, and when memory would not do otherwise. A failed run loses the
+   * slots that it took; the others stay until the session is closed.
+   *
+   * <p>The masks are in native memory, as secret as the key, and are never stored. They must not be
+   * used after the process was copied, as by restoring a machine from a snapshot: both copies would
+   * use the same slots. While masks are made, the executors' results, up to 256 MB at a time, come
+   * on top. Other modes have no masks: nothing is done.
+   *
+   * @param rows of each remote module: of a table one a record, of sequences one a position, of a
+   *     convolution one a window
+   * @param mostBytes of native memory that all masks of the session may hold; a slot takes about
+   *     4.5 bytes for each input and output of its module
+   * @throws InvalidInputException if they would hold more; nothing has changed then
+   */
+  public Preparation prepare(long rows, long mostBytes) {
     if (rows < 1) {
-      throw new IllegalArgumentException("masks for " + rows + " rows");
+      throw new InvalidInputException("prepare: masks for " + rows + " rows; give at least 1");
     }
     long start = System.nanoTime();
     begin(ScoreProgress.SILENT, 0);
+    OpenSchedule open = open();
+    List<MaskDemand> masks =
+        mode == Mode.EXECUTE ? MaskDemand.of(layers, rows, mostBytes) : List.of();
+    RemoteEvaluator evaluator = open.evaluator();
     try {
-      OpenSchedule open = open();
-      open.evaluator().prepareMasks(open.layers(), rows);
+      WavePipeline.runOnce(() -> evaluator.prepare(masks), evaluator::cancel);
     } catch (RuntimeException | Error error) {
       closeSchedule();
       throw error;
     }
-    return report(0, (System.nanoTime() - start) / 1e9, measurements);
+    return new Preparation(
+        masks.size(),
+        masks.stream().mapToLong(MaskDemand::slots).sum(),
+        layers.stream().mapToLong(layer -> layer.preparedMasks().memoryBytes()).sum(),
+        report(0, (System.nanoTime() - start) / 1e9, measurements));
   }
 
   private void begin(ScoreProgress told, long records) {
@@ -323,19 +355,37 @@ public final class HybridSession implements AutoCloseable {
     if (opened == null) {
       Resources resources = new Resources();
       try {
-        List<RemoteLayer> layers = remoteLayers(resources);
+        openLayers();
         List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
         Map<Integer, OnnxSegment> segments = segments(resources);
         RemoteEvaluator evaluator = resources.add(evaluator(measurements, progress));
         Schedule schedule =
             new Schedule(segments, layers, outputs, evaluator, threads, measurements);
-        opened = new OpenSchedule(schedule, layers, evaluator, resources);
+        opened = new OpenSchedule(schedule, evaluator, resources);
       } catch (RuntimeException | Error error) {
         resources.close();
         throw error;
       }
     }
     return opened;
+  }
+
+  private void openLayers() {
+    if (layers == null) {
+      try {
+        layers = remoteLayers(layerResources);
+      } catch (RuntimeException | Error error) {
+        layerResources.close();
+        throw error;
+      }
+    }
+  }
+
+  /** After a run: none of its rows is on its way. */
+  private void closeUsedMasks() {
+    if (layers != null) {
+      layers.forEach(layer -> layer.preparedMasks().closeUsed());
+    }
   }
 
   private void closeSchedule() {
@@ -412,6 +462,7 @@ public final class HybridSession implements AutoCloseable {
         measurements.bytesUp.sum(),
         measurements.valuesDown.sum(),
         measurements.bytesDown.sum(),
+        measurements.preparedRows.sum(),
         margin);
   }
 
@@ -424,7 +475,9 @@ public final class HybridSession implements AutoCloseable {
           key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
       resources.add(client);
-      layers.add(new RemoteLayer(remote, mask, client));
+      RemoteLayer layer = new RemoteLayer(remote, mask, client);
+      resources.add(layer.preparedMasks());
+      layers.add(layer);
     }
     return layers;
   }
@@ -499,13 +552,16 @@ public final class HybridSession implements AutoCloseable {
     }
   }
 
-  /** Releases threads and what runs have opened; the key and the Spark session stay open. */
+  /**
+   * Releases threads, prepared masks and what runs have opened; the key and the Spark session stay
+   * open.
+   */
   @Override
   public void close() {
-    try {
+    try (threads;
+        layerResources) {
+      layers = null;
       closeSchedule();
-    } finally {
-      threads.close();
     }
   }
 

@@ -13,6 +13,9 @@ final class Measurements {
   final LongAdder valuesUp = new LongAdder();
   final LongAdder valuesDown = new LongAdder();
 
+  /** Rows of remote calls that took slots of prepared masks. */
+  final LongAdder preparedRows = new LongAdder();
+
   Measurements() {
     for (Step step : Step.values()) {
       nanos.put(step, new LongAdder());
@@ -22,7 +25,7 @@ final class Measurements {
   /** Forgets all, before another run. */
   void reset() {
     nanos.values().forEach(LongAdder::reset);
-    List.of(bytesUp, bytesDown, valuesUp, valuesDown).forEach(LongAdder::reset);
+    List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows).forEach(LongAdder::reset);
   }
 
   /** Times a block of code: the time until it is closed counts for the step. */

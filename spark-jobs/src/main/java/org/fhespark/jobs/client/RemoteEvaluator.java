@@ -12,12 +12,8 @@ interface RemoteEvaluator extends AutoCloseable {
    */
   void evaluate(List<RemoteLayer> layers, List<Batch> wave);
 
-  /**
-   * Does ahead what the masks of some rows of each layer take; no evaluation may be under way.
-   *
-   * @param rows of each layer, in evaluations to come
-   */
-  default void prepareMasks(List<RemoteLayer> layers, int rows) {}
+  /** Does ahead what masks cost, and gives them to their layers. */
+  default void prepare(List<MaskDemand> masks) {}
 
   /** Makes evaluations that are under way end soon, with an error. */
   default void cancel() {}

@@ -37,6 +37,7 @@ final class RemoteLayer {
   private final Optional<Convolution> convolution;
   private final Optional<PaddingMask> mask;
   private final ModuleClient client;
+  private final PreparedMasks preparedMasks = new PreparedMasks();
 
   /**
    * @param mask the model's padding mask, if it has one
@@ -57,9 +58,9 @@ final class RemoteLayer {
     return client;
   }
 
-  /** Whether its rows are those of a table, not windows of images. */
-  boolean isTable() {
-    return convolution.isEmpty();
+  /** Masks for rows to come. */
+  PreparedMasks preparedMasks() {
+    return preparedMasks;
   }
 
   /** What messages call it. */
@@ -261,6 +262,25 @@ final class RemoteLayer {
     long downward = (RESULT_BYTES - bytesDown(0)) / (bytesDown(1) - bytesDown(0));
     long rows = Math.min(upward, downward) / PANEL_ROWS * PANEL_ROWS;
     return (int) Math.min(parameters.maxRecords(), Math.max(PANEL_ROWS, rows));
+  }
+
+  /**
+   * Whether the mask is most of what the server multiplies for a block of so many rows. Only those
+   * blocks take slots of prepared masks: one row with a mask of its own costs as much as some 1,500
+   * rows, so its slot saves that; the slots of a larger block save less than a row's work each.
+   */
+  boolean isMostlyMask(int rows) {
+    PackedParameters parameters = spec.parameters();
+    long mask = (long) parameters.lweDimension() * parameters.limbs();
+    return (long) rows * parameters.bodyLimbs() < mask;
+  }
+
+  /** Bytes of memory of so many slots of a prepared mask. */
+  long preparedBytes(long rows) {
+    PackedParameters parameters = spec.parameters();
+    long input = (long) spec.dIn() * parameters.bodyLimbs();
+    long output = (long) spec.dOut() * parameters.outputLimbs();
+    return rows * (input + output);
   }
 
   /** Bytes of an encrypted input of so many rows. */

@@ -15,6 +15,8 @@ import java.util.Map;
  * @param bytesUp bytes of encrypted activations
  * @param valuesDown accumulators decrypted
  * @param bytesDown bytes of encrypted results
+ * @param preparedRows rows of remote modules that took slots of prepared masks, see {@link
+ *     HybridSession#prepare}
  * @param noiseMarginBits least margin of the remote modules beyond what p_error asks, in bits; NaN
  *     in modes without noise
  */
@@ -27,6 +29,7 @@ public record ScoreReport(
     long bytesUp,
     long valuesDown,
     long bytesDown,
+    long preparedRows,
     double noiseMarginBits) {
 
   public ScoreReport {

@@ -20,10 +20,30 @@ import java.util.function.Consumer;
 final class WavePipeline {
   private static final int WAVES_IN_FLIGHT = 2;
 
-  private final Schedule schedule;
+  private final Consumer<List<Batch>> work;
+  private final Runnable cancel;
 
   WavePipeline(Schedule schedule) {
-    this.schedule = schedule;
+    this(schedule::run, schedule::cancel);
+  }
+
+  /**
+   * @param work what to do with each wave
+   * @param cancel makes work that is under way end soon
+   */
+  private WavePipeline(Consumer<List<Batch>> work, Runnable cancel) {
+    this.work = work;
+    this.cancel = cancel;
+  }
+
+  /**
+   * Does work that has no batches, once; it ends before this does.
+   *
+   * @throws CancellationException if the calling thread is interrupted
+   */
+  static void runOnce(Runnable work, Runnable cancel) {
+    new WavePipeline(none -> work.run(), cancel)
+        .run(List.of(List.<Batch>of()).iterator(), none -> {});
   }
 
   /**
@@ -49,7 +69,7 @@ final class WavePipeline {
           inFlight.add(
               runners.submit(
                   () -> {
-                    schedule.run(wave);
+                    work.accept(wave);
                     return wave;
                   }));
         }
@@ -63,7 +83,7 @@ final class WavePipeline {
       boolean hasEnded = inFlight.isEmpty();
       while (!hasEnded) {
         // Again and again: a wave may submit its job just after the others were cancelled.
-        schedule.cancel();
+        cancel.run();
         try {
           hasEnded = runners.awaitTermination(1, TimeUnit.SECONDS);
         } catch (InterruptedException error) {

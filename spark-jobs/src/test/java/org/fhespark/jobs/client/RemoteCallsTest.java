@@ -138,9 +138,16 @@ class RemoteCallsTest {
         tensors);
   }
 
+  /** How calls are evaluated. */
+  private enum Way {
+    IN_CLEAR,
+    ENCRYPTED,
+    /** Some of the rows in slots of masks that were prepared ahead. */
+    PREPARED
+  }
+
   /** Outputs of every batch, tensor by tensor, of one evaluator. */
-  private static List<List<float[]>> evaluate(
-      Mode mode, Call call, List<Map<String, Tensor>> wave) {
+  private static List<List<float[]>> evaluate(Way way, Call call, List<Map<String, Tensor>> wave) {
     List<Batch> batches = wave.stream().map(RemoteCallsTest::batch).toList();
     Measurements measurements = new Measurements();
     try (Resources resources = new Resources()) {
@@ -149,7 +156,7 @@ class RemoteCallsTest {
           new RemoteLayer(call.spec(), Optional.of(new PaddingMask("mask")), client);
       RemoteEvaluator evaluator =
           resources.add(
-              mode == Mode.EXECUTE
+              way != Way.IN_CLEAR
                   ? new EncryptedEvaluator(
                       JavaSparkContext.fromSparkContext(spark.sparkContext()),
                       List.of(new Circuit(call.circuit())),
@@ -164,7 +171,15 @@ class RemoteCallsTest {
                               PackedCircuit.open(call.circuit()))),
                       threads,
                       measurements));
+      if (way == Way.PREPARED) {
+        resources.add(layer.preparedMasks());
+        // Enough for a block or two: blocks beyond them get masks of their own.
+        evaluator.prepare(MaskDemand.of(List.of(layer), 150, Long.MAX_VALUE));
+        assertEquals(150, layer.preparedMasks().slotsLeft());
+      }
       evaluator.evaluate(List.of(layer), batches);
+      long rows = batches.stream().flatMap(b -> layer.activeRows(b).stream()).count();
+      assertEquals(way == Way.PREPARED && rows > 0, measurements.preparedRows.sum() > 0);
     }
     List<List<float[]>> results = new ArrayList<>();
     for (Batch batch : batches) {
@@ -182,14 +197,14 @@ class RemoteCallsTest {
 
   private static void assertEvaluatesTo(
       List<List<float[]>> expected, Call call, List<Map<String, Tensor>> wave) {
-    for (Mode mode : List.of(Mode.DISABLE, Mode.EXECUTE)) {
-      List<List<float[]>> found = evaluate(mode, call, wave);
+    for (Way way : Way.values()) {
+      List<List<float[]>> found = evaluate(way, call, wave);
       for (int batch = 0; batch < expected.size(); batch++) {
         for (int tensor = 0; tensor < expected.get(batch).size(); tensor++) {
           assertArrayEquals(
               expected.get(batch).get(tensor),
               found.get(batch).get(tensor),
-              mode + ", batch " + batch + ", tensor " + tensor);
+              way + ", batch " + batch + ", tensor " + tensor);
         }
       }
     }
@@ -371,9 +386,9 @@ class RemoteCallsTest {
       wave.add(Map.of("x", integers(random, 10, records, 7, 3)));
     }
     wave.get(1).get("x").data().asFloatBuffer().put((25 * 7 + 2) * 3 + 1, Float.NaN);
-    for (Mode mode : List.of(Mode.DISABLE, Mode.EXECUTE)) {
+    for (Way way : Way.values()) {
       InvalidInputException error =
-          assertThrows(InvalidInputException.class, () -> evaluate(mode, call, wave));
+          assertThrows(InvalidInputException.class, () -> evaluate(way, call, wave));
       // The batch's records are numbered from 100, people count from 1.
       assertTrue(error.getMessage().contains("record 126:"), error.getMessage());
       assertTrue(error.getMessage().contains("feature 1"), error.getMessage());

@@ -35,7 +35,12 @@ import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.quantize.QuantizedWeights;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.MaskOrder;
 import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.PackedCircuit;
+import org.fhespark.nativelib.PreparedMask;
+import org.fhespark.udf.BlockBatch;
+import org.fhespark.udf.EncryptedBlock;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -312,12 +317,16 @@ class SecretsTest {
   }
 
   private static void assertRefusesTheKey(Executable job) {
+    assertRefuses(ClientKey.REFUSAL, job);
+  }
+
+  private static void assertRefuses(String refusal, Executable job) {
     Throwable error = assertThrows(Exception.class, job);
     StringBuilder messages = new StringBuilder();
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
       messages.append(cause).append('\n');
     }
-    assertTrue(messages.toString().contains(ClientKey.REFUSAL), messages.toString());
+    assertTrue(messages.toString().contains(refusal), messages.toString());
   }
 
   /** What must fail whatever spark.serializer is. */
@@ -361,6 +370,33 @@ class SecretsTest {
     @Test
     void aBroadcastOfTheKeyIsRefused() {
       assertRefusesTheKey(() -> spark.broadcast(key));
+    }
+
+    @Test
+    void preparedMasksAndTheirOrdersAreRefused() {
+      RemoteCallSpec remote = model.specs().remote().get(0);
+      // Keys and masks of its own: a broadcast that fails closes what it was given.
+      try (ClientKey own = ClientKey.load(keyFile);
+          ModuleClient client = ModuleClient.withKey(remote.moduleSpec(), own);
+          PackedCircuit circuit = PackedCircuit.open(model.server().circuit(remote.circuit()));
+          EncryptedBlock block = EncryptedBlock.allocate(MaskOrder.BLOCK_BYTES)) {
+        assertRefusesInAJob(client.orderMask(5, 0, block.bytes()));
+        MaskOrder order = client.orderMask(5, 0, block.bytes());
+        EncryptedBlock results =
+            BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
+        try (results;
+            PreparedMask mask = order.prepare(results.bytes(), 1)) {
+          assertRefusesInAJob(mask);
+        }
+      }
+    }
+
+    private void assertRefusesInAJob(AutoCloseable secret) {
+      assertRefuses(
+          PreparedMask.REFUSAL,
+          () -> spark.parallelize(List.of(1), 1).map(one -> secret.hashCode()).collect());
+      assertRefuses(PreparedMask.REFUSAL, () -> spark.parallelize(List.of(secret), 1).count());
+      assertRefuses(PreparedMask.REFUSAL, () -> spark.broadcast(secret));
     }
 
     @Test

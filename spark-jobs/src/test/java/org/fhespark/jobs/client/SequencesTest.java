@@ -275,13 +275,15 @@ class SequencesTest {
       TensorResults ordinary = session.forward(inputs);
       assertSame(expected, ordinary);
       // For one run: the next finds no slots left and is an ordinary one again.
-      ScoreReport masks = session.prepareMasks(words(some));
+      ScoreReport masks = session.prepare(words(some)).report();
       assertTrue(masks.bytesDown() > 0);
       assertEquals(0, masks.valuesUp());
       TensorResults prepared = session.forward(inputs);
       TensorResults without = session.forward(inputs);
       assertSame(expected, prepared);
       assertSame(expected, without);
+      assertEquals(0, without.report().preparedRows());
+      assertTrue(prepared.report().preparedRows() >= words(some));
       assertTrue(prepared.report().bytesDown() < ordinary.report().bytesDown() / 2);
       assertEquals(ordinary.report().bytesDown(), without.report().bytesDown());
       assertEquals(ordinary.report().valuesDown(), prepared.report().valuesDown());

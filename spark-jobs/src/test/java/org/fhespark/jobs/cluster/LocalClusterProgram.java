@@ -17,6 +17,7 @@ import org.fhespark.jobs.client.Digits;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.Preparation;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.SparkSettings;
 import org.fhespark.nativelib.ClientKey;
@@ -27,6 +28,7 @@ import org.fhespark.nativelib.ClientKey;
  */
 final class LocalClusterProgram {
   private static final int EXECUTORS = 2;
+  private static final int MOST_RUNS = 10;
 
   private LocalClusterProgram() {}
 
@@ -45,6 +47,7 @@ final class LocalClusterProgram {
           HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
         score(spark, session, Path.of(arguments[2]), Path.of(arguments[3]));
         forward(spark, session, Path.of(arguments[2]));
+        prepare(spark, session, Path.of(arguments[2]));
         captureKey(spark, key);
       }
     } finally {
@@ -76,8 +79,16 @@ final class LocalClusterProgram {
           }
         };
     spark.sparkContext().addSparkListener(listener);
-    session.score(Digits.hadoop(input), Digits.hadoop(output), false, ScoreProgress.SILENT);
-    spark.sparkContext().listenerBus().waitUntilEmpty();
+    // Few blocks: a run may happen to use one executor alone.
+    for (int run = 0; run < MOST_RUNS; run++) {
+      session.score(Digits.hadoop(input), Digits.hadoop(output), run > 0, ScoreProgress.SILENT);
+      spark.sparkContext().listenerBus().waitUntilEmpty();
+      synchronized (listener) {
+        if (executors.size() == EXECUTORS) {
+          break;
+        }
+      }
+    }
     synchronized (listener) {
       System.out.println("executors with tasks: " + executors);
     }
@@ -101,6 +112,19 @@ final class LocalClusterProgram {
     // Cached before it is planned: its rows live at the executors.
     Dataset<Row> cached = spark.createDataFrame(images, Digits.schema());
     refuse("cached", session, cached.persist(StorageLevel.MEMORY_ONLY()));
+  }
+
+  /** Small batches under masks that the executors have multiplied before. */
+  private static void prepare(SparkSession spark, HybridSession session, Path input) {
+    List<Row> images = Digits.read(spark, input).subList(0, 40);
+    Dataset<Row> onDriver = spark.createDataFrame(images, Digits.schema());
+    List<Row> ordinary = session.forward(onDriver).collectAsList();
+    Preparation masks = session.prepare(40);
+    List<Row> prepared = session.forward(onDriver).collectAsList();
+    System.out.println(
+        "prepared: " + masks.slots() + " slots, same values " + ordinary.equals(prepared));
+    // All slots are used: there is nothing left to count as ready.
+    System.out.println("prepared again: " + session.prepare(40).slots() + " slots");
   }
 
   private static void refuse(String what, HybridSession session, Dataset<Row> records) {

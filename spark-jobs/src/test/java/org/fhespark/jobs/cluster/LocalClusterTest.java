@@ -92,6 +92,12 @@ class LocalClusterTest {
   }
 
   @Test
+  void masksArePreparedByTheExecutors() {
+    assertSaid("prepared: 120 slots, same values true");
+    assertSaid("prepared again: 120 slots");
+  }
+
+  @Test
   void forwardTakesRecordsThatAreOnTheDriver() {
     assertSaid("local relation: 5");
     assertSaid("projected local relation: 5");

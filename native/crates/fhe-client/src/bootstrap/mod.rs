@@ -1,0 +1,6 @@
+//! The client's side of circuits with look-ups ([`fhe_core::bootstrap`]): evaluation keys and results.
+
+mod evaluation_key;
+mod results;
+
+pub use results::LookupResultsSpec;

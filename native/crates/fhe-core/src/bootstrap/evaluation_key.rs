@@ -1,0 +1,154 @@
+//! The file format of evaluation keys: a seeded keyswitch key and a seeded bootstrap key.
+//!
+//! Magic `FHEV`, version u16, zero u16, the client key's id (16 bytes), eight u32 fields
+//! ([`BootstrapParameters::fields`]), the seeds of the masks of keyswitch and bootstrap key (16 bytes each);
+//! the bodies of the keyswitch key, u64 `[k·N][levels]`; those of the bootstrap key, u64
+//! `[n][levels][k + 1][N]`; a CRC-32C of all that. Its SHA-256 is its digest. It holds no secret, but stands
+//! for one client.
+
+use sha2::{Digest, Sha256};
+
+use super::BootstrapParameters;
+use crate::block::KeyId;
+use crate::checksum::crc32c;
+use crate::wire::Reader;
+use crate::{Error, Result};
+
+const MAGIC: &[u8; 4] = b"FHEV";
+const VERSION: u16 = 1;
+const CHECKSUM_BYTES: usize = 4;
+
+/// What an evaluation key says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvaluationKeyHeader {
+    /// The client key it belongs to.
+    pub key_id: KeyId,
+    /// Its parameters.
+    pub parameters: BootstrapParameters,
+    /// Seed of the keyswitch key's masks.
+    pub keyswitch_seed: [u8; 16],
+    /// Seed of the bootstrap key's masks.
+    pub bootstrap_seed: [u8; 16],
+}
+
+impl EvaluationKeyHeader {
+    const BYTES: usize = 4 + 2 + 2 + 16 + 4 * BootstrapParameters::FIELDS + 16 + 16;
+
+    /// Words of the keyswitch key's bodies.
+    pub fn keyswitch_words(&self) -> usize {
+        self.parameters.value_dimension() * self.parameters.keyswitch.levels
+    }
+
+    /// Words of the bootstrap key's bodies.
+    pub fn bootstrap_words(&self) -> usize {
+        let p = &self.parameters;
+        p.lwe_dimension * p.bootstrap.levels * (p.glwe_dimension + 1) * p.polynomial_size
+    }
+
+    /// Bytes of the file.
+    pub fn file_bytes(&self) -> usize {
+        Self::BYTES + 8 * (self.keyswitch_words() + self.bootstrap_words()) + CHECKSUM_BYTES
+    }
+}
+
+/// A checked evaluation key; its bodies lie in the file's bytes.
+#[derive(Debug, Clone)]
+pub struct EvaluationKey<'a> {
+    /// What it says of itself.
+    pub header: EvaluationKeyHeader,
+    /// Little-endian words of the keyswitch key.
+    keyswitch: &'a [u8],
+    /// Little-endian words of the bootstrap key.
+    bootstrap: &'a [u8],
+}
+
+impl<'a> EvaluationKey<'a> {
+    /// The file's bytes.
+    ///
+    /// # Panics
+    /// If there are not as many words as the header says.
+    pub fn encode(header: &EvaluationKeyHeader, keyswitch: &[u64], bootstrap: &[u64]) -> Vec<u8> {
+        assert_eq!(keyswitch.len(), header.keyswitch_words());
+        assert_eq!(bootstrap.len(), header.bootstrap_words());
+        let mut bytes = Vec::with_capacity(header.file_bytes());
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[0; 2]);
+        bytes.extend_from_slice(&header.key_id);
+        for field in header.parameters.fields() {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
+        bytes.extend_from_slice(&header.keyswitch_seed);
+        bytes.extend_from_slice(&header.bootstrap_seed);
+        for word in keyswitch.iter().chain(bootstrap) {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        let checksum = crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming what is wrong; nothing is allocated before lengths are checked.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new("evaluation key", bytes);
+        reader.expect_format(MAGIC, VERSION)?;
+        reader.u16()?;
+        let key_id = reader.array()?;
+        let mut fields = [0; BootstrapParameters::FIELDS];
+        for field in &mut fields {
+            *field = reader.u32()?;
+        }
+        let header = EvaluationKeyHeader {
+            key_id,
+            parameters: BootstrapParameters::of_fields(fields).validate()?,
+            keyswitch_seed: reader.array()?,
+            bootstrap_seed: reader.array()?,
+        };
+        if bytes.len() != header.file_bytes() {
+            return Err(Error::invalid(format!(
+                "evaluation key is truncated or damaged: {} bytes, {} expected",
+                bytes.len(),
+                header.file_bytes()
+            )));
+        }
+        let keyswitch = reader.take(8 * header.keyswitch_words())?;
+        let bootstrap = reader.take(8 * header.bootstrap_words())?;
+        if crc32c(&bytes[..bytes.len() - CHECKSUM_BYTES]) != reader.u32()? {
+            return Err(Error::invalid(
+                "evaluation key is damaged: it does not match its checksum",
+            ));
+        }
+        Ok(EvaluationKey {
+            header,
+            keyswitch,
+            bootstrap,
+        })
+    }
+
+    /// Bodies of the keyswitch key.
+    pub fn keyswitch_words(&self) -> Vec<u64> {
+        words(self.keyswitch)
+    }
+
+    /// Bodies of the bootstrap key.
+    pub fn bootstrap_words(&self) -> Vec<u64> {
+        words(self.bootstrap)
+    }
+
+    /// SHA-256 of a file.
+    pub fn digest(bytes: &[u8]) -> [u8; 32] {
+        Sha256::digest(bytes).into()
+    }
+}
+
+fn words(bytes: &[u8]) -> Vec<u64> {
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| u64::from_le_bytes(*word))
+        .collect()
+}

@@ -1,0 +1,17 @@
+//! Circuits with non-linearities: a packed linear layer, then linear maps and table look-ups on LWE
+//! ciphertexts, one a value, by programmable bootstrapping.
+//!
+//! The torus is 2^64 throughout. A value v with scale s is the phase v/s · 2^64; a look-up reads a table at
+//! the phase's top log2(2N) bits, so it reads with an error ("analogously"): what decides is accuracy, not
+//! exactness.
+
+mod circuit;
+mod clear;
+mod evaluation_key;
+mod noise;
+mod parameters;
+
+pub use circuit::{BootstrapCircuit, SparseRows, Step};
+pub use evaluation_key::{EvaluationKey, EvaluationKeyHeader};
+pub use noise::{BootstrapNoise, lwe_noise_bound_log2};
+pub use parameters::{BootstrapParameters, Decomposition};

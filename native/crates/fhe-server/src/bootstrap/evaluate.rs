@@ -1,0 +1,297 @@
+//! Evaluation of a circuit with look-ups on an encrypted block.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use fhe_core::block::{BlockHeader, CircuitDigest, HEADER_BYTES, short_hex};
+use fhe_core::bootstrap::{BootstrapCircuit, Step};
+use fhe_core::circuit::PackedCircuit;
+use fhe_core::{Error, Result};
+
+use super::BootstrapKeys;
+use super::lookup::{Lookups, Table};
+use super::values::{PackedResults, combine};
+use crate::{Kernel, PreparedCircuit};
+
+/// Memory of the values of records that are worked on together.
+const GROUP_BYTES: usize = 64 << 20;
+
+/// A checked circuit with look-ups; immutable, shared by all threads.
+pub struct PreparedBootstrapCircuit {
+    circuit: BootstrapCircuit,
+    /// The packed layer; its blocks carry the whole circuit's digest.
+    packed: PreparedCircuit,
+    tables: Vec<Table>,
+    /// The step that reads a value last; values that only are outputs stay to the end.
+    last_reads: Vec<usize>,
+}
+
+impl PreparedBootstrapCircuit {
+    /// Prepares a circuit file for the kernel of [`Kernel::choose`].
+    ///
+    /// # Errors
+    /// As [`BootstrapCircuit::decode`] and [`Kernel::choose`].
+    pub fn open(bytes: &[u8]) -> Result<Self> {
+        let circuit = BootstrapCircuit::decode(bytes)?;
+        let digest = PackedCircuit::digest(bytes);
+        Ok(PreparedBootstrapCircuit {
+            packed: PreparedCircuit::of(circuit.packed.clone(), digest, Kernel::choose()?),
+            tables: circuit
+                .tables
+                .iter()
+                .map(|entries| Table::new(&circuit.parameters, entries))
+                .collect(),
+            last_reads: last_reads(&circuit),
+            circuit,
+        })
+    }
+
+    /// The circuit.
+    pub fn circuit(&self) -> &BootstrapCircuit {
+        &self.circuit
+    }
+
+    /// SHA-256 of its file.
+    pub fn digest(&self) -> &CircuitDigest {
+        self.packed.digest()
+    }
+
+    /// Evaluates the circuit on a block of activations with up to `threads` threads, this one among them;
+    /// returns the block of results.
+    ///
+    /// `should_stop` is asked on this thread, before each of its look-ups.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the block is damaged or belongs to another circuit, or the keys are another
+    /// client's or of other parameters; [`Error::Stopped`] if `should_stop` said so.
+    pub fn evaluate(
+        &self,
+        keys: &BootstrapKeys,
+        block: &[u8],
+        threads: usize,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Vec<u8>> {
+        let (header, _) = BlockHeader::parse_header(block)?;
+        self.expect_keys(keys, &header)?;
+        let accepted = self.packed.accept(block)?;
+        let mut packed = vec![0; accepted.result_bytes()];
+        self.packed
+            .evaluate_into(&accepted, &mut packed, threads, should_stop)?;
+        let packed = PackedResults::new(
+            &self.circuit.packed.parameters,
+            self.circuit.packed.outputs,
+            header.records,
+            &packed[HEADER_BYTES..],
+        );
+        let result = BlockHeader::of_lookups(
+            &header,
+            &self.circuit.parameters,
+            self.circuit.outputs.len(),
+        );
+        let mut block = vec![0; HEADER_BYTES + result.layout().bytes()];
+        let (masks, bodies) = block[HEADER_BYTES..].split_at_mut(result.layout().mask.bytes());
+        let most = GROUP_BYTES / (self.circuit.values() * 8 * self.value_words());
+        let group = most.clamp(1, header.records);
+        let mut run = Run {
+            circuit: self,
+            keys,
+            threads: threads.max(1),
+            should_stop,
+        };
+        let mask_bytes = group * masks.len() / header.records;
+        let body_bytes = group * bodies.len() / header.records;
+        for (part, (masks, bodies)) in masks
+            .chunks_mut(mask_bytes)
+            .zip(bodies.chunks_mut(body_bytes))
+            .enumerate()
+        {
+            let first = part * group;
+            let records = first..(first + group).min(header.records);
+            let mut values: Vec<Vec<Vec<u64>>> = records
+                .map(|record| {
+                    (0..self.circuit.packed.outputs)
+                        .map(|output| packed.extract(output, record))
+                        .collect()
+                })
+                .collect();
+            run.steps(&mut values)?;
+            run.send(&values, masks, bodies)?;
+        }
+        result.seal(&mut block);
+        Ok(block)
+    }
+
+    fn expect_keys(&self, keys: &BootstrapKeys, header: &BlockHeader) -> Result<()> {
+        if keys.header().key_id != header.key_id {
+            return Err(Error::invalid(format!(
+                "encrypted block {} is under client key {}, the evaluation key is of client key {}: give the evaluation key that keygen wrote beside that key",
+                header.block_number,
+                short_hex(&header.key_id),
+                short_hex(&keys.header().key_id)
+            )));
+        }
+        // How results are rounded does not concern the keys.
+        let mut parameters = *keys.parameters();
+        parameters.output_bytes = self.circuit.parameters.output_bytes;
+        if parameters != self.circuit.parameters {
+            return Err(Error::invalid(format!(
+                "the evaluation key has other parameters than circuit {}: make keys for this model with keygen",
+                short_hex(self.digest())
+            )));
+        }
+        Ok(())
+    }
+
+    /// Words of a value.
+    fn value_words(&self) -> usize {
+        self.circuit.parameters.value_dimension() + 1
+    }
+}
+
+fn last_reads(circuit: &BootstrapCircuit) -> Vec<usize> {
+    let mut last = vec![0; circuit.values()];
+    for (number, step) in circuit.steps.iter().enumerate() {
+        match step {
+            Step::Linear { rows, .. } => {
+                for &column in &rows.columns {
+                    last[column as usize] = number;
+                }
+            }
+            Step::Lookup { first, count, .. } => {
+                last[*first as usize..][..*count as usize].fill(number);
+            }
+        }
+    }
+    for &output in &circuit.outputs {
+        last[output as usize] = usize::MAX;
+    }
+    last
+}
+
+/// One evaluation.
+struct Run<'a> {
+    circuit: &'a PreparedBootstrapCircuit,
+    keys: &'a BootstrapKeys,
+    threads: usize,
+    should_stop: &'a mut dyn FnMut() -> bool,
+}
+
+impl Run<'_> {
+    /// Takes some records through the steps; afterwards their outputs are there.
+    fn steps(&mut self, values: &mut [Vec<Vec<u64>>]) -> Result<()> {
+        let circuit = self.circuit;
+        for (number, step) in circuit.circuit.steps.iter().enumerate() {
+            let count = step.values();
+            let made = match step {
+                Step::Linear { rows, constants } => {
+                    let words = circuit.value_words();
+                    self.map(values.len() * count, |_, item| {
+                        let (record, row) = (item / count, item % count);
+                        combine(rows, row, constants[row], &values[record], words)
+                    })?
+                }
+                Step::Lookup {
+                    first,
+                    factor,
+                    offset,
+                    table,
+                    ..
+                } => {
+                    let table = &circuit.tables[*table as usize];
+                    self.map(values.len() * count, |lookups, item| {
+                        let value = &values[item / count][*first as usize + item % count];
+                        lookups.look_up(table, value, *factor, *offset)
+                    })?
+                }
+            };
+            let mut made = made.into_iter();
+            for values in &mut *values {
+                values.extend(made.by_ref().take(count));
+                for (value, &last) in values.iter_mut().zip(&circuit.last_reads) {
+                    if last <= number {
+                        *value = Vec::new();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the outputs of some records, switched and rounded.
+    fn send(
+        &mut self,
+        values: &[Vec<Vec<u64>>],
+        masks: &mut [u8],
+        bodies: &mut [u8],
+    ) -> Result<()> {
+        let outputs = &self.circuit.circuit.outputs;
+        let bytes = self.circuit.circuit.parameters.output_bytes;
+        let sent = self.map(values.len() * outputs.len(), |lookups, item| {
+            let output = outputs[item % outputs.len()] as usize;
+            lookups
+                .switch(&values[item / outputs.len()][output])
+                .to_vec()
+        })?;
+        let dimension = self.circuit.circuit.parameters.lwe_dimension;
+        for ((sent, masks), body) in sent
+            .iter()
+            .zip(masks.chunks_exact_mut(dimension * bytes))
+            .zip(bodies.chunks_exact_mut(bytes))
+        {
+            let places = masks.chunks_exact_mut(bytes).chain([body]);
+            for (place, entry) in places.zip(sent) {
+                let kept = entry.wrapping_add(1 << (63 - 8 * bytes)) >> (64 - 8 * bytes);
+                place.copy_from_slice(&kept.to_le_bytes()[..bytes]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does work on numbered items, on all threads; the results come in order.
+    fn map(
+        &mut self,
+        items: usize,
+        work: impl Fn(&mut Lookups<'_>, usize) -> Vec<u64> + Sync,
+    ) -> Result<Vec<Vec<u64>>> {
+        let next = AtomicUsize::new(0);
+        let is_stopped = AtomicBool::new(false);
+        let worker = |should_stop: &mut dyn FnMut() -> bool| {
+            let mut lookups = Lookups::new(self.keys);
+            let mut done = Vec::new();
+            loop {
+                if is_stopped.load(Ordering::Relaxed) {
+                    return Err(Error::Stopped);
+                }
+                let item = next.fetch_add(1, Ordering::Relaxed);
+                if item >= items {
+                    return Ok(done);
+                }
+                if should_stop() {
+                    is_stopped.store(true, Ordering::Relaxed);
+                    return Err(Error::Stopped);
+                }
+                done.push((item, work(&mut lookups, item)));
+            }
+        };
+        let parts = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..self.threads.min(items))
+                .map(|_| scope.spawn(|| worker(&mut || false)))
+                .collect();
+            let mut parts = vec![worker(&mut *self.should_stop)];
+            for other in others {
+                parts.push(
+                    other
+                        .join()
+                        .unwrap_or_else(|_| Err(Error::Internal("a thread panicked".into()))),
+                );
+            }
+            parts
+        });
+        let mut results = vec![Vec::new(); items];
+        for part in parts {
+            for (item, result) in part? {
+                results[item] = result;
+            }
+        }
+        Ok(results)
+    }
+}

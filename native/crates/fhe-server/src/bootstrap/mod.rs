@@ -1,0 +1,9 @@
+//! Evaluation of circuits with look-ups: [`fhe_core::bootstrap`].
+
+mod evaluate;
+mod keys;
+mod lookup;
+mod values;
+
+pub use evaluate::PreparedBootstrapCircuit;
+pub use keys::BootstrapKeys;
