@@ -100,8 +100,7 @@ final class OnnxSegment implements AutoCloseable {
       if (computeInto(places, feeds)) {
         return places;
       }
-      // Shapes that follow from values: they cannot be told before.
-      shapes.forget(tensors);
+      shapes.giveUp();
       places.forEach(Tensor::release);
     }
     try (OrtSession.Result values = session.run(feeds)) {
