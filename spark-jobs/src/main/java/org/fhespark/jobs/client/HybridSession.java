@@ -40,7 +40,8 @@ import org.fhespark.udf.Circuit;
  * get encrypted blocks and nothing else.
  *
  * <p>What the first run opens, such as segments and broadcast circuits, stays open for the next
- * until the session is closed or a run fails. Not for use by several threads; one run at a time.
+ * until the session is closed or a run fails. One run at a time: other threads wait, also to close
+ * the session. An interrupt ends the run.
  */
 public final class HybridSession implements AutoCloseable {
   private final SparkSession spark;
@@ -53,6 +54,8 @@ public final class HybridSession implements AutoCloseable {
 
   /** Null until a run needs it. */
   private OpenSchedule opened;
+
+  private boolean isClosed;
 
   /** What runs share; {@code resources} holds all of it that is to be closed. */
   private record OpenSchedule(
@@ -103,7 +106,7 @@ public final class HybridSession implements AutoCloseable {
    * @throws InvalidInputException if a column is missing, mistyped, null, not finite or of the
    *     wrong length; or if computing {@code records} would show them to the executors
    */
-  public Dataset<Row> forward(Dataset<Row> records) {
+  public synchronized Dataset<Row> forward(Dataset<Row> records) {
     List<Row> rows = DriverRows.of(records);
     OutputColumns columns = new OutputColumns(records.schema(), model.specs().outputs(), "records");
     List<Row> results = new ArrayList<>(rows.size());
@@ -127,7 +130,8 @@ public final class HybridSession implements AutoCloseable {
    *     this wrote before
    * @throws InvalidInputException as {@link #forward}, and if a path cannot be read or written
    */
-  public ScoreReport score(Path input, Path output, boolean overwrite, ScoreProgress progress) {
+  public synchronized ScoreReport score(
+      Path input, Path output, boolean overwrite, ScoreProgress progress) {
     try (TableReader reader = TableReader.open(spark, input)) {
       OutputColumns columns =
           new OutputColumns(reader.schema(), model.specs().outputs(), reader.name());
@@ -153,7 +157,7 @@ public final class HybridSession implements AutoCloseable {
    * @param input as of {@link #score}
    * @throws InvalidInputException as {@link #score}
    */
-  public ScoreReport calibrate(Path input, ScoreProgress progress) {
+  public synchronized ScoreReport calibrate(Path input, ScoreProgress progress) {
     requireGatherer();
     try (TableReader reader = TableReader.open(spark, input)) {
       OutputColumns columns =
@@ -175,7 +179,7 @@ public final class HybridSession implements AutoCloseable {
    *
    * @throws InvalidInputException if there was no record yet, or the mode is another
    */
-  public CalibrationStatistics statistics() {
+  public synchronized CalibrationStatistics statistics() {
     return requireGatherer().statistics();
   }
 
@@ -234,8 +238,8 @@ public final class HybridSession implements AutoCloseable {
       try (var unused = measurements.time(Step.WRITE)) {
         commit.run();
       }
-    } catch (RuntimeException | Error error) {
-      closeSchedule();
+    } catch (Throwable error) {
+      closeScheduleAfter(error);
       throw error;
     } finally {
       told.ended();
@@ -253,7 +257,7 @@ public final class HybridSession implements AutoCloseable {
    * @return for each batch the model's outputs by name, padding included
    * @throws InvalidInputException if an input is missing, or its type or shape is not the model's
    */
-  public TensorResults forward(List<Map<String, ModelTensor>> batches) {
+  public synchronized TensorResults forward(List<Map<String, ModelTensor>> batches) {
     long start = System.nanoTime();
     List<Batch> wave = new ArrayList<>();
     long records = 0;
@@ -265,8 +269,8 @@ public final class HybridSession implements AutoCloseable {
     begin(ScoreProgress.SILENT, records);
     try {
       new WavePipeline(open().schedule()).run(List.of(wave).iterator(), finished -> {});
-    } catch (RuntimeException | Error error) {
-      closeSchedule();
+    } catch (Throwable error) {
+      closeScheduleAfter(error);
       throw error;
     }
     List<Map<String, ModelTensor>> outputs = new ArrayList<>();
@@ -296,7 +300,7 @@ public final class HybridSession implements AutoCloseable {
    *     most as many slots as a block has rows
    * @return what it cost
    */
-  public ScoreReport prepareMasks(int rows) {
+  public synchronized ScoreReport prepareMasks(int rows) {
     if (rows < 1) {
       throw new IllegalArgumentException("masks for " + rows + " rows");
     }
@@ -305,14 +309,17 @@ public final class HybridSession implements AutoCloseable {
     try {
       OpenSchedule open = open();
       open.evaluator().prepareMasks(open.layers(), rows);
-    } catch (RuntimeException | Error error) {
-      closeSchedule();
+    } catch (Throwable error) {
+      closeScheduleAfter(error);
       throw error;
     }
     return report(0, (System.nanoTime() - start) / 1e9, measurements);
   }
 
   private void begin(ScoreProgress told, long records) {
+    if (isClosed) {
+      throw new IllegalStateException("this session is closed");
+    }
     measurements.reset();
     progress.follow(told);
     told.started(records);
@@ -326,16 +333,33 @@ public final class HybridSession implements AutoCloseable {
         List<RemoteLayer> layers = remoteLayers(resources);
         List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
         Map<Integer, OnnxSegment> segments = segments(resources);
-        RemoteEvaluator evaluator = resources.add(evaluator(measurements, progress));
+        RemoteEvaluator evaluator = evaluator(resources);
         Schedule schedule =
             new Schedule(segments, layers, outputs, evaluator, threads, measurements);
         opened = new OpenSchedule(schedule, layers, evaluator, resources);
-      } catch (RuntimeException | Error error) {
-        resources.close();
+      } catch (Throwable error) {
+        closeAfter(error, resources);
         throw error;
       }
     }
     return opened;
+  }
+
+  /** Closes what runs share after a failure, which stays what the caller is told. */
+  private void closeScheduleAfter(Throwable failure) {
+    if (opened != null) {
+      Resources resources = opened.resources();
+      opened = null;
+      closeAfter(failure, resources);
+    }
+  }
+
+  private static void closeAfter(Throwable failure, Resources resources) {
+    try {
+      resources.close();
+    } catch (RuntimeException error) {
+      failure.addSuppressed(error);
+    }
   }
 
   private void closeSchedule() {
@@ -443,7 +467,7 @@ public final class HybridSession implements AutoCloseable {
     return segments;
   }
 
-  private RemoteEvaluator evaluator(Measurements measurements, ScoreProgress progress) {
+  private RemoteEvaluator evaluator(Resources resources) {
     List<RemoteCallSpec> remote = model.specs().remote();
     switch (mode) {
       case TORCH, CALIBRATE -> {
@@ -452,7 +476,7 @@ public final class HybridSession implements AutoCloseable {
           for (CallOutput output : call.outputs()) {
             modules.computeIfAbsent(
                 output.module(),
-                module -> new OnnxSegment("module " + module, floatModule(module)));
+                module -> resources.add(new OnnxSegment("module " + module, floatModule(module))));
           }
         }
         FloatEvaluator inFloat = new FloatEvaluator(modules, threads, measurements);
@@ -465,7 +489,7 @@ public final class HybridSession implements AutoCloseable {
         for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
               CircuitDigest.parse(call.circuitDigest()),
-              digest -> PackedCircuit.open(model.server().circuit(call.circuit())));
+              digest -> resources.add(PackedCircuit.open(model.server().circuit(call.circuit()))));
         }
         QuantizedEvaluator.Product product =
             mode == Mode.SIMULATE
@@ -479,12 +503,13 @@ public final class HybridSession implements AutoCloseable {
           circuits.computeIfAbsent(
               call.circuit(), name -> new Circuit(model.server().circuit(name)));
         }
-        return new EncryptedEvaluator(
-            JavaSparkContext.fromSparkContext(spark.sparkContext()),
-            List.copyOf(circuits.values()),
-            threads,
-            measurements,
-            progress);
+        return resources.add(
+            new EncryptedEvaluator(
+                JavaSparkContext.fromSparkContext(spark.sparkContext()),
+                List.copyOf(circuits.values()),
+                threads,
+                measurements,
+                progress));
       }
     }
     throw new IllegalStateException("mode " + mode);
@@ -501,7 +526,8 @@ public final class HybridSession implements AutoCloseable {
 
   /** Releases threads and what runs have opened; the key and the Spark session stay open. */
   @Override
-  public void close() {
+  public synchronized void close() {
+    isClosed = true;
     try {
       closeSchedule();
     } finally {
