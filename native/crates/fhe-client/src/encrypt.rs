@@ -396,7 +396,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(30))]
 
         #[test]
-        fn a_block_is_the_same_for_any_number_of_threads(
+        fn a_block_is_the_same_for_any_number_of_threads_and_whatever_was_in_its_memory(
             count in 1usize..=256,
             inputs in 1usize..=40,
             threads in 2usize..=5,
@@ -413,7 +413,7 @@ mod tests {
             let (activations, scales) = quantize(1);
             prop_assert!(quantize(threads) == (activations.clone(), scales));
             let encrypt = |threads| {
-                let mut block = vec![1; client.block_bytes(count)];
+                let mut block = vec![threads as u8; client.block_bytes(count)];
                 client.encrypt_with(seeds(), &activations, 5, threads, &mut block).unwrap();
                 block
             };

@@ -14,7 +14,7 @@ use crate::call::call;
 use crate::handles::{CIRCUITS, KEYS, MASKS, MODULES, ORDERS};
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 5;
+const ABI_VERSION: jint = 6;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(

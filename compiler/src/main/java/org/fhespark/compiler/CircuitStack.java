@@ -25,8 +25,11 @@ record CircuitStack(
     List<List<RemoteCall>> calls,
     OptionalInt activationBits,
     OptionalInt limbs) {
-  /** As {@link AffineCall}s are limited. */
-  private static final long MOST_OUTPUTS = 1 << 20;
+  /**
+   * The result of one record of so many outputs can be sent, whatever the parameters: those of more
+   * might not, where each module's alone can.
+   */
+  private static final long MOST_OUTPUTS = 40_000;
 
   CircuitStack {
     modules = List.copyOf(modules);

@@ -524,4 +524,31 @@ class ModelCompilerTest {
           assertThrows(InvalidInputException.class, options::build).getMessage().lines().count());
     }
   }
+
+  @Test
+  void modulesWhoseResultsFitNoTaskTogetherHaveCircuitsOfTheirOwn() throws IOException {
+    int outputs = 70_000;
+    TestGraph graph = new TestGraph().input("x", -1, 2);
+    for (String key : List.of("a", "b", "c")) {
+      float[] weights = new float[2 * outputs];
+      for (int i = 0; i < weights.length; i++) {
+        weights[i] = i * 37 % 101 - 50;
+      }
+      graph
+          .floats(key + ".weight", weights, 2, outputs)
+          .node("/" + key + "/MatMul", List.of("x", key + ".weight"), key)
+          .output(key, -1, outputs);
+    }
+    CompileReport report =
+        new ModelCompiler(CONFIGURATION)
+            .compile(
+                graph.write(folder.resolve("wide.onnx")),
+                List.of(
+                    new CalibrationBatch(
+                        Map.of("x", BatchTensor.of(FloatBuffer.wrap(new float[] {1, 2}), 1, 2)))),
+                remote("a", "b", "c").build(),
+                hadoop(folder.resolve("out")));
+    assertEquals(
+        3, report.modules().stream().map(CompileReport.Module::circuit).distinct().count());
+  }
 }

@@ -31,8 +31,8 @@ public record ActivationSummary(
   /** Bins of a factor of two. */
   public static final int BINS_PER_OCTAVE = 16;
 
-  /** float32 holds no other exponents. */
-  private static final int LARGEST_EXPONENT = 150;
+  /** float32 holds no other exponents; the least value is 2^-149. */
+  private static final int LARGEST_EXPONENT = 149;
 
   public ActivationSummary {
     norms = List.copyOf(norms);

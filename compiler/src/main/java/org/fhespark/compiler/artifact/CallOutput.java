@@ -8,4 +8,10 @@ package org.fhespark.compiler.artifact;
  *     convolution
  * @param columns its share of the circuit's outputs, in the order of the list
  */
-public record CallOutput(String module, String tensor, int columns) {}
+public record CallOutput(String module, String tensor, int columns) {
+  public CallOutput {
+    if (module == null || tensor == null || columns < 1) {
+      throw new IllegalArgumentException("a module's output has a tensor and columns");
+    }
+  }
+}

@@ -42,12 +42,14 @@ public final class ClientArtifact {
   /**
    * Reads an artefact and checks every file against its manifest.
    *
-   * @throws InvalidInputException if a file is missing, truncated, altered or of another version
+   * @throws InvalidInputException if a file is missing, truncated, altered or of another version,
+   *     or the specs are not whole
    */
   public static ClientArtifact load(Path folder, Configuration configuration) throws IOException {
     ArtifactFolder verified = ArtifactFolder.open(folder, "client", configuration);
     byte[] json = verified.read(SPECS);
     ClientSpecs specs = ArtifactJson.read(verified.path(SPECS).toString(), json, ClientSpecs.class);
+    specs.requireComplete(verified.path(SPECS).toString());
     Map<String, byte[]> segments = new LinkedHashMap<>();
     for (SegmentSpec segment : specs.segments()) {
       segments.put(segment.file(), verified.read(segment.file()));

@@ -1,7 +1,14 @@
 package org.fhespark.compiler.artifact;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.SortedSet;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.nativelib.SecretKeyShape;
 
@@ -36,5 +43,48 @@ public record ClientSpecs(
     segments = List.copyOf(segments);
     remote = List.copyOf(remote);
     secretKeyShapes = List.copyOf(secretKeyShapes);
+  }
+
+  /**
+   * Checks that every tensor is made before it is read, and one segment runs at a time.
+   *
+   * @param file for messages
+   * @throws InvalidInputException naming a tensor or segment of which this is not so
+   */
+  void requireComplete(String file) {
+    Set<String> made = new HashSet<>();
+    inputs.forEach(input -> made.add(input.name()));
+    if (paddingMask != null) {
+      requireMade(file, made, paddingMask);
+    }
+    SortedMap<Integer, SegmentSpec> segmentByStage = new TreeMap<>();
+    for (SegmentSpec segment : segments) {
+      if (segmentByStage.put(segment.stage(), segment) != null) {
+        throw incomplete(file, "stage " + segment.stage() + " has two segments");
+      }
+    }
+    SortedSet<Integer> stages = new TreeSet<>(segmentByStage.keySet());
+    remote.forEach(call -> stages.add(call.stage()));
+    for (int stage : stages) {
+      SegmentSpec segment = segmentByStage.get(stage);
+      if (segment != null) {
+        segment.inputs().forEach(tensor -> requireMade(file, made, tensor));
+        made.addAll(segment.outputs());
+      }
+      List<RemoteCallSpec> calls = remote.stream().filter(call -> call.stage() == stage).toList();
+      calls.forEach(call -> requireMade(file, made, call.input()));
+      calls.forEach(call -> call.outputs().forEach(output -> made.add(output.tensor())));
+    }
+    outputs.forEach(output -> requireMade(file, made, output.name()));
+  }
+
+  private static void requireMade(String file, Set<String> made, String tensor) {
+    if (!made.contains(tensor)) {
+      throw incomplete(file, "tensor '" + tensor + "' is read before anything makes it");
+    }
+  }
+
+  private static InvalidInputException incomplete(String file, String what) {
+    return new InvalidInputException(file + ": " + what + "; compile the model again");
   }
 }

@@ -2,6 +2,7 @@ package org.fhespark.compiler.artifact;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
+import java.util.Objects;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ModuleSpec;
 import org.fhespark.nativelib.PackedParameters;
@@ -51,6 +52,15 @@ public record RemoteCallSpec(
     double noiseMarginBits) {
   public RemoteCallSpec {
     outputs = List.copyOf(outputs);
+    for (Object field :
+        new Object[] {
+          circuit, input, circuitDigest, parameters, norms, quantization, weightScales
+        }) {
+      Objects.requireNonNull(field);
+    }
+    if (stage < 0) {
+      throw new IllegalArgumentException("stage " + stage);
+    }
   }
 
   /** What the native client needs. */

@@ -15,5 +15,8 @@ public record SegmentSpec(int stage, String file, List<String> inputs, List<Stri
   public SegmentSpec {
     inputs = List.copyOf(inputs);
     outputs = List.copyOf(outputs);
+    if (stage < 0 || file == null) {
+      throw new IllegalArgumentException("a segment has a stage and a file");
+    }
   }
 }

@@ -143,7 +143,8 @@ public final class ServerArtifact {
     try (PackedCircuit circuit = PackedCircuit.open(circuits.get(remote.circuit()))) {
       if (!circuit.parameters().equals(remote.parameters())
           || circuit.inputs() != remote.dIn()
-          || circuit.outputs() != remote.dOut()) {
+          || circuit.outputs() != remote.dOut()
+          || remote.outputs().stream().mapToLong(CallOutput::columns).sum() != remote.dOut()) {
         throw new InvalidInputException(
             new Path(client.folder(), ClientArtifact.SPECS)
                 + ": client.json does not describe this circuit: '"

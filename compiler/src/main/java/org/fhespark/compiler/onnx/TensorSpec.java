@@ -1,6 +1,7 @@
 package org.fhespark.compiler.onnx;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Name, element type and shape of a tensor of a model.
@@ -12,6 +13,8 @@ import java.util.List;
 public record TensorSpec(String name, ElementType type, List<Long> shape) {
   public TensorSpec {
     shape = List.copyOf(shape);
+    Objects.requireNonNull(name);
+    Objects.requireNonNull(type);
   }
 
   /** Number of elements of one record, or -1 if an axis is open. */

@@ -1,6 +1,7 @@
 package org.fhespark.compiler.split;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnxruntime.OnnxJavaType;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,7 +25,8 @@ public record GraphSplit(
   /**
    * Cuts the model.
    *
-   * @throws InvalidInputException if a clear node reads a remote weight too
+   * @throws InvalidInputException if a clear node reads a remote weight too, or a tensor between
+   *     parts is of a type that clients do not hold
    */
   public static GraphSplit of(
       OnnxModel model,
@@ -37,6 +39,8 @@ public record GraphSplit(
     plan.clearStages()
         .forEach(
             (stage, clear) -> {
+              clear.inputs().forEach(tensor -> requireHeld(model, tree, tensor, types));
+              clear.outputs().forEach(tensor -> requireHeld(model, tree, tensor, types));
               ModelProto proto =
                   Subgraph.of(model, clear.nodes(), clear.inputs(), clear.outputs(), types::info);
               tied.check(proto.getGraph());
@@ -52,5 +56,27 @@ public record GraphSplit(
       floatModules.put(module.key(), FloatModule.of(model, module, types::info).toByteArray());
     }
     return new GraphSplit(segments, plan.calls(), floatModules);
+  }
+
+  private static void requireHeld(
+      OnnxModel model, ModuleTree tree, String tensor, ExposedModel types) {
+    OnnxJavaType type = types.info(tensor).type;
+    if (Segment.TENSOR_TYPES.contains(type)) {
+      return;
+    }
+    int producer = model.graph().producer(tensor);
+    String owner = producer < 0 ? "" : tree.owner(producer);
+    throw new InvalidInputException(
+        model.file()
+            + ": tensor '"
+            + tensor
+            + "'"
+            + (producer < 0 ? "" : " of node '" + model.graph().node(producer).getName() + "'")
+            + (owner.isEmpty() ? "" : " of module '" + owner + "'")
+            + " is "
+            + type
+            + " and passes between parts of the split model, which take FLOAT, DOUBLE, INT32,"
+            + " INT64, BOOL, INT8 and UINT8; export the model with another type there, or make"
+            + " other modules remote");
   }
 }

@@ -1,6 +1,8 @@
 package org.fhespark.compiler.split;
 
+import ai.onnxruntime.OnnxJavaType;
 import java.util.List;
+import java.util.Set;
 
 /**
  * A part of the model that runs in clear at the client.
@@ -11,6 +13,17 @@ import java.util.List;
  * @param outputs its outputs, those alone that something later reads
  */
 public record Segment(int stage, byte[] model, List<String> inputs, List<String> outputs) {
+  /** Element types that its inputs and outputs may have; clients hold tensors of these. */
+  public static final Set<OnnxJavaType> TENSOR_TYPES =
+      Set.of(
+          OnnxJavaType.FLOAT,
+          OnnxJavaType.DOUBLE,
+          OnnxJavaType.INT32,
+          OnnxJavaType.INT64,
+          OnnxJavaType.BOOL,
+          OnnxJavaType.INT8,
+          OnnxJavaType.UINT8);
+
   public Segment {
     inputs = List.copyOf(inputs);
     outputs = List.copyOf(outputs);

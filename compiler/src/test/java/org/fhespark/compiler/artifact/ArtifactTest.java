@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
@@ -285,5 +288,39 @@ class ArtifactTest {
     try (Stream<Path> listed = Files.list(target.resolve("circuits"))) {
       assertEquals(1, listed.count());
     }
+  }
+
+  /** Edits client.json, and the manifest with it. */
+  private void edit(Consumer<ObjectNode> change) throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    Path specs = out.resolve("client/client.json");
+    byte[] before = Files.readAllBytes(specs);
+    ObjectNode json = (ObjectNode) mapper.readTree(before);
+    change.accept(json);
+    byte[] after = mapper.writeValueAsBytes(json);
+    Files.write(specs, after);
+    Path manifest = out.resolve("client/SHA256SUMS");
+    Files.writeString(
+        manifest, Files.readString(manifest).replace(Sha256.hexOf(before), Sha256.hexOf(after)));
+  }
+
+  @Test
+  void specsWithoutAFieldAreRefused() throws IOException {
+    ObjectNode whole =
+        (ObjectNode) new ObjectMapper().readTree(out.resolve("client/client.json").toFile());
+    for (String field :
+        List.of("input", "outputs", "parameters", "norms", "quantization", "weightScales")) {
+      edit(json -> ((ObjectNode) json.get("remote").get(1)).remove(field));
+      assertTrue(refusalOf(this::client).contains("is not what fhe-spark writes there"), field);
+      edit(json -> json.setAll(whole));
+    }
+    client();
+  }
+
+  @Test
+  void specsThatReadATensorThatNothingMakesAreRefusedByItsName() throws IOException {
+    edit(json -> ((ObjectNode) json.get("remote").get(0)).put("input", "nothing"));
+    String message = refusalOf(this::client);
+    assertTrue(message.contains("tensor 'nothing' is read before anything makes it"), message);
   }
 }

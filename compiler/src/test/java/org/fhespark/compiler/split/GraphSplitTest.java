@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
@@ -25,6 +26,7 @@ import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.RecordedModel;
+import org.fhespark.compiler.TestGraph;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -131,6 +133,41 @@ class GraphSplitTest {
             key);
       }
     }
+  }
+
+  /** A model in which a node of stage 0 makes a tensor of a type that stage 1 reads. */
+  private static OnnxModel passing(TensorProto.DataType type, String operator) {
+    float[] weights = {1, 2, 3, 4};
+    AttributeProto[] toType = {TestGraph.number("to", type.getNumber())};
+    AttributeProto[] toFloat = {TestGraph.number("to", TensorProto.DataType.FLOAT_VALUE)};
+    return new TestGraph()
+        .input("x", -1, 2)
+        .output("y", -1, 2)
+        .floats("a.weight", weights, 2, 2)
+        .node("/mask/Cast", List.of("x"), "kept", toType)
+        .node("/a/MatMul", List.of("x", "a.weight"), "h")
+        .node("/Cast_1", List.of("h"), "t", toType)
+        .node("/" + operator, List.of("t", "kept"), "masked")
+        .node("/Cast_2", List.of("masked"), "y", toFloat)
+        .model();
+  }
+
+  @Test
+  void masksOfBooleansPassBetweenSegments() {
+    GraphSplit split = split(passing(TensorProto.DataType.BOOL, "And"), List.of("a"));
+    assertEquals(List.of("kept"), split.segments().get(0).outputs());
+    assertTrue(split.segments().get(1).inputs().contains("kept"));
+  }
+
+  @Test
+  void aTensorOfATypeThatClientsDoNotHoldIsRefusedByName() {
+    OnnxModel model = passing(TensorProto.DataType.FLOAT16, "Mul");
+    String message =
+        assertThrows(InvalidInputException.class, () -> split(model, List.of("a"))).getMessage();
+    assertEquals(1, message.lines().count(), message);
+    assertTrue(
+        message.contains("tensor 'kept' of node '/mask/Cast'") && message.contains("is FLOAT16"),
+        message);
   }
 
   @Test

@@ -19,9 +19,4 @@ final class CalibratingEvaluator implements RemoteEvaluator {
     threads.forEach(wave, batch -> layers.forEach(layer -> gatherer.look(layer, batch)));
     modules.evaluate(layers, wave);
   }
-
-  @Override
-  public void close() {
-    modules.close();
-  }
 }

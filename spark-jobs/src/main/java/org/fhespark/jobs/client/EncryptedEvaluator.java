@@ -70,8 +70,18 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     long largestResult = spark.getConf().getSizeAsBytes("spark.driver.maxResultSize", "1g");
     // 0 stands for no limit; the margin is for what Spark sends along.
     this.jobBytes = largestResult == 0 ? WAVE_BYTES : Math.min(WAVE_BYTES, largestResult / 4 * 3);
-    for (Circuit circuit : circuits) {
-      this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
+    try {
+      for (Circuit circuit : circuits) {
+        this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
+      }
+    } catch (Throwable error) {
+      close();
+      // Scala does not declare it.
+      if (error instanceof InterruptedException) {
+        Thread.currentThread().interrupt();
+        throw new CancellationException("the run was interrupted");
+      }
+      throw error;
     }
   }
 
@@ -186,6 +196,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     blocks.forEach(block -> measurements.bytesUp.add(block.length()));
     EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuits));
     Results results = new Results(blocks.size(), taker);
+    // Masks are prepared on the caller's thread, whose description stays.
+    String description = spark.getLocalProperty("spark.job.description");
     spark.sc().addJobTag(jobTag);
     spark.setJobDescription(modules + ": " + blocks.size() + " encrypted blocks");
     long start = System.nanoTime();
@@ -205,7 +217,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       throw explain(error);
     } finally {
       blocks.forEach(EncryptedBlock::close);
-      spark.setJobDescription(null);
+      spark.setJobDescription(description);
       spark.sc().removeJobTag(jobTag);
     }
     measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
@@ -283,12 +295,13 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     if (spark.sc().isStopped()) {
       return;
     }
-    // Blocking: a session that is stopped right after would log the removal's failure. An interrupt
-    // that ended the run is kept for later, it would end this too.
+    // Spark waits for the removal of none on a thread that is interrupted.
     boolean isInterrupted = Thread.interrupted();
-    try {
-      circuits.values().forEach(circuit -> circuit.destroy(true));
+    try (Resources broadcasts = new Resources()) {
+      // Blocking: a session that is stopped right after would log the removal's failure.
+      circuits.values().forEach(circuit -> broadcasts.add(() -> circuit.destroy(true)));
     } finally {
+      circuits.clear();
       if (isInterrupted) {
         Thread.currentThread().interrupt();
       }

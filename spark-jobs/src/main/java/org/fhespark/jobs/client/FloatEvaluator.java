@@ -11,7 +11,7 @@ final class FloatEvaluator implements RemoteEvaluator {
   private final Measurements measurements;
 
   /**
-   * @param modules the float modules by key
+   * @param modules the float modules by key; they stay the caller's
    */
   FloatEvaluator(
       Map<String, OnnxSegment> modules, ClientThreads threads, Measurements measurements) {
@@ -34,10 +34,5 @@ final class FloatEvaluator implements RemoteEvaluator {
             }
           }
         });
-  }
-
-  @Override
-  public void close() {
-    modules.values().forEach(OnnxSegment::close);
   }
 }

@@ -40,8 +40,8 @@ import org.fhespark.udf.Circuit;
  * get encrypted blocks and nothing else.
  *
  * <p>What the first run opens, such as segments and broadcast circuits, stays open for the next
- * until the session is closed or a run fails; prepared masks stay when a run fails. Not for use by
- * several threads; one run at a time.
+ * until the session is closed or a run fails; prepared masks stay when a run fails. One run at a
+ * time: other threads wait, also to close the session. An interrupt ends the run.
  */
 public final class HybridSession implements AutoCloseable {
   /** What prepared masks may hold unless the caller says otherwise. */
@@ -63,6 +63,8 @@ public final class HybridSession implements AutoCloseable {
 
   /** Null until a run needs it. */
   private OpenSchedule opened;
+
+  private boolean isClosed;
 
   /** What runs share; {@code resources} holds all of it that is to be closed. */
   private record OpenSchedule(Schedule schedule, RemoteEvaluator evaluator, Resources resources) {}
@@ -109,7 +111,7 @@ public final class HybridSession implements AutoCloseable {
    * @throws InvalidInputException if a column is missing, mistyped, null, not finite or of the
    *     wrong length; or if computing {@code records} would show them to the executors
    */
-  public Dataset<Row> forward(Dataset<Row> records) {
+  public synchronized Dataset<Row> forward(Dataset<Row> records) {
     List<Row> rows = DriverRows.of(records);
     OutputColumns columns = new OutputColumns(records.schema(), model.specs().outputs(), "records");
     List<Row> results = new ArrayList<>(rows.size());
@@ -133,7 +135,8 @@ public final class HybridSession implements AutoCloseable {
    *     this wrote before
    * @throws InvalidInputException as {@link #forward}, and if a path cannot be read or written
    */
-  public ScoreReport score(Path input, Path output, boolean overwrite, ScoreProgress progress) {
+  public synchronized ScoreReport score(
+      Path input, Path output, boolean overwrite, ScoreProgress progress) {
     try (TableReader reader = TableReader.open(spark, input)) {
       OutputColumns columns =
           new OutputColumns(reader.schema(), model.specs().outputs(), reader.name());
@@ -159,7 +162,7 @@ public final class HybridSession implements AutoCloseable {
    * @param input as of {@link #score}
    * @throws InvalidInputException as {@link #score}
    */
-  public ScoreReport calibrate(Path input, ScoreProgress progress) {
+  public synchronized ScoreReport calibrate(Path input, ScoreProgress progress) {
     requireGatherer();
     try (TableReader reader = TableReader.open(spark, input)) {
       OutputColumns columns =
@@ -181,7 +184,7 @@ public final class HybridSession implements AutoCloseable {
    *
    * @throws InvalidInputException if there was no record yet, or the mode is another
    */
-  public CalibrationStatistics statistics() {
+  public synchronized CalibrationStatistics statistics() {
     return requireGatherer().statistics();
   }
 
@@ -239,8 +242,8 @@ public final class HybridSession implements AutoCloseable {
       try (var unused = measurements.time(Step.WRITE)) {
         commit.run();
       }
-    } catch (RuntimeException | Error error) {
-      closeSchedule();
+    } catch (Throwable error) {
+      closeScheduleAfter(error);
       throw error;
     } finally {
       closeUsedMasks();
@@ -259,7 +262,7 @@ public final class HybridSession implements AutoCloseable {
    * @return for each batch the model's outputs by name, padding included
    * @throws InvalidInputException if an input is missing, or its type or shape is not the model's
    */
-  public TensorResults forward(List<Map<String, ModelTensor>> batches) {
+  public synchronized TensorResults forward(List<Map<String, ModelTensor>> batches) {
     long start = System.nanoTime();
     List<Batch> wave = new ArrayList<>();
     long records = 0;
@@ -271,8 +274,8 @@ public final class HybridSession implements AutoCloseable {
     begin(ScoreProgress.SILENT, records);
     try {
       new WavePipeline(open().schedule()).run(List.of(wave).iterator(), finished -> {});
-    } catch (RuntimeException | Error error) {
-      closeSchedule();
+    } catch (Throwable error) {
+      closeScheduleAfter(error);
       throw error;
     } finally {
       closeUsedMasks();
@@ -294,7 +297,7 @@ public final class HybridSession implements AutoCloseable {
    * Does ahead what masks cost, so that small batches to come are fast: as {@link #prepare(long,
    * long)} with 2 GiB.
    */
-  public Preparation prepare(long rows) {
+  public synchronized Preparation prepare(long rows) {
     return prepare(rows, PREPARED_BYTES);
   }
 
@@ -321,7 +324,7 @@ public final class HybridSession implements AutoCloseable {
    *     4.5 bytes for each input and output of its module
    * @throws InvalidInputException if they would hold more; nothing has changed then
    */
-  public Preparation prepare(long rows, long mostBytes) {
+  public synchronized Preparation prepare(long rows, long mostBytes) {
     if (rows < 1) {
       throw new InvalidInputException("prepare: masks for " + rows + " rows; give at least 1");
     }
@@ -333,8 +336,8 @@ public final class HybridSession implements AutoCloseable {
     RemoteEvaluator evaluator = open.evaluator();
     try {
       WavePipeline.runOnce(() -> evaluator.prepare(masks), evaluator::cancel);
-    } catch (RuntimeException | Error error) {
-      closeSchedule();
+    } catch (Throwable error) {
+      closeScheduleAfter(error);
       throw error;
     }
     return new Preparation(
@@ -345,6 +348,9 @@ public final class HybridSession implements AutoCloseable {
   }
 
   private void begin(ScoreProgress told, long records) {
+    if (isClosed) {
+      throw new IllegalStateException("this session is closed");
+    }
     measurements.reset();
     progress.follow(told);
     told.started(records);
@@ -358,12 +364,12 @@ public final class HybridSession implements AutoCloseable {
         openLayers();
         List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
         Map<Integer, OnnxSegment> segments = segments(resources);
-        RemoteEvaluator evaluator = resources.add(evaluator(measurements, progress));
+        RemoteEvaluator evaluator = evaluator(resources);
         Schedule schedule =
             new Schedule(segments, layers, outputs, evaluator, threads, measurements);
         opened = new OpenSchedule(schedule, evaluator, resources);
-      } catch (RuntimeException | Error error) {
-        resources.close();
+      } catch (Throwable error) {
+        closeAfter(error, resources);
         throw error;
       }
     }
@@ -374,8 +380,8 @@ public final class HybridSession implements AutoCloseable {
     if (layers == null) {
       try {
         layers = remoteLayers(layerResources);
-      } catch (RuntimeException | Error error) {
-        layerResources.close();
+      } catch (Throwable error) {
+        closeAfter(error, layerResources);
         throw error;
       }
     }
@@ -385,6 +391,23 @@ public final class HybridSession implements AutoCloseable {
   private void closeUsedMasks() {
     if (layers != null) {
       layers.forEach(layer -> layer.preparedMasks().closeUsed());
+    }
+  }
+
+  /** Closes what runs share after a failure, which stays what the caller is told. */
+  private void closeScheduleAfter(Throwable failure) {
+    if (opened != null) {
+      Resources resources = opened.resources();
+      opened = null;
+      closeAfter(failure, resources);
+    }
+  }
+
+  private static void closeAfter(Throwable failure, Resources resources) {
+    try {
+      resources.close();
+    } catch (RuntimeException error) {
+      failure.addSuppressed(error);
     }
   }
 
@@ -496,7 +519,7 @@ public final class HybridSession implements AutoCloseable {
     return segments;
   }
 
-  private RemoteEvaluator evaluator(Measurements measurements, ScoreProgress progress) {
+  private RemoteEvaluator evaluator(Resources resources) {
     List<RemoteCallSpec> remote = model.specs().remote();
     switch (mode) {
       case TORCH, CALIBRATE -> {
@@ -505,7 +528,7 @@ public final class HybridSession implements AutoCloseable {
           for (CallOutput output : call.outputs()) {
             modules.computeIfAbsent(
                 output.module(),
-                module -> new OnnxSegment("module " + module, floatModule(module)));
+                module -> resources.add(new OnnxSegment("module " + module, floatModule(module))));
           }
         }
         FloatEvaluator inFloat = new FloatEvaluator(modules, threads, measurements);
@@ -518,7 +541,7 @@ public final class HybridSession implements AutoCloseable {
         for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
               CircuitDigest.parse(call.circuitDigest()),
-              digest -> PackedCircuit.open(model.server().circuit(call.circuit())));
+              digest -> resources.add(PackedCircuit.open(model.server().circuit(call.circuit()))));
         }
         QuantizedEvaluator.Product product =
             mode == Mode.SIMULATE
@@ -532,12 +555,13 @@ public final class HybridSession implements AutoCloseable {
           circuits.computeIfAbsent(
               call.circuit(), name -> new Circuit(model.server().circuit(name)));
         }
-        return new EncryptedEvaluator(
-            JavaSparkContext.fromSparkContext(spark.sparkContext()),
-            List.copyOf(circuits.values()),
-            threads,
-            measurements,
-            progress);
+        return resources.add(
+            new EncryptedEvaluator(
+                JavaSparkContext.fromSparkContext(spark.sparkContext()),
+                List.copyOf(circuits.values()),
+                threads,
+                measurements,
+                progress));
       }
     }
     throw new IllegalStateException("mode " + mode);
@@ -557,7 +581,8 @@ public final class HybridSession implements AutoCloseable {
    * open.
    */
   @Override
-  public void close() {
+  public synchronized void close() {
+    isClosed = true;
     try (threads;
         layerResources) {
       layers = null;

@@ -45,6 +45,6 @@ public record ModelTensor(ElementType type, ByteBuffer data, long[] shape) {
 
   /** The same memory for a caller. */
   static ModelTensor of(Tensor tensor) {
-    return new ModelTensor(tensor.type(), tensor.data(), tensor.shape());
+    return new ModelTensor(tensor.elementType(), tensor.data(), tensor.shape());
   }
 }

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
 import org.fhespark.InvalidInputException;
@@ -31,7 +32,7 @@ final class OnnxSegment implements AutoCloseable {
   /**
    * @param name what errors call it
    * @param model ONNX bytes
-   * @throws InvalidInputException if ONNX Runtime refuses the model
+   * @throws InvalidInputException if ONNX Runtime refuses the model, or it has others
    */
   OnnxSegment(String name, byte[] model, List<String> inputs, List<String> outputs) {
     this.name = name;
@@ -46,6 +47,12 @@ final class OnnxSegment implements AutoCloseable {
       this.session = environment.createSession(model, options);
       this.inputs = inputs != null ? inputs : List.copyOf(session.getInputNames());
       this.outputs = outputs != null ? outputs : List.copyOf(session.getOutputNames());
+      if (!session.getInputNames().equals(Set.copyOf(this.inputs))
+          || !session.getOutputNames().containsAll(this.outputs)) {
+        session.close();
+        throw new InvalidInputException(
+            name + ": has other inputs or outputs than client.json says; compile the model again");
+      }
     } catch (OrtException error) {
       throw new InvalidInputException(
           name + ": ONNX Runtime cannot load it: " + firstLine(error), error);
@@ -100,8 +107,7 @@ final class OnnxSegment implements AutoCloseable {
       if (computeInto(places, feeds)) {
         return places;
       }
-      // Shapes that follow from values: they cannot be told before.
-      shapes.forget(tensors);
+      shapes.giveUp();
       places.forEach(Tensor::release);
     }
     try (OrtSession.Result values = session.run(feeds)) {

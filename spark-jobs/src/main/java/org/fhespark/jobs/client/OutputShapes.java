@@ -1,12 +1,12 @@
 package org.fhespark.jobs.client;
 
+import ai.onnxruntime.OnnxJavaType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
-import org.fhespark.compiler.onnx.ElementType;
 
 /**
  * What the outputs of a segment were for inputs of some shapes: what they most likely are the next
@@ -18,9 +18,10 @@ final class OutputShapes {
   private static final int MOST = 4096;
 
   private final Map<List<Long>, List<Output>> known = new ConcurrentHashMap<>();
+  private volatile boolean followValues;
 
   /** Type and axes of an output. */
-  record Output(ElementType type, long[] shape) {
+  record Output(OnnxJavaType type, long[] shape) {
     Tensor allocate() {
       return Tensor.pooled(type, shape);
     }
@@ -28,10 +29,13 @@ final class OutputShapes {
 
   /** The outputs that followed inputs of these shapes, in the order in which they were told. */
   Optional<List<Output>> of(List<Tensor> inputs) {
-    return Optional.ofNullable(known.get(shapesOf(inputs)));
+    return followValues ? Optional.empty() : Optional.ofNullable(known.get(shapesOf(inputs)));
   }
 
   void learn(List<Tensor> inputs, List<Tensor> outputs) {
+    if (followValues) {
+      return;
+    }
     if (known.size() >= MOST) {
       known.clear();
     }
@@ -40,8 +44,13 @@ final class OutputShapes {
         outputs.stream().map(output -> new Output(output.type(), output.shape())).toList());
   }
 
-  void forget(List<Tensor> inputs) {
-    known.remove(shapesOf(inputs));
+  /**
+   * Told that they were others than the last time: they follow from values, and are not guessed any
+   * more. Each wrong guess costs a run of the segment, of which ONNX Runtime prints an error.
+   */
+  void giveUp() {
+    followValues = true;
+    known.clear();
   }
 
   private static List<Long> shapesOf(List<Tensor> inputs) {

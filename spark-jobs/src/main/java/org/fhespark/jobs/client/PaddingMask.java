@@ -36,7 +36,7 @@ record PaddingMask(String input) {
 
   private static boolean isKept(Tensor mask, int position) {
     ByteBuffer data = mask.data();
-    return switch (mask.type()) {
+    return switch (mask.elementType()) {
       case FLOAT -> data.getFloat(4 * position) != 0;
       case DOUBLE -> data.getDouble(8 * position) != 0;
       case INT32 -> data.getInt(4 * position) != 0;

@@ -29,6 +29,9 @@ final class QuantizedEvaluator implements RemoteEvaluator {
   private final ClientThreads threads;
   private final Measurements measurements;
 
+  /**
+   * @param circuits those of the layers; they stay the caller's
+   */
   QuantizedEvaluator(
       Product product,
       Map<CircuitDigest, PackedCircuit> circuits,
@@ -65,10 +68,5 @@ final class QuantizedEvaluator implements RemoteEvaluator {
     try (var unused = measurements.time(Step.DECRYPT)) {
       client.dequantize(accumulators, scales, block.outputs());
     }
-  }
-
-  @Override
-  public void close() {
-    circuits.values().forEach(PackedCircuit::close);
   }
 }

@@ -1,5 +1,6 @@
 package org.fhespark.jobs.client;
 
+import ai.onnxruntime.OnnxJavaType;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -77,7 +78,7 @@ final class RemoteLayer {
   /** The tensor whose rows it takes. */
   Tensor inputOf(Batch batch) {
     Tensor tensor = batch.tensor(spec.input());
-    if (tensor.type() != ElementType.FLOAT) {
+    if (tensor.type() != OnnxJavaType.FLOAT) {
       throw unfit(tensor, "of floats");
     }
     if (convolution.isPresent()) {

@@ -1,5 +1,6 @@
 package org.fhespark.jobs.client;
 
+import ai.onnxruntime.OnnxJavaType;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
@@ -8,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.compiler.split.Segment;
 import org.fhespark.udf.DirectMemory;
 
 /** A tensor on the client: direct memory in native byte order, row-major, the batch axis first. */
@@ -15,14 +17,14 @@ final class Tensor {
   private static final int ZEROS = 1 << 16;
   private static final ByteBuffer ZERO = ByteBuffer.allocateDirect(ZEROS).asReadOnlyBuffer();
 
-  private final ElementType type;
+  private final OnnxJavaType type;
   private final ByteBuffer data;
   private final long[] shape;
 
   /** What the elements lie in, if that is used again; or null. */
   private final ByteBuffer pooled;
 
-  private Tensor(ElementType type, ByteBuffer data, long[] shape, ByteBuffer pooled) {
+  private Tensor(OnnxJavaType type, ByteBuffer data, long[] shape, ByteBuffer pooled) {
     this.type = type;
     this.data = data;
     this.shape = shape.clone();
@@ -36,7 +38,7 @@ final class Tensor {
    * @param shape the axes
    */
   static Tensor of(ElementType type, ByteBuffer data, long... shape) {
-    long bytes = bytes(type, shape);
+    long bytes = bytes(onnx(type), shape);
     if (!data.isDirect() || data.order() != ByteOrder.nativeOrder() || data.capacity() != bytes) {
       throw new IllegalArgumentException(
           "a tensor of shape "
@@ -46,25 +48,35 @@ final class Tensor {
               + " bytes in native order, not "
               + data);
     }
-    return new Tensor(type, data, shape, null);
+    return new Tensor(onnx(type), data, shape, null);
   }
 
   /** A tensor with memory of its own, all zero. */
   static Tensor allocate(ElementType type, long... shape) {
-    ByteBuffer data = ByteBuffer.allocateDirect(bytes(type, shape));
-    return new Tensor(type, data.order(ByteOrder.nativeOrder()), shape, null);
+    ByteBuffer data = ByteBuffer.allocateDirect(bytes(onnx(type), shape));
+    return new Tensor(onnx(type), data.order(ByteOrder.nativeOrder()), shape, null);
   }
 
   /** A tensor of any content, in memory that is used again after {@link #release}. */
   static Tensor pooled(ElementType type, long... shape) {
+    return pooled(onnx(type), shape);
+  }
+
+  /** The same of any of {@link Segment#TENSOR_TYPES}. */
+  static Tensor pooled(OnnxJavaType type, long... shape) {
     int bytes = bytes(type, shape);
     ByteBuffer memory = DirectMemory.shared().take(bytes);
     ByteBuffer data = memory.slice(0, bytes).order(ByteOrder.nativeOrder());
     return new Tensor(type, data, shape, memory);
   }
 
-  private static int bytes(ElementType type, long[] shape) {
-    long bytes = Math.multiplyExact(elements(shape), bytesOf(type));
+  /** The name that ONNX Runtime has for a type. */
+  private static OnnxJavaType onnx(ElementType type) {
+    return OnnxJavaType.valueOf(type.name());
+  }
+
+  private static int bytes(OnnxJavaType type, long[] shape) {
+    long bytes = Math.multiplyExact(elements(shape), type.size);
     if (bytes > Integer.MAX_VALUE) {
       throw new IllegalArgumentException(
           "a tensor of shape " + Arrays.toString(shape) + " exceeds 2 GiB: use smaller batches");
@@ -73,8 +85,17 @@ final class Tensor {
   }
 
   /** Element type. */
-  ElementType type() {
+  OnnxJavaType type() {
     return type;
+  }
+
+  /**
+   * Element type of an input or output of a model.
+   *
+   * @throws IllegalArgumentException if none can have it
+   */
+  ElementType elementType() {
+    return ElementType.valueOf(type.name());
   }
 
   /** The elements, in native byte order. */
@@ -103,10 +124,7 @@ final class Tensor {
   }
 
   static int bytesOf(ElementType type) {
-    return switch (type) {
-      case FLOAT, INT32 -> 4;
-      case DOUBLE, INT64 -> 8;
-    };
+    return onnx(type).size;
   }
 
   private static long elements(long[] shape) {
@@ -125,7 +143,7 @@ final class Tensor {
 
   /** Number of elements. */
   int elements() {
-    return data.capacity() / bytesOf(type);
+    return data.capacity() / type.size;
   }
 
   /** The elements, from position 0 to the limit. */
@@ -135,6 +153,7 @@ final class Tensor {
       case DOUBLE -> data.asDoubleBuffer();
       case INT32 -> data.asIntBuffer();
       case INT64 -> data.asLongBuffer();
+      default -> data.duplicate();
     };
   }
 
@@ -145,21 +164,16 @@ final class Tensor {
       case DOUBLE -> OnnxTensor.createTensor(environment, data.asDoubleBuffer(), shape);
       case INT32 -> OnnxTensor.createTensor(environment, data.asIntBuffer(), shape);
       case INT64 -> OnnxTensor.createTensor(environment, data.asLongBuffer(), shape);
+      default -> OnnxTensor.createTensor(environment, data.duplicate(), shape, type);
     };
   }
 
   /** A copy of an ONNX Runtime tensor. */
   static Tensor copyOf(OnnxTensor tensor, String name) {
-    ElementType type =
-        switch (tensor.getInfo().type) {
-          case FLOAT -> ElementType.FLOAT;
-          case DOUBLE -> ElementType.DOUBLE;
-          case INT32 -> ElementType.INT32;
-          case INT64 -> ElementType.INT64;
-          default ->
-              throw new IllegalArgumentException(
-                  "tensor " + name + " is of type " + tensor.getInfo().type);
-        };
+    OnnxJavaType type = tensor.getInfo().type;
+    if (!Segment.TENSOR_TYPES.contains(type)) {
+      throw new IllegalArgumentException("tensor " + name + " is of type " + type);
+    }
     Tensor copy = pooled(type, tensor.getInfo().getShape());
     copy.data.put(tensor.getByteBuffer()).flip();
     return copy;

@@ -1,6 +1,7 @@
 package org.fhespark.jobs.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,6 +9,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -119,6 +124,42 @@ class FailingRunsTest {
     assertTrue(
         NativeLibrary.openHandles() <= before + 1,
         before + " handles before, " + NativeLibrary.openHandles() + " after");
+  }
+
+  @Test
+  void anInterruptEndsARunAndItsSession() throws Exception {
+    Path output = Digits.newFolder("interrupted").resolve("scored");
+    AtomicReference<Throwable> seen = new AtomicReference<>();
+    AtomicBoolean isInterrupted = new AtomicBoolean();
+    HybridSession session = model.session(spark, Mode.EXECUTE, key);
+    CountDownLatch hasSent = new CountDownLatch(1);
+    ScoreProgress progress =
+        new ScoreProgress() {
+          @Override
+          public void blocksSent(String modules, int blocks) {
+            hasSent.countDown();
+          }
+        };
+    Thread run =
+        new Thread(
+            () -> {
+              try (session) {
+                session.score(Digits.hadoop(table), Digits.hadoop(output), false, progress);
+              } catch (Throwable error) {
+                seen.set(error);
+              }
+              isInterrupted.set(Thread.interrupted());
+            });
+    run.start();
+    hasSent.await();
+    run.interrupt();
+    run.join();
+    assertEquals("the run was interrupted", seen.get().getMessage());
+    assertInstanceOf(CancellationException.class, seen.get());
+    assertTrue(isInterrupted.get());
+    // What the session had open was closed all the same.
+    assertEquals(0, seen.get().getSuppressed().length);
+    assertThrows(IllegalStateException.class, () -> session.prepare(1));
   }
 
   @Test

@@ -1,7 +1,9 @@
 package org.fhespark.jobs.client;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
@@ -10,8 +12,10 @@ import ai.onnx.proto.OnnxMl.TensorProto;
 import ai.onnx.proto.OnnxMl.TensorShapeProto;
 import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -91,5 +95,114 @@ class OnnxSegmentTest {
         batch.release();
       }
     }
+  }
+
+  private static OnnxSegment segment(
+      List<String> inputs, List<String> outputs, GraphProto.Builder graph) {
+    byte[] model =
+        ModelProto.newBuilder()
+            .setIrVersion(8)
+            .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(17))
+            .setGraph(graph.setName("g"))
+            .build()
+            .toByteArray();
+    return new OnnxSegment("segment", model, inputs, outputs);
+  }
+
+  private static Batch batch(float... x) {
+    Tensor input = Tensor.allocate(ElementType.FLOAT, x.length);
+    input.data().asFloatBuffer().put(x);
+    return new Batch(new long[x.length], List.of(), new HashMap<>(Map.of("x", input)));
+  }
+
+  private static float[] floats(Batch batch, String name) {
+    float[] values = new float[batch.tensor(name).elements()];
+    ((FloatBuffer) batch.tensor(name).values()).get(values);
+    return values;
+  }
+
+  /** Overwrites what the pool will hand out next. */
+  private static void spoil(Batch batch, List<String> tensors) {
+    for (String name : tensors) {
+      ByteBuffer data = batch.tensor(name).data();
+      IntStream.range(0, data.capacity()).forEach(i -> data.put(i, (byte) 0x5A));
+    }
+    batch.release();
+  }
+
+  @Test
+  void outputsThatAreWhatIsReadOrAnotherOutputAreWrittenToo() {
+    List<String> outputs = List.of("same", "minus", "again", "flat");
+    GraphProto.Builder graph =
+        GraphProto.newBuilder()
+            .addInput(vector("x", TensorProto.DataType.FLOAT, "n"))
+            .addNode(node("Identity", "x", "same"))
+            .addNode(node("Neg", "x", "minus"))
+            .addNode(node("Identity", "minus", "again"))
+            .addNode(node("Squeeze", "same", "flat"));
+    outputs.forEach(
+        output -> graph.addOutput(vector(output, TensorProto.DataType.FLOAT, output + ".n")));
+    try (OnnxSegment segment = segment(List.of("x"), outputs, graph)) {
+      for (int run = 1; run <= 3; run++) {
+        Batch batch = batch(run, 2, 3);
+        segment.run(batch);
+        assertArrayEquals(new float[] {run, 2, 3}, floats(batch, "same"));
+        assertArrayEquals(new float[] {-run, -2, -3}, floats(batch, "minus"));
+        assertArrayEquals(new float[] {-run, -2, -3}, floats(batch, "again"));
+        assertArrayEquals(new float[] {run, 2, 3}, floats(batch, "flat"));
+        spoil(batch, outputs);
+      }
+    }
+  }
+
+  @Test
+  void booleansAndBytesPassFromSegmentToSegment() {
+    GraphProto.Builder first =
+        GraphProto.newBuilder()
+            .addInput(vector("x", TensorProto.DataType.FLOAT, "n"))
+            .addNode(node("IsNaN", "x", "missing"))
+            .addNode(cast("x", "small", TensorProto.DataType.INT8))
+            .addNode(cast("x", "bright", TensorProto.DataType.UINT8))
+            .addOutput(vector("missing", TensorProto.DataType.BOOL, "n"))
+            .addOutput(vector("small", TensorProto.DataType.INT8, "n"))
+            .addOutput(vector("bright", TensorProto.DataType.UINT8, "n"));
+    GraphProto.Builder second =
+        GraphProto.newBuilder()
+            .addInput(vector("missing", TensorProto.DataType.BOOL, "n"))
+            .addInput(vector("small", TensorProto.DataType.INT8, "n"))
+            .addInput(vector("bright", TensorProto.DataType.UINT8, "n"))
+            .addNode(cast("small", "signed", TensorProto.DataType.FLOAT))
+            .addNode(cast("bright", "unsigned", TensorProto.DataType.FLOAT))
+            .addNode(
+                NodeProto.newBuilder()
+                    .setOpType("Where")
+                    .addAllInput(List.of("missing", "unsigned", "signed"))
+                    .addOutput("y"))
+            .addOutput(vector("y", TensorProto.DataType.FLOAT, "n"))
+            .addOutput(vector("unsigned", TensorProto.DataType.FLOAT, "n"));
+    List<String> between = List.of("missing", "small", "bright");
+    try (OnnxSegment one = segment(List.of("x"), between, first);
+        OnnxSegment two = segment(between, List.of("y", "unsigned"), second)) {
+      for (int run = 1; run <= 3; run++) {
+        Batch batch = batch(run, 100, Float.NaN);
+        one.run(batch);
+        assertEquals(3, batch.tensor("missing").elements());
+        two.run(batch);
+        float[] unsigned = floats(batch, "unsigned");
+        assertArrayEquals(new float[] {run, 100}, Arrays.copyOf(unsigned, 2));
+        assertArrayEquals(new float[] {run, 100, unsigned[2]}, floats(batch, "y"));
+        spoil(batch, between);
+      }
+    }
+  }
+
+  private static NodeProto cast(String input, String output, TensorProto.DataType type) {
+    return node("Cast", input, output).toBuilder()
+        .addAttribute(
+            AttributeProto.newBuilder()
+                .setName("to")
+                .setType(AttributeProto.AttributeType.INT)
+                .setI(type.getNumber()))
+        .build();
   }
 }

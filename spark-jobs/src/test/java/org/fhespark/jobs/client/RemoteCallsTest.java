@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -165,10 +164,9 @@ class RemoteCallsTest {
                       ScoreProgress.SILENT)
                   : new QuantizedEvaluator(
                       QuantizedEvaluator.Product.EXACT,
-                      new HashMap<>(
-                          Map.of(
-                              CircuitDigest.of(call.circuit()),
-                              PackedCircuit.open(call.circuit()))),
+                      Map.of(
+                          CircuitDigest.of(call.circuit()),
+                          resources.add(PackedCircuit.open(call.circuit()))),
                       threads,
                       measurements));
       if (way == Way.PREPARED) {

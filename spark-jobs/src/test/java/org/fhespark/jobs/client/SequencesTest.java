@@ -275,7 +275,9 @@ class SequencesTest {
       TensorResults ordinary = session.forward(inputs);
       assertSame(expected, ordinary);
       // For one run: the next finds no slots left and is an ordinary one again.
+      spark.sparkContext().setJobDescription("the caller's");
       ScoreReport masks = session.prepare(words(some)).report();
+      assertEquals("the caller's", spark.sparkContext().getLocalProperty("spark.job.description"));
       assertTrue(masks.bytesDown() > 0);
       assertEquals(0, masks.valuesUp());
       TensorResults prepared = session.forward(inputs);
