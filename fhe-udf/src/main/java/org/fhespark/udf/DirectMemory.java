@@ -13,9 +13,9 @@ import java.util.Queue;
  */
 public final class DirectMemory {
   /** Idle memory that is kept, at most. */
-  private static final long KEPT_BYTES = 512L << 20;
+  private static final long KEPT_BYTES = 1536L << 20;
 
-  /** Lengths are rounded up, so that blocks of about a length share memory. */
+  /** Lengths are rounded up, by an eighth at most or to this, so that like ones share memory. */
   private static final int GRANULE = 1 << 16;
 
   private static final DirectMemory SHARED = new DirectMemory();
@@ -47,7 +47,8 @@ public final class DirectMemory {
         }
       }
     }
-    long rounded = ((long) length + GRANULE - 1) / GRANULE * GRANULE;
+    long granule = Math.max(GRANULE, Integer.highestOneBit(length) / 8);
+    long rounded = (length + granule - 1) / granule * granule;
     int bytes = (int) Math.min(rounded, Integer.MAX_VALUE);
     try {
       return ByteBuffer.allocateDirect(bytes);

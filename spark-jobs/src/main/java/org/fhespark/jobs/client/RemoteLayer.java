@@ -23,7 +23,7 @@ final class RemoteLayer {
   /**
    * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
    */
-  private static final int BLOCK_BYTES = 24 << 20;
+  private static final int BLOCK_BYTES = 32 << 20;
 
   /** Results are held to about this size, which the mask rows may exceed by themselves. */
   private static final long RESULT_BYTES = 128L << 20;
