@@ -319,7 +319,7 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
 
 /// A key file with given secret bits, one a byte.
 fn key_file(parameters: &PackedParameters, secret: &[u8]) -> Vec<u8> {
-    let mut bytes = b"FHEK\x01\x00\x01\x00".to_vec();
+    let mut bytes = b"FHEK\x02\x00\x01\x00".to_vec();
     bytes.extend([5; 16]);
     bytes.extend([0; 32]);
     for field in [
@@ -335,6 +335,8 @@ fn key_file(parameters: &PackedParameters, secret: &[u8]) -> Vec<u8> {
             .chunks(8)
             .map(|bits| bits.iter().rev().fold(0u8, |byte, bit| byte << 1 | bit)),
     );
+    // No LWE keys.
+    bytes.extend([0; 4]);
     let checksum = crc32c(&bytes);
     bytes.extend(checksum.to_le_bytes());
     bytes
