@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
@@ -19,6 +20,7 @@ import org.fhespark.compiler.onnx.Constants;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.onnx.TrainingMode;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.FixedQuantization;
@@ -38,14 +40,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class ModelCompiler {
   private static final Logger LOG = LoggerFactory.getLogger(ModelCompiler.class);
-
-  private static final List<String> UNCHECKED =
-      List.of(
-          "whether each remote call computes what the float model does: the compilation that the"
-              + " statistics were gathered with checked it, on its own records",
-          "whether padding can be skipped: it is where the client that gathered the statistics"
-              + " skips it",
-          "that every record can be run: its columns, lengths and values");
 
   private final Configuration configuration;
 
@@ -73,7 +67,7 @@ public final class ModelCompiler {
     return compile(
         onnx,
         (model, exposed, calls, mask) -> Calibration.run(model, exposed, calls, mask, calibration),
-        List.of(),
+        mask -> List.of(),
         options,
         out);
   }
@@ -90,9 +84,23 @@ public final class ModelCompiler {
     return compile(
         onnx,
         (model, exposed, calls, mask) -> Calibration.of(statistics, model, calls, mask),
-        UNCHECKED,
+        ModelCompiler::uncheckedWithoutRecords,
         options,
         out);
+  }
+
+  private static List<String> uncheckedWithoutRecords(Optional<PaddingMask> mask) {
+    List<String> unchecked = new ArrayList<>();
+    unchecked.add(
+        "whether each remote call computes what the float model does: the compilation that the"
+            + " statistics were gathered with checked it, on its own records");
+    if (mask.isPresent()) {
+      unchecked.add(
+          "whether padding can be skipped: it is where the client that gathered the statistics"
+              + " skips it");
+    }
+    unchecked.add("that every record can be run: its columns, lengths and values");
+    return unchecked;
   }
 
   /** Finds out about the activations that remote calls read. */
@@ -103,11 +111,16 @@ public final class ModelCompiler {
   }
 
   private CompileReport compile(
-      Path onnx, Calibrator calibrator, List<String> unchecked, CompileOptions options, Path out) {
+      Path onnx,
+      Calibrator calibrator,
+      Function<Optional<PaddingMask>, List<String>> unchecked,
+      CompileOptions options,
+      Path out) {
     CompiledFolder folder = CompiledFolder.at(out, configuration);
     OnnxModel model = OnnxModel.load(onnx, configuration);
     ModuleTree tree = ModuleTree.of(model);
     List<RemoteModule> modules = RemoteModules.find(tree, options.remoteModules());
+    TrainingMode.requireNone(model);
     options.requireRemote(modules.stream().map(RemoteModule::key).toList());
     SplitPlan plan = SplitPlan.of(model, modules);
     try (ExposedModel exposed = new ExposedModel(model, plan.boundaryTensors())) {
@@ -120,7 +133,8 @@ public final class ModelCompiler {
       ClientSpecs specs =
           ClientSpecsAssembly.of(model, signature, split, circuits, seen, mask, options);
       CompileReport report =
-          ReportAssembly.of(model, tree, exposed, specs, circuits, seen, mask, unchecked, options);
+          ReportAssembly.of(
+              model, tree, exposed, specs, circuits, seen, mask, unchecked.apply(mask), options);
       folder.replace(
           (files, target) -> {
             Map<String, byte[]> segments = new LinkedHashMap<>();

@@ -508,6 +508,41 @@ class ModelCompilerTest {
         message);
   }
 
+  /** Behind the remote layer, where no module is refused. */
+  @ParameterizedTest
+  @ValueSource(strings = {"/norm/BatchNormalization", "/drop/Dropout"})
+  void aModelInTrainingModeIsRefused(String node) throws IOException {
+    TestGraph graph =
+        new TestGraph()
+            .input("x", -1, 2)
+            .output("y", -1, 2)
+            .floats("w", new float[] {1, 2, 3, 4}, 2, 2)
+            .floats("one", new float[] {1, 1}, 2)
+            .floats("ratio", new float[] {0.5f})
+            .bytes("training", TensorProto.DataType.BOOL, new byte[] {1})
+            .node("/dense/MatMul", List.of("x", "w"), "h");
+    if (node.endsWith("Dropout")) {
+      graph.node(node, List.of("h", "ratio", "training"), "y");
+    } else {
+      List<String> inputs = List.of("h", "one", "one", "one", "one");
+      graph.node(node, inputs, "y", TestGraph.number("training_mode", 1));
+    }
+    org.apache.hadoop.fs.Path model = graph.write(folder.resolve("training.onnx"));
+    String message =
+        assertThrows(
+                InvalidInputException.class,
+                () ->
+                    new ModelCompiler(CONFIGURATION)
+                        .compile(
+                            model,
+                            List.of(),
+                            remote("dense").build(),
+                            hadoop(folder.resolve("out"))))
+            .getMessage();
+    assertTrue(message.contains("node '" + node + "' is in training mode"), message);
+    assertTrue(message.endsWith("export the model after model.eval()"), message);
+  }
+
   @Test
   void optionsOutOfRangeAreRefused() {
     for (CompileOptions.Builder options :

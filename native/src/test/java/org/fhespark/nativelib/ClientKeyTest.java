@@ -83,7 +83,9 @@ class ClientKeyTest {
   void anAlteredKeyFileIsRefused(
       @ForAll @IntRange(max = 370) int position, @ForAll @ByteRange(min = 1) byte change)
       throws IOException {
-    Path file = Files.createTempDirectory("fhe-key").resolve("client.key");
+    // Properties get no @TempDir.
+    Path folder = Files.createTempDirectory("fhe-key");
+    Path file = folder.resolve("client.key");
     try (ClientKey key = newKey()) {
       key.save(file);
     }
@@ -93,6 +95,8 @@ class ClientKeyTest {
     InvalidInputException error =
         assertThrows(InvalidInputException.class, () -> ClientKey.load(file));
     assertTrue(error.getMessage().startsWith(file.toString()), error.getMessage());
+    Files.delete(file);
+    Files.delete(folder);
   }
 
   @Test

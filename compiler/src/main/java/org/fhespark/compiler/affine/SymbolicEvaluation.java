@@ -523,7 +523,11 @@ final class SymbolicEvaluation {
     Optional<ConstantTensor> constant =
         constants.floats(name).filter(found -> found.elements() == channels);
     if (constant.isEmpty()) {
-      throw new NotAffine("its operand '" + name + "' is no constant vector of " + channels);
+      throw new NotAffine(
+          "its operand '"
+              + name
+              + "' is no constant vector of float32"
+              + (channels > 0 ? ", of " + channels + " elements" : ""));
     }
     return ChannelVector.of(constant.get().values());
   }

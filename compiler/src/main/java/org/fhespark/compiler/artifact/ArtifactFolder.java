@@ -69,7 +69,9 @@ final class ArtifactFolder {
               + kind
               + ".json or "
               + MANIFEST
-              + " is missing)");
+              + " is missing); give the folder '"
+              + kind
+              + "' in what compile wrote");
     }
     Map<String, String> digests = new LinkedHashMap<>();
     for (String line : new String(files.read(manifest), StandardCharsets.UTF_8).lines().toList()) {

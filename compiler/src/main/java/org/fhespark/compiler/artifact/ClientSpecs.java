@@ -38,6 +38,9 @@ public record ClientSpecs(
     List<SecretKeyShape> secretKeyShapes,
     double log2PError) {
   public ClientSpecs {
+    if (modelDigest == null) {
+      throw new IllegalArgumentException("no model digest");
+    }
     inputs = List.copyOf(inputs);
     outputs = List.copyOf(outputs);
     segments = List.copyOf(segments);

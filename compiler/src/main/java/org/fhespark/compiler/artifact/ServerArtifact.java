@@ -116,10 +116,11 @@ public final class ServerArtifact {
   }
 
   /**
-   * Checks that this server has the circuits that a client was compiled with, and that they are
-   * what the client's specs say of them.
+   * Checks that this server is of the model that a client was compiled from, has the circuits that
+   * the client was compiled with, and that they are what the client's specs say of them. Models may
+   * share circuits and differ in what the float modules hold.
    *
-   * @throws InvalidInputException if one is missing or differs
+   * @throws InvalidInputException if the model or a circuit is another, or a circuit is missing
    */
   public void requireCircuitsOf(ClientArtifact client) {
     for (RemoteCallSpec remote : client.specs().remote()) {
@@ -136,6 +137,15 @@ public final class ServerArtifact {
                 + "; use client and server of one compilation");
       }
       requireDescribed(remote, client);
+    }
+    if (!specs.modelDigest().equals(client.specs().modelDigest())) {
+      throw new InvalidInputException(
+          folder.path(SPECS)
+              + ": of another model: the client's has SHA-256 "
+              + shortened(client.specs().modelDigest())
+              + ", this one's "
+              + shortened(specs.modelDigest())
+              + "; use client and server of one compilation");
     }
   }
 

@@ -13,6 +13,9 @@ import java.util.List;
 public record ServerSpecs(
     int formatVersion, String modelDigest, List<Circuit> circuits, List<FloatModule> floatModules) {
   public ServerSpecs {
+    if (modelDigest == null) {
+      throw new IllegalArgumentException("no model digest");
+    }
     circuits = List.copyOf(circuits);
     floatModules = List.copyOf(floatModules);
   }

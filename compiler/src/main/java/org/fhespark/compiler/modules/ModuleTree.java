@@ -1,5 +1,6 @@
 package org.fhespark.compiler.modules;
 
+import ai.onnx.proto.OnnxMl.TensorProto;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -7,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -15,6 +17,7 @@ import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.affine.AffineRegions;
+import org.fhespark.compiler.artifact.Unfolding;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -209,8 +212,9 @@ public final class ModuleTree {
     List<Integer> active = all.stream().filter(regions::isActive).toList();
     if (active.isEmpty()) {
       return children.isEmpty()
-          ? "no node of the graph carries its name: it is never called, or it was fused into"
-              + " another module"
+          ? "no node of the graph carries its name: it is never called, or another module computes"
+              + " with its parameters, as nn.MultiheadAttention does with out_proj's; attention"
+              + " that calls its projections, each an nn.Linear, can have them remote"
           : "holds no product by weights: there is nothing to hide or to save";
     }
     for (List<Integer> call : ModuleCalls.of(model.graph(), owners, regions, key, active)) {
@@ -240,26 +244,39 @@ public final class ModuleTree {
     return calls.get(0).unfolding().isPresent() ? ModuleKind.CONVOLUTION : ModuleKind.LINEAR;
   }
 
-  private static Map<String, List<Long>> shapes(
-      String key, AffineCall call, ParameterNames parameters) {
+  private Map<String, List<Long>> shapes(String key, AffineCall call, ParameterNames parameters) {
     Map<String, List<Long>> named = parameters.of(key);
     if (named.containsKey(key + ".weight") && call.unfolding().isPresent()) {
       return named;
     }
     Map<String, List<Long>> shapes = new LinkedHashMap<>();
-    List<Long> weight = new ArrayList<>(List.of((long) call.dOut()));
-    call.unfolding()
-        .ifPresentOrElse(
-            unfolding -> {
-              weight.add((long) unfolding.channels());
-              unfolding.kernel().forEach(extent -> weight.add((long) extent));
-            },
-            () -> weight.add((long) call.dIn()));
-    shapes.put(key + ".weight", weight);
+    shapes.put(
+        key + ".weight",
+        call.unfolding()
+            .map(unfolding -> kernel(call, unfolding))
+            .orElseGet(() -> List.of((long) call.dOut(), (long) call.dIn())));
     if (call.biases().isPresent()) {
       shapes.put(key + ".bias", List.of((long) call.dOut()));
     }
     return shapes;
+  }
+
+  /** The weight's shape as the node has it: the call's rows hold the channels of all groups. */
+  private List<Long> kernel(AffineCall call, Unfolding unfolding) {
+    OnnxGraph graph = model.graph();
+    List<TensorProto> kernels =
+        call.affineNodes().stream()
+            .map(graph::node)
+            .filter(node -> node.getOpType().equals("Conv"))
+            .map(node -> graph.initializers().get(node.getInput(1)))
+            .filter(Objects::nonNull)
+            .toList();
+    if (kernels.size() == 1) {
+      return kernels.get(0).getDimsList();
+    }
+    List<Long> shape = new ArrayList<>(List.of((long) call.dOut(), (long) unfolding.channels()));
+    unfolding.kernel().forEach(extent -> shape.add((long) extent));
+    return shape;
   }
 
   private String nearMatches(String key) {

@@ -41,7 +41,8 @@ public final class ExposedModel implements AutoCloseable {
     missing.forEach(name -> proto.addOutput(ValueInfoProto.newBuilder().setName(name)));
     byte[] bytes = ModelProto.newBuilder(model.proto()).setGraph(proto).build().toByteArray();
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
+      // What fails is in the exception, and said once.
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       // Fused, a quantised layer is computed less exactly than its nodes say.
       options.addConfigEntry("session.disable_quant_qdq", "1");
       session = OrtEnvironment.getEnvironment().createSession(bytes, options);

@@ -105,7 +105,8 @@ public final class Calibration {
               + ", "
               + model.file()
               + " has "
-              + model.digest());
+              + model.digest()
+              + "; gather them with an artefact of this model");
     }
     boolean maskedAlike = mask.isPresent() && mask.get().input().equals(gathered.paddingMask());
     Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();

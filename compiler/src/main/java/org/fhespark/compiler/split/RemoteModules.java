@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.modules.ModuleInfo;
@@ -33,14 +34,19 @@ public final class RemoteModules {
     List<RemoteModule> remote = new ArrayList<>();
     Set<String> seen = new HashSet<>();
     Map<Integer, String> keyByNode = new HashMap<>();
-    for (String key : keys.stream().flatMap(key -> expand(tree, key).stream()).toList()) {
+    for (Named named : keys.stream().flatMap(key -> expand(tree, key).stream()).toList()) {
+      String key = named.key();
       if (!seen.add(key)) {
         throw new InvalidInputException("module '" + key + "' is named twice; name it once");
       }
       ModuleInfo module = tree.find(key);
       if (!module.canGoRemote()) {
         throw new InvalidInputException(
-            "module '" + key + "' cannot go remote: " + module.refusal() + wayOut(tree, module));
+            "module '"
+                + key
+                + "' cannot go remote: "
+                + module.refusal()
+                + wayOut(tree, module, named.pattern()));
       }
       for (AffineCall call : module.calls()) {
         for (int node : call.affineNodes()) {
@@ -55,13 +61,20 @@ public final class RemoteModules {
     return remote;
   }
 
-  private static List<String> expand(ModuleTree tree, String key) {
+  /**
+   * A module that was asked for.
+   *
+   * @param pattern what the user wrote: its key, or a pattern that it fits
+   */
+  private record Named(String key, String pattern) {}
+
+  private static List<Named> expand(ModuleTree tree, String key) {
     ModulePattern pattern = new ModulePattern(key);
     if (!pattern.hasWildcard()) {
-      return List.of(key);
+      return List.of(new Named(key, key));
     }
-    List<String> fitting =
-        tree.modules().stream().map(ModuleInfo::key).filter(pattern::fits).toList();
+    List<Named> fitting =
+        fitting(tree, pattern).map(module -> new Named(module.key(), key)).toList();
     if (fitting.isEmpty()) {
       throw new InvalidInputException(
           "no module fits '"
@@ -70,6 +83,10 @@ public final class RemoteModules {
               + " keys");
     }
     return fitting;
+  }
+
+  private static Stream<ModuleInfo> fitting(ModuleTree tree, ModulePattern pattern) {
+    return tree.modules().stream().filter(module -> pattern.fits(module.key()));
   }
 
   private static String overlap(ModuleTree tree, String key, String other) {
@@ -87,7 +104,17 @@ public final class RemoteModules {
     return a.calls().get(0).affineNodes().equals(b.calls().get(0).affineNodes());
   }
 
-  private static String wayOut(ModuleTree tree, ModuleInfo module) {
+  private static String wayOut(ModuleTree tree, ModuleInfo module, String pattern) {
+    if (!module.key().equals(pattern)) {
+      List<String> others =
+          fitting(tree, new ModulePattern(pattern))
+              .filter(ModuleInfo::canGoRemote)
+              .map(ModuleInfo::key)
+              .toList();
+      if (!others.isEmpty()) {
+        return "; it fits '" + pattern + "': name those that can: " + String.join(", ", others);
+      }
+    }
     if (module.kind() != ModuleKind.CONTAINER) {
       return "";
     }

@@ -222,6 +222,16 @@ class ArtifactTest {
         refusalOf(() -> third.requireCircuitsOf(client)).contains("lists no circuit 'query'"));
   }
 
+  /** As of one layer in two models, between other clear parts: the float modules may differ. */
+  @Test
+  void theSameCircuitsOfAnotherModelAreRefused() throws IOException {
+    String digest = client().specs().modelDigest();
+    rewrite("server", "server.json", digest, "0".repeat(digest.length()));
+    String message = refusalOf(() -> server().requireCircuitsOf(client()));
+    assertTrue(message.contains("server.json: of another model"), message);
+    assertTrue(message.contains("use client and server of one compilation"), message);
+  }
+
   @Test
   void specsThatDoNotDescribeTheCircuitAreRefused() throws IOException {
     int bits = client().specs().remote().get(0).parameters().messageBits();

@@ -20,6 +20,7 @@ import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.RecordedModel;
+import org.fhespark.compiler.TestGraph;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -133,6 +134,25 @@ class ModuleTreeTest {
     assertEquals(
         Map.of("classifier.weight", List.of(3L, 8L), "classifier.bias", List.of(3L)),
         modules.get("classifier").parameters());
+  }
+
+  /** Its weight has lost its name: the exporter folded a BatchNorm into it. */
+  @Test
+  void aGroupedConvolutionIsListedWithTheShapeOfItsOwnWeight() {
+    OnnxModel model =
+        new TestGraph()
+            .input("x", -1, 4, 5, 5)
+            .output("y", -1, 4, 3, 3)
+            .floats("onnx::Conv_1", new float[36], 4, 1, 3, 3)
+            .node(
+                "/dw/Conv",
+                List.of("x", "onnx::Conv_1"),
+                "y",
+                TestGraph.number("group", 4),
+                TestGraph.ints("kernel_shape", 3, 3))
+            .model();
+    assertEquals(
+        Map.of("dw.weight", List.of(4L, 1L, 3L, 3L)), ModuleTree.of(model).find("dw").parameters());
   }
 
   @Test

@@ -385,5 +385,8 @@ class GraphSplitTest {
     assertTrue(refusalOf("bert", "encoder.*.query").contains("no module fits 'encoder.*.query'"));
     assertTrue(refusalOf("bert", "pooler.dense", "pooler.d*").contains("named twice"));
     assertTrue(refusalOf("bert", "encoder.layer.*").contains("cannot go remote"));
+    assertTrue(
+        refusalOf("nested_sequential", "seq.*")
+            .endsWith("; it fits 'seq.*': name those that can: seq.0, seq.3"));
   }
 }

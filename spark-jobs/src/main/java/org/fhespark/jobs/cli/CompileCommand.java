@@ -264,8 +264,10 @@ final class CompileCommand implements Callable<Integer> {
             report.log2PError());
       }
       System.out.println("  " + module.policy());
-      System.out.println("  " + module.leakage());
     }
+    System.out.println(
+        "a client that scores can work out the weights of every module above, which is linear: keep"
+            + " out of its reach what must stay secret; report.html says what it learns of each");
     if (report.padding() != null) {
       System.out.println(report.padding());
     }

@@ -36,15 +36,25 @@ final class ModulesCommand implements Callable<Integer> {
         TextTable.forColumns(
             Help.defaultColorScheme(Ansi.AUTO),
             new Column(width("module", rows, ModuleListing.Row::label), 0, Overflow.SPAN),
-            new Column(22, 1, Overflow.WRAP),
+            new Column(width("kind", rows, ModuleListing.Row::kind) + 1, 1, Overflow.WRAP),
             new Column(34, 1, Overflow.WRAP),
             new Column(60, 1, Overflow.WRAP));
-    table.addRowValues("module", "kind", "parameters", "remote");
+    addRow(table, "module", "kind", "parameters", "remote");
     for (ModuleListing.Row row : rows) {
-      table.addRowValues(row.label(), row.kind(), row.parameters(), row.remote());
+      addRow(table, row.label(), row.kind(), row.parameters(), row.remote());
     }
-    System.out.print(table);
+    // Two wrapped cells of a row add lines for each of them.
+    table.toString().lines().filter(line -> !line.isBlank()).forEach(System.out::println);
     return 0;
+  }
+
+  /** Unlike TextTable's addRowValues, begins each cell in the row's first line. */
+  private static void addRow(TextTable table, String... cells) {
+    table.addEmptyRow();
+    int row = table.rowCount() - 1;
+    for (int column = 0; column < cells.length; column++) {
+      table.putValue(row, column, Ansi.OFF.text(cells[column]));
+    }
   }
 
   private static int width(

@@ -1,5 +1,6 @@
 package org.fhespark.jobs.cli;
 
+import java.nio.file.Files;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -148,6 +149,10 @@ final class ScoreCommand implements Callable<Integer> {
     if (keys == null) {
       throw new InvalidInputException(
           "mode execute needs the client's key: give its directory with --keys (keygen makes one)");
+    }
+    if (Files.isRegularFile(keys)) {
+      throw new InvalidInputException(
+          "--keys " + keys + " is a file: give the directory that keygen wrote");
     }
     try (ClientKey key = ClientKey.load(keys.resolve(KeygenCommand.CLIENT_KEY));
         HybridSession session = model.session(spark, mode, key)) {

@@ -4,6 +4,7 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OnnxValue;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -37,6 +38,8 @@ final class OnnxSegment implements AutoCloseable {
   OnnxSegment(String name, byte[] model, List<String> inputs, List<String> outputs) {
     this.name = name;
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+      // What fails is in the exception, and said once.
+      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
       // Batches run side by side; one thread each keeps to the driver's cores.
       options.setIntraOpNumThreads(1);
       options.setInterOpNumThreads(1);
@@ -93,7 +96,11 @@ final class OnnxSegment implements AutoCloseable {
       }
     } catch (OrtException error) {
       throw new InvalidInputException(
-          name + ": ONNX Runtime failed on these records: " + firstLine(error), error);
+          name
+              + ": ONNX Runtime failed on these records: "
+              + firstLine(error)
+              + "; correct the values that the node reads, indices out of range for instance",
+          error);
     } finally {
       feeds.values().forEach(OnnxTensor::close);
     }

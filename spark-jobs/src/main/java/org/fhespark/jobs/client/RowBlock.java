@@ -90,9 +90,7 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
             where
                 + ", record "
                 + (run.batch().recordNumber(record) + 1)
-                + ": a value that reaches the module is NaN or infinite ("
-                + error.getMessage()
-                + "); correct or drop the record",
+                + ": a value that reaches the module is NaN or infinite; correct or drop the record",
             error);
       }
     }

@@ -432,6 +432,9 @@ class ScoreTest {
         "client|client.json|\"bias\" : \\[|\"bias\" : [0.0, ",
         "server|server.json|\"formatVersion\" : 2|\"formatVersion\" : 7",
         "server|server.json|seq.2|seq.9",
+        "server|server.json|\"modelDigest\" : \"..|\"modelDigest\" : \"zz",
+        "server|server.json|\"modelDigest\" : \"[0-9a-f]*\"|\"modelDigest\" : null",
+        "client|client.json|\"modelDigest\" : \"[0-9a-f]*\"|\"modelDigest\" : null",
         "server|server.json|\"circuits\" : .|\"circuits\" : null, \"others\" : [",
         "server|server.json|\"digest\" : \"..|\"digest\" : \"zz"
       })
