@@ -11,6 +11,8 @@ mod handles;
 mod client_methods;
 mod library_methods;
 mod mask_methods;
+mod memory_methods;
+mod pages;
 mod result_memory;
 mod rows;
 mod server_methods;
