@@ -23,7 +23,7 @@ final class RemoteLayer {
   /**
    * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
    */
-  private static final int BLOCK_BYTES = 32 << 20;
+  private static final int BLOCK_BYTES = 64 << 20;
 
   /** Results are held to about this size, which the mask rows may exceed by themselves. */
   private static final long RESULT_BYTES = 128L << 20;
@@ -32,7 +32,7 @@ final class RemoteLayer {
   private static final long LARGEST_RESULT_BYTES = 768L << 20;
 
   /** Rows of a ciphertext panel. */
-  private static final int PANEL_ROWS = 64;
+  static final int PANEL_ROWS = 64;
 
   private final RemoteCallSpec spec;
   private final Optional<Convolution> convolution;
