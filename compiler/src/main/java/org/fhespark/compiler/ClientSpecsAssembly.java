@@ -59,7 +59,11 @@ final class ClientSpecsAssembly {
         calibration.skipping().isEmpty() ? null : mask.map(PaddingMask::input).orElseThrow(),
         segments,
         remote,
-        remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
+        remote.stream().map(spec -> spec.parameters().secretKeyShape())
+            .distinct()
+            .toList(),
+        List.of(),
+        List.of(),
         options.log2PError());
   }
 
@@ -89,7 +93,8 @@ final class ClientSpecsAssembly {
         bias(circuit, calls),
         circuit.weightBits().stream().mapToInt(Integer::intValue).max().orElseThrow(),
         circuit.failure().log2PerValue(),
-        circuit.failure().marginBits());
+        circuit.failure().marginBits(),
+        null);
   }
 
   /** The biases of a stack's modules, 0 for those that have none; null if none has one. */

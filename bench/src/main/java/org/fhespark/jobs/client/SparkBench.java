@@ -157,7 +157,8 @@ public final class SparkBench {
             null,
             WEIGHT_BITS,
             Double.NaN,
-            Double.NaN);
+            Double.NaN,
+            null);
     return new RemoteLayer(call, Optional.empty(), client);
   }
 

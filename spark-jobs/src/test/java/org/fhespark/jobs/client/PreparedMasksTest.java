@@ -88,7 +88,8 @@ class PreparedMasksTest {
             null,
             4,
             -40,
-            0);
+            0,
+            null);
   }
 
   @AfterAll

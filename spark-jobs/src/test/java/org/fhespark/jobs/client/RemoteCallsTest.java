@@ -106,7 +106,8 @@ class RemoteCallsTest {
               bias,
               4,
               -40,
-              0);
+              0,
+              null);
       return new Call(spec, weights, circuit);
     }
 
