@@ -59,9 +59,7 @@ final class ClientSpecsAssembly {
         calibration.skipping().isEmpty() ? null : mask.map(PaddingMask::input).orElseThrow(),
         segments,
         remote,
-        remote.stream().map(spec -> spec.parameters().secretKeyShape())
-            .distinct()
-            .toList(),
+        remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
         List.of(),
         List.of(),
         options.log2PError());

@@ -14,8 +14,7 @@ public sealed interface LookupStep {
    * @param weights their weights
    * @param constants a torus element a row, in units of 2^-64
    */
-  record Linear(int[] ends, int[] columns, int[] weights, long[] constants)
-      implements LookupStep {}
+  record Linear(int[] ends, int[] columns, int[] weights, long[] constants) implements LookupStep {}
 
   /**
    * {@code table[factor · value + offset]} for some values in a row.
@@ -26,6 +25,5 @@ public sealed interface LookupStep {
    * @param offset a torus element, in units of 2^-64
    * @param table which table
    */
-  record Lookup(int first, int count, long factor, long offset, int table)
-      implements LookupStep {}
+  record Lookup(int first, int count, long factor, long offset, int table) implements LookupStep {}
 }
