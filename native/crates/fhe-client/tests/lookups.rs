@@ -4,8 +4,8 @@ mod common;
 
 use common::TestData;
 use fhe_client::{
-    Activations, ClientKey, Dequantizer, LookupResultsSpec, ModuleClient, ModuleSpec, Quantizer,
-    SecretKeyShape, WeightNorms,
+    Activations, ClientKey, Dequantizer, LookupClient, LookupResultsSpec, ModuleClient, ModuleSpec,
+    Quantizer, SecretKeyShape, WeightNorms,
 };
 use fhe_core::bootstrap::{
     BootstrapCircuit, BootstrapNoise, BootstrapParameters, Decomposition, SparseRows, Step,
@@ -63,10 +63,9 @@ const MESSAGE_BITS: usize = 16;
 /// Both sides of a circuit.
 struct Circuit {
     client: ModuleClient,
-    key: ClientKey,
     server: PreparedBootstrapCircuit,
     keys: BootstrapKeys,
-    spec: LookupResultsSpec,
+    results: LookupClient,
 }
 
 impl Circuit {
@@ -82,7 +81,9 @@ impl Circuit {
         let key =
             ClientKey::generate_for_lookups([3; 32], &[shape], &[circuit.parameters.lwe_dimension])
                 .unwrap();
-        let file = key.evaluation_key(&circuit.parameters, &shape, 2).unwrap();
+        let file = key
+            .evaluation_key(&circuit.parameters, &shape, 2, &mut |_| true)
+            .unwrap();
         let keys = BootstrapKeys::expand(&file, 2).unwrap();
         let module = ModuleSpec {
             circuit: *server.digest(),
@@ -106,12 +107,16 @@ impl Circuit {
         };
         Circuit {
             client: ModuleClient::new(module, Some(&key)).unwrap(),
-            spec: LookupResultsSpec {
-                circuit: *server.digest(),
-                parameters: circuit.parameters,
-                outputs: circuit.outputs.len(),
-            },
-            key,
+            results: LookupClient::new(
+                LookupResultsSpec {
+                    circuit: *server.digest(),
+                    parameters: circuit.parameters,
+                    scales: vec![1.0; circuit.outputs.len()],
+                    bias: vec![],
+                },
+                Some(&key),
+            )
+            .unwrap(),
             server,
             keys,
         }
@@ -125,7 +130,7 @@ impl Circuit {
             .server
             .evaluate(&self.keys, &block, 2, &mut || false)
             .unwrap();
-        relative(&self.spec.decrypt(&self.key, 7, &results).unwrap())
+        relative(&self.results.decrypt(&results, 7, 2).unwrap())
     }
 
     /// The same in clear.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
-use fhe_client::{ClientKey, MaskOrder, ModuleClient, PreparedMask};
+use fhe_client::{ClientKey, LookupClient, MaskOrder, ModuleClient, PreparedMask};
 use fhe_core::{Error, Result};
-use fhe_server::PreparedCircuit;
+use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit};
 use jni::sys::jlong;
 
 /// Objects by handle; a handle is never given twice, across all tables.
@@ -27,6 +27,14 @@ pub static MODULES: HandleTable<ModuleClient> = HandleTable::new("module");
 pub static ORDERS: HandleTable<MaskOrder> = HandleTable::new("mask order");
 /// Masks that are ready for records.
 pub static MASKS: HandleTable<PreparedMask> = HandleTable::new("prepared mask");
+
+/// Prepared circuits with look-ups.
+pub static LOOKUP_CIRCUITS: HandleTable<PreparedBootstrapCircuit> =
+    HandleTable::new("circuit with look-ups");
+/// Expanded evaluation keys.
+pub static EVALUATION_KEYS: HandleTable<BootstrapKeys> = HandleTable::new("evaluation key");
+/// Results of look-ups as their client sees them.
+pub static LOOKUP_CLIENTS: HandleTable<LookupClient> = HandleTable::new("look-up client");
 
 impl<T> HandleTable<T> {
     const fn new(what: &'static str) -> Self {

@@ -9,8 +9,9 @@ use tfhe::core_crypto::prelude::{
     DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize,
 };
 
-use super::BootstrapParameters;
-use crate::noise::{MIN_BOUND_LOG2, MIN_LWE_DIMENSION};
+use super::{BootstrapCircuit, BootstrapParameters, CircuitAmplification, Step};
+use crate::noise::{MIN_BOUND_LOG2, MIN_LWE_DIMENSION, fresh_standard_deviation};
+use crate::parameters::PackedParameters;
 use crate::{Error, Result};
 
 /// q.
@@ -90,5 +91,60 @@ impl BootstrapNoise {
     /// Variance that the way to the client adds to an output.
     pub fn sending(&self) -> f64 {
         self.keyswitch + self.output_rounding
+    }
+}
+
+/// Variance of a packed layer's fresh encryptions: their noise, and the rounding of bodies on the way up.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if no noise is secure.
+pub fn packed_variance(parameters: &PackedParameters) -> Result<f64> {
+    let fresh = fresh_standard_deviation(parameters.lwe_dimension(), parameters.limbs)?;
+    let unit = (-8.0 * parameters.body_limbs as f64).exp2();
+    let is_rounded = parameters.body_limbs < parameters.limbs;
+    Ok(fresh * fresh + if is_rounded { unit * unit / 12.0 } else { 0.0 })
+}
+
+/// Standard deviations of the noise through a circuit, relative to the torus. What a look-up reads wrongly it
+/// passes on through its table: that is not counted further on, [`BootstrapCircuit::simulate`] shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CircuitNoise {
+    /// The largest of the packed layer's outputs.
+    pub packed: f64,
+    /// The largest of each step's values; for a look-up of what it reads.
+    pub steps: Vec<f64>,
+    /// The largest of the outputs, as they reach the client.
+    pub outputs: f64,
+}
+
+impl CircuitNoise {
+    /// Of a circuit that was checked.
+    ///
+    /// # Errors
+    /// As [`BootstrapNoise::of`].
+    pub fn of(circuit: &BootstrapCircuit) -> Result<Self> {
+        let noise = BootstrapNoise::of(&circuit.parameters)?;
+        let fresh = packed_variance(&circuit.packed.parameters)?;
+        let amplification = CircuitAmplification::of(
+            circuit.packed.inputs,
+            &circuit.packed.weights,
+            &circuit.steps,
+            &circuit.outputs,
+        );
+        let steps = circuit.steps.iter().zip(&amplification.steps);
+        Ok(CircuitNoise {
+            packed: amplification.packed.variance(fresh, noise.bootstrap).sqrt(),
+            steps: steps
+                .map(|(step, amplification)| {
+                    let variance = amplification.variance(fresh, noise.bootstrap);
+                    match step {
+                        Step::Linear { .. } => variance.sqrt(),
+                        Step::Lookup { .. } => (variance + noise.reading()).sqrt(),
+                    }
+                })
+                .collect(),
+            outputs: (amplification.outputs.variance(fresh, noise.bootstrap) + noise.sending())
+                .sqrt(),
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use fhe_core::block::{BlockHeader, CircuitDigest, HEADER_BYTES, short_hex};
+use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES, short_hex};
 use fhe_core::bootstrap::{BootstrapCircuit, Step};
 use fhe_core::circuit::PackedCircuit;
 use fhe_core::{Error, Result};
@@ -10,10 +10,23 @@ use fhe_core::{Error, Result};
 use super::BootstrapKeys;
 use super::lookup::{Lookups, Table};
 use super::values::{PackedResults, combine};
-use crate::{Kernel, PreparedCircuit};
+use crate::{AcceptedBlock, Kernel, PreparedCircuit};
 
 /// Memory of the values of records that are worked on together.
 const GROUP_BYTES: usize = 64 << 20;
+
+/// A block that passed every check against a circuit with look-ups and its keys, but for its payload's checksum.
+pub struct AcceptedLookups<'a> {
+    packed: AcceptedBlock<'a>,
+    result: BlockHeader,
+}
+
+impl AcceptedLookups<'_> {
+    /// Bytes of the block of results.
+    pub fn result_bytes(&self) -> usize {
+        HEADER_BYTES + self.result.layout().bytes()
+    }
+}
 
 /// A checked circuit with look-ups; immutable, shared by all threads.
 pub struct PreparedBootstrapCircuit {
@@ -55,14 +68,36 @@ impl PreparedBootstrapCircuit {
         self.packed.digest()
     }
 
+    /// Checks a block of encrypted activations against this circuit and keys.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the block's header is damaged or belongs to another circuit, or the keys are
+    /// another client's or of other parameters.
+    pub fn accept<'a>(&self, keys: &BootstrapKeys, block: &'a [u8]) -> Result<AcceptedLookups<'a>> {
+        let (header, _) = BlockHeader::parse_header(block)?;
+        self.expect_keys(keys, &header)?;
+        if header.kind != BlockKind::Activations {
+            return Err(Error::invalid(format!(
+                "encrypted block {} holds {:?}, a circuit with look-ups takes {:?}",
+                header.block_number,
+                header.kind,
+                BlockKind::Activations
+            )));
+        }
+        let packed = self.packed.accept(block)?;
+        let result = BlockHeader::of_lookups(
+            &header,
+            &self.circuit.parameters,
+            self.circuit.outputs.len(),
+        );
+        Ok(AcceptedLookups { packed, result })
+    }
+
     /// Evaluates the circuit on a block of activations with up to `threads` threads, this one among them;
     /// returns the block of results.
     ///
-    /// `should_stop` is asked on this thread, before each of its look-ups.
-    ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the block is damaged or belongs to another circuit, or the keys are another
-    /// client's or of other parameters; [`Error::Stopped`] if `should_stop` said so.
+    /// As [`PreparedBootstrapCircuit::accept`] and [`PreparedBootstrapCircuit::evaluate_into`].
     pub fn evaluate(
         &self,
         keys: &BootstrapKeys,
@@ -70,42 +105,59 @@ impl PreparedBootstrapCircuit {
         threads: usize,
         should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<Vec<u8>> {
-        let (header, _) = BlockHeader::parse_header(block)?;
-        self.expect_keys(keys, &header)?;
-        let accepted = self.packed.accept(block)?;
+        let accepted = self.accept(keys, block)?;
+        let mut results = vec![0; accepted.result_bytes()];
+        self.evaluate_into(keys, &accepted, &mut results, threads, should_stop)?;
+        Ok(results)
+    }
+
+    /// Evaluates the circuit on a block accepted with these keys, with up to `threads` threads, this one among
+    /// them; writes the block of results to `output`.
+    ///
+    /// `should_stop` is asked on this thread, before each of its look-ups.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the payload is damaged; [`Error::Stopped`] if `should_stop` said so.
+    ///
+    /// # Panics
+    /// If `output` is not [`AcceptedLookups::result_bytes`] long.
+    pub fn evaluate_into(
+        &self,
+        keys: &BootstrapKeys,
+        accepted: &AcceptedLookups<'_>,
+        output: &mut [u8],
+        threads: usize,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        let result = &accepted.result;
+        let accepted = &accepted.packed;
         let mut packed = vec![0; accepted.result_bytes()];
         self.packed
-            .evaluate_into(&accepted, &mut packed, threads, should_stop)?;
+            .evaluate_into(accepted, &mut packed, threads, should_stop)?;
         let packed = PackedResults::new(
             &self.circuit.packed.parameters,
             self.circuit.packed.outputs,
-            header.records,
+            result.records,
             &packed[HEADER_BYTES..],
         );
-        let result = BlockHeader::of_lookups(
-            &header,
-            &self.circuit.parameters,
-            self.circuit.outputs.len(),
-        );
-        let mut block = vec![0; HEADER_BYTES + result.layout().bytes()];
-        let (masks, bodies) = block[HEADER_BYTES..].split_at_mut(result.layout().mask.bytes());
+        let (masks, bodies) = output[HEADER_BYTES..].split_at_mut(result.layout().mask.bytes());
         let most = GROUP_BYTES / (self.circuit.values() * 8 * self.value_words());
-        let group = most.clamp(1, header.records);
+        let group = most.clamp(1, result.records);
         let mut run = Run {
             circuit: self,
             keys,
             threads: threads.max(1),
             should_stop,
         };
-        let mask_bytes = group * masks.len() / header.records;
-        let body_bytes = group * bodies.len() / header.records;
+        let mask_bytes = group * masks.len() / result.records;
+        let body_bytes = group * bodies.len() / result.records;
         for (part, (masks, bodies)) in masks
             .chunks_mut(mask_bytes)
             .zip(bodies.chunks_mut(body_bytes))
             .enumerate()
         {
             let first = part * group;
-            let records = first..(first + group).min(header.records);
+            let records = first..(first + group).min(result.records);
             let mut values: Vec<Vec<Vec<u64>>> = records
                 .map(|record| {
                     (0..self.circuit.packed.outputs)
@@ -116,8 +168,23 @@ impl PreparedBootstrapCircuit {
             run.steps(&mut values)?;
             run.send(&values, masks, bodies)?;
         }
-        result.seal(&mut block);
-        Ok(block)
+        result.seal(output);
+        Ok(())
+    }
+
+    /// Accumulators `[records][d_out]` of the packed layer in clear, of integer activations `[records][d_in]`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the activations are not whole records.
+    pub fn accumulate(&self, activations: &[i32]) -> Result<Vec<i64>> {
+        let inputs = self.circuit.packed.inputs;
+        if !activations.len().is_multiple_of(inputs) {
+            return Err(Error::invalid(format!(
+                "{} activations are not whole records of {inputs}",
+                activations.len()
+            )));
+        }
+        Ok(self.packed.accumulate(activations))
     }
 
     fn expect_keys(&self, keys: &BootstrapKeys, header: &BlockHeader) -> Result<()> {

@@ -5,5 +5,5 @@ mod keys;
 mod lookup;
 mod values;
 
-pub use evaluate::PreparedBootstrapCircuit;
+pub use evaluate::{AcceptedLookups, PreparedBootstrapCircuit};
 pub use keys::BootstrapKeys;

@@ -1,0 +1,42 @@
+//! Time of look-ups, as a function of their parameters.
+
+use super::BootstrapParameters;
+
+/// Seconds on one core, in batches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LookupTime {
+    /// Of a keyswitch.
+    pub keyswitch: f64,
+    /// Of a programmable bootstrap.
+    pub bootstrap: f64,
+}
+
+/// Of an entry of the keyswitch key that is multiplied by a digit.
+const KEYSWITCH: f64 = 0.2e-9;
+/// Of a butterfly of a transform.
+const TRANSFORM: f64 = 0.25e-9;
+/// Of a coefficient of the bootstrap key that is multiplied.
+const PRODUCT: f64 = 0.3e-9;
+
+impl LookupTime {
+    /// Of these parameters.
+    pub fn of(parameters: &BootstrapParameters) -> Self {
+        let p = parameters;
+        let lwe_dimension = p.lwe_dimension as f64;
+        let size = p.polynomial_size as f64;
+        let polynomials = (p.glwe_dimension + 1) as f64;
+        let levels = p.bootstrap.levels as f64;
+        let entries = (p.value_dimension() * p.keyswitch.levels) as f64 * (lwe_dimension + 1.0);
+        let transforms = polynomials * (levels + 1.0) * size / 2.0 * size.log2();
+        let products = polynomials * polynomials * levels * size;
+        LookupTime {
+            keyswitch: KEYSWITCH * entries,
+            bootstrap: lwe_dimension * (TRANSFORM * transforms + PRODUCT * products),
+        }
+    }
+
+    /// Of a look-up: both.
+    pub fn lookup(&self) -> f64 {
+        self.keyswitch + self.bootstrap
+    }
+}
