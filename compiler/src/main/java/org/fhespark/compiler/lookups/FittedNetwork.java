@@ -46,10 +46,10 @@ record FittedNetwork(
   }
 
   /** Room beyond the largest value that calibration saw. */
-  private static final double HEAD_ROOM = 1.1;
+  private static final double HEAD_ROOM = 1.25;
 
   /** The same of outputs: one beyond its range comes out at the other end. */
-  private static final double OUTPUT_HEAD_ROOM = 2;
+  static final double OUTPUT_HEAD_ROOM = 2;
 
   /** The least unit of an argument, relative to the largest of its layer. */
   private static final double LEAST_UNIT = 1.0 / 64;

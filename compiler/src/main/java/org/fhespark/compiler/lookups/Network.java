@@ -10,8 +10,10 @@ import java.util.List;
  * @param inputs values of a row
  * @param layers in order
  * @param outputs the result
+ * @param outputShape the output's axes without the batch axis
  */
-record Network(int inputs, List<Layer> layers, Combination[] outputs) {
+record Network(
+    int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
   Network {
     layers = List.copyOf(layers);
   }
@@ -32,6 +34,11 @@ record Network(int inputs, List<Layer> layers, Combination[] outputs) {
    * @param outputs {@code [output][row]}
    */
   record Trace(float[][] variables, List<float[][]> arguments, float[][] outputs) {}
+
+  /** Number of look-ups. */
+  int lookups() {
+    return variables() - inputs;
+  }
 
   /** Number of variables. */
   int variables() {

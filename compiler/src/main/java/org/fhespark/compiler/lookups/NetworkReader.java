@@ -86,7 +86,13 @@ final class NetworkReader {
         add(maximum);
       }
     }
-    return new Network(inputs, layers, combinations(region.output()));
+    Combination[] outputs = combinations(region.output());
+    long[] shape = shapes.get(region.output());
+    if (shape.length == 0 || shape[0] != records) {
+      throw misunderstood("its output '" + region.output() + "' has no batch axis");
+    }
+    return new Network(
+        inputs, layers, outputs, Arrays.stream(shape).skip(1).boxed().toList());
   }
 
   private static Combination[] variables(int first, int count) {

@@ -27,6 +27,9 @@ final class TableFit {
 
   private final double centre;
 
+  /** Half the range of arguments. */
+  private final double calibrated;
+
   /** Half the range of arguments and of what noise makes of them. */
   private final double range;
 
@@ -43,8 +46,10 @@ final class TableFit {
   private double error = Double.POSITIVE_INFINITY;
   private double misfit;
 
-  private TableFit(ValueFunction function, double centre, double range, float[][] arguments) {
+  private TableFit(
+      ValueFunction function, double centre, double calibrated, double range, float[][] arguments) {
     this.centre = centre;
+    this.calibrated = calibrated;
     this.range = range;
     this.step = 4 * range / CELLS;
     double[] grid = new double[CELLS + 1];
@@ -73,7 +78,7 @@ final class TableFit {
       double margin) {
     // A turn is four times the range at most.
     double wide = range * (1 + MOST_TURNS * margin);
-    TableFit fit = new TableFit(function, centre, wide, arguments);
+    TableFit fit = new TableFit(function, centre, range, wide, arguments);
     for (int i = 0; i < WIDTHS; i++) {
       fit.attempt(range + (2 * wide - range) * i / (WIDTHS - 1), deviation);
     }
@@ -215,6 +220,16 @@ final class TableFit {
 
   double intercept() {
     return intercept;
+  }
+
+  /** Half the range that arguments lie in. */
+  double range() {
+    return calibrated;
+  }
+
+  /** The share of a turn that the range takes; 1 if it is more. */
+  double rangeInTurns() {
+    return Math.min(1, calibrated / halfTurn);
   }
 
   /** Root mean square of what g cannot be. */

@@ -126,7 +126,7 @@ class AffineRegionsTest {
   @Test
   void aNonLinearityIsRefusedWithItsNodeAndOperator() {
     assertEquals(
-        "contains Relu at node /m/act/Relu: a remote part with a non-linearity is not supported",
+        "contains Relu at node /m/act/Relu: it is no affine operator",
         m(graph()
                 .node("/m/a/MatMul", List.of("x", "m.a.weight"), "h")
                 .node("/m/act/Relu", List.of("h"), "y"))
