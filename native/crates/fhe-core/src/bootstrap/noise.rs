@@ -1,9 +1,9 @@
 //! Noise of look-ups, by tfhe-rs's published formulas (`core_crypto::commons::noise_formulas`) for 132-bit
 //! security, binary secrets and TUniform noise. Variances are relative to the torus.
 
+use tfhe::core_crypto::commons::noise_formulas::centered_mean_shifted_modulus_switch::centered_binary_shifted_modulus_switch_additive_variance;
 use tfhe::core_crypto::commons::noise_formulas::lwe_keyswitch::keyswitch_additive_variance_132_bits_security_tuniform;
 use tfhe::core_crypto::commons::noise_formulas::lwe_programmable_bootstrap::pbs_variance_132_bits_security_tuniform_fft_mul;
-use tfhe::core_crypto::commons::noise_formulas::modulus_switch::modulus_switch_additive_variance;
 use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
 use tfhe::core_crypto::prelude::{
     DecompositionBaseLog, DecompositionLevelCount, GlweDimension, LweDimension, PolynomialSize,
@@ -57,7 +57,12 @@ impl BootstrapNoise {
     pub fn of(parameters: &BootstrapParameters) -> Result<Self> {
         let p = parameters.validate()?;
         let lwe = LweDimension(p.lwe_dimension);
-        let switched = |modulus: f64| modulus_switch_additive_variance(lwe, MODULUS, modulus).0;
+        // The formula leaves the rounding of the body out.
+        let switched = |modulus: f64| {
+            let mask =
+                centered_binary_shifted_modulus_switch_additive_variance(lwe, MODULUS, modulus);
+            mask.0 + modulus.powi(-2) / 12.0
+        };
         Ok(BootstrapNoise {
             keyswitch: keyswitch_additive_variance_132_bits_security_tuniform(
                 LweDimension(p.value_dimension()),

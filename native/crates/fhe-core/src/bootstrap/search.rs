@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn what_is_found_reaches_its_targets_and_more_accuracy_costs_more() {
         let mut last = 0.0;
-        for deviation in [4e-3, 2e-3, 1e-3] {
+        for deviation in [6e-3, 3e-3, 1.5e-3] {
             let request = request(deviation);
             let choice = request.search().unwrap();
             let noise = BootstrapNoise::of(&choice.parameters).unwrap();

@@ -1,6 +1,7 @@
 //! Evaluation of a circuit with look-ups on an encrypted block.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES, short_hex};
 use fhe_core::bootstrap::{BootstrapCircuit, Step};
@@ -8,8 +9,8 @@ use fhe_core::circuit::PackedCircuit;
 use fhe_core::{Error, Result};
 
 use super::BootstrapKeys;
-use super::lookup::{Lookups, Table};
-use super::values::{PackedResults, combine};
+use super::lookup::Lookups;
+use super::values::{PackedResults, Values};
 use crate::{AcceptedBlock, Kernel, PreparedCircuit};
 
 /// Memory of the values of records that are worked on together.
@@ -33,7 +34,6 @@ pub struct PreparedBootstrapCircuit {
     circuit: BootstrapCircuit,
     /// The packed layer; its blocks carry the whole circuit's digest.
     packed: PreparedCircuit,
-    tables: Vec<Table>,
     /// The step that reads a value last; values that only are outputs stay to the end.
     last_reads: Vec<usize>,
 }
@@ -48,11 +48,6 @@ impl PreparedBootstrapCircuit {
         let digest = PackedCircuit::digest(bytes);
         Ok(PreparedBootstrapCircuit {
             packed: PreparedCircuit::of(circuit.packed.clone(), digest, Kernel::choose()?),
-            tables: circuit
-                .tables
-                .iter()
-                .map(|entries| Table::new(&circuit.parameters, entries))
-                .collect(),
             last_reads: last_reads(&circuit),
             circuit,
         })
@@ -114,7 +109,7 @@ impl PreparedBootstrapCircuit {
     /// Evaluates the circuit on a block accepted with these keys, with up to `threads` threads, this one among
     /// them; writes the block of results to `output`.
     ///
-    /// `should_stop` is asked on this thread, before each of its look-ups.
+    /// `should_stop` is asked on this thread, before each batch of its look-ups.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the payload is damaged; [`Error::Stopped`] if `should_stop` said so.
@@ -157,14 +152,8 @@ impl PreparedBootstrapCircuit {
             .enumerate()
         {
             let first = part * group;
-            let records = first..(first + group).min(result.records);
-            let mut values: Vec<Vec<Vec<u64>>> = records
-                .map(|record| {
-                    (0..self.circuit.packed.outputs)
-                        .map(|output| packed.extract(output, record))
-                        .collect()
-                })
-                .collect();
+            let count = group.min(result.records - first);
+            let mut values = run.packed_values(&packed, first, count)?;
             run.steps(&mut values)?;
             run.send(&values, masks, bodies)?;
         }
@@ -243,18 +232,48 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The packed layer's values of some records.
+    fn packed_values(
+        &mut self,
+        packed: &PackedResults,
+        first: usize,
+        count: usize,
+    ) -> Result<Values> {
+        let outputs = self.circuit.circuit.packed.outputs;
+        let words = self.circuit.value_words();
+        let mut made = vec![0; count * outputs * words];
+        let parts = made.chunks_mut(words).enumerate();
+        self.share(parts, |_, (item, value)| {
+            packed.extract(item % outputs, first + item / outputs, value);
+        })?;
+        let mut values = Values::new(count, words);
+        values.push(outputs, made);
+        Ok(values)
+    }
+
     /// Takes some records through the steps; afterwards their outputs are there.
-    fn steps(&mut self, values: &mut [Vec<Vec<u64>>]) -> Result<()> {
+    fn steps(&mut self, values: &mut Values) -> Result<()> {
         let circuit = self.circuit;
+        let words = circuit.value_words();
         for (number, step) in circuit.circuit.steps.iter().enumerate() {
             let count = step.values();
-            let made = match step {
+            let mut made = vec![0; values.records() * count * words];
+            match step {
                 Step::Linear { rows, constants } => {
-                    let words = circuit.value_words();
-                    self.map(values.len() * count, |_, item| {
-                        let (record, row) = (item / count, item % count);
-                        combine(rows, row, constants[row], &values[record], words)
-                    })?
+                    let some = count
+                        .div_ceil(self.threads.div_ceil(values.records()))
+                        .max(1);
+                    let parts = made
+                        .chunks_mut((count * words).max(1))
+                        .enumerate()
+                        .flat_map(|(record, made)| {
+                            let parts = made.chunks_mut(some * words).enumerate();
+                            parts.map(move |(part, made)| (record, part * some, made))
+                        });
+                    self.share(parts, |_, (record, first, made)| {
+                        let range = first..first + made.len() / words;
+                        values.combine(rows, range, constants, record, made);
+                    })?;
                 }
                 Step::Lookup {
                     first,
@@ -263,102 +282,109 @@ impl Run<'_> {
                     table,
                     ..
                 } => {
-                    let table = &circuit.tables[*table as usize];
-                    self.map(values.len() * count, |lookups, item| {
-                        let value = &values[item / count][*first as usize + item % count];
-                        lookups.look_up(table, value, *factor, *offset)
-                    })?
-                }
-            };
-            let mut made = made.into_iter();
-            for values in &mut *values {
-                values.extend(made.by_ref().take(count));
-                for (value, &last) in values.iter_mut().zip(&circuit.last_reads) {
-                    if last <= number {
-                        *value = Vec::new();
-                    }
+                    let table = &circuit.circuit.tables[*table as usize];
+                    let batch = self.batch(values.records() * count);
+                    let parts = made.chunks_mut(batch * words).enumerate();
+                    self.share(parts, |worker, (part, made)| {
+                        let items = part * batch..part * batch + made.len() / words;
+                        worker.gather(items.map(|item| {
+                            values.value(item / count, *first as usize + item % count)
+                        }));
+                        worker
+                            .lookups
+                            .look_up(table, &worker.values, *factor, *offset, made);
+                    })?;
                 }
             }
+            values.push(count, made);
+            values.free(number, &circuit.last_reads);
         }
         Ok(())
     }
 
     /// Writes the outputs of some records, switched and rounded.
-    fn send(
-        &mut self,
-        values: &[Vec<Vec<u64>>],
-        masks: &mut [u8],
-        bodies: &mut [u8],
-    ) -> Result<()> {
+    fn send(&mut self, values: &Values, masks: &mut [u8], bodies: &mut [u8]) -> Result<()> {
         let outputs = &self.circuit.circuit.outputs;
         let bytes = self.circuit.circuit.parameters.output_bytes;
-        let sent = self.map(values.len() * outputs.len(), |lookups, item| {
-            let output = outputs[item % outputs.len()] as usize;
-            lookups
-                .switch(&values[item / outputs.len()][output])
-                .to_vec()
-        })?;
         let dimension = self.circuit.circuit.parameters.lwe_dimension;
-        for ((sent, masks), body) in sent
-            .iter()
-            .zip(masks.chunks_exact_mut(dimension * bytes))
-            .zip(bodies.chunks_exact_mut(bytes))
-        {
-            let places = masks.chunks_exact_mut(bytes).chain([body]);
-            for (place, entry) in places.zip(sent) {
-                let kept = entry.wrapping_add(1 << (63 - 8 * bytes)) >> (64 - 8 * bytes);
-                place.copy_from_slice(&kept.to_le_bytes()[..bytes]);
-            }
-        }
-        Ok(())
+        let batch = self.batch(values.records() * outputs.len());
+        let parts = masks
+            .chunks_mut(batch * dimension * bytes)
+            .zip(bodies.chunks_mut(batch * bytes))
+            .enumerate();
+        self.share(parts, |worker, (part, (masks, bodies))| {
+            let items = part * batch..part * batch + bodies.len() / bytes;
+            worker.gather(items.map(|item| {
+                let output = outputs[item % outputs.len()];
+                values.value(item / outputs.len(), output as usize)
+            }));
+            worker.lookups.send(&worker.values, masks, bodies);
+        })
     }
 
-    /// Does work on numbered items, on all threads; the results come in order.
-    fn map(
+    /// How many of so many items are worked on at a time, so that all threads have work.
+    fn batch(&self, items: usize) -> usize {
+        let rounds = items.div_ceil(self.threads * Lookups::BATCH).max(1);
+        items.div_ceil(self.threads * rounds).max(1)
+    }
+
+    /// Does work on parts, on all threads.
+    fn share<T: Send>(
         &mut self,
-        items: usize,
-        work: impl Fn(&mut Lookups<'_>, usize) -> Vec<u64> + Sync,
-    ) -> Result<Vec<Vec<u64>>> {
-        let next = AtomicUsize::new(0);
+        parts: impl Iterator<Item = T> + Send,
+        work: impl Fn(&mut Worker<'_>, T) + Sync,
+    ) -> Result<()> {
+        let parts = Mutex::new(parts);
         let is_stopped = AtomicBool::new(false);
+        let keys = self.keys;
         let worker = |should_stop: &mut dyn FnMut() -> bool| {
-            let mut lookups = Lookups::new(self.keys);
-            let mut done = Vec::new();
+            let mut worker = Worker {
+                lookups: Lookups::new(keys),
+                values: Vec::new(),
+            };
             loop {
                 if is_stopped.load(Ordering::Relaxed) {
                     return Err(Error::Stopped);
                 }
-                let item = next.fetch_add(1, Ordering::Relaxed);
-                if item >= items {
-                    return Ok(done);
-                }
+                // In a statement of its own, so that the lock is released.
+                let part = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(part) = part else {
+                    return Ok(());
+                };
                 if should_stop() {
                     is_stopped.store(true, Ordering::Relaxed);
                     return Err(Error::Stopped);
                 }
-                done.push((item, work(&mut lookups, item)));
+                work(&mut worker, part);
             }
         };
-        let parts = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..self.threads.min(items))
-                .map(|_| scope.spawn(|| worker(&mut || false)))
+        let worker = &worker;
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..self.threads)
+                .map(|_| scope.spawn(move || worker(&mut || false)))
                 .collect();
-            let mut parts = vec![worker(&mut *self.should_stop)];
+            let mut result = worker(&mut *self.should_stop);
             for other in others {
-                parts.push(
-                    other
-                        .join()
-                        .unwrap_or_else(|_| Err(Error::Internal("a thread panicked".into()))),
-                );
+                let part = other
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::Internal("a thread panicked".into())));
+                result = result.and(part);
             }
-            parts
-        });
-        let mut results = vec![Vec::new(); items];
-        for part in parts {
-            for (item, result) in part? {
-                results[item] = result;
-            }
-        }
-        Ok(results)
+            result
+        })
+    }
+}
+
+/// The buffers of a thread.
+struct Worker<'a> {
+    lookups: Lookups<'a>,
+    /// Values that are worked on together.
+    values: Vec<u64>,
+}
+
+impl Worker<'_> {
+    fn gather<'v>(&mut self, values: impl Iterator<Item = &'v [u64]>) {
+        self.values.clear();
+        values.for_each(|value| self.values.extend_from_slice(value));
     }
 }

@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod keys;
+mod keyswitch;
 mod lookup;
 mod values;
 
