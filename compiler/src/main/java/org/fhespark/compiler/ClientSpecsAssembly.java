@@ -12,11 +12,11 @@ import org.fhespark.compiler.artifact.EvaluationKeySpec;
 import org.fhespark.compiler.artifact.LookupSpec;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
+import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.PaddingMask;
-import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.split.GraphSplit;
 import org.fhespark.compiler.split.LookupCall;
 import org.fhespark.compiler.split.RemoteCall;
@@ -77,8 +77,7 @@ final class ClientSpecsAssembly {
         lookups.stream()
             .map(
                 module ->
-                    new EvaluationKeySpec(
-                        module.parameters(), module.packed().secretKeyShape()))
+                    new EvaluationKeySpec(module.parameters(), module.packed().secretKeyShape()))
             .distinct()
             .toList(),
         options.log2PError());

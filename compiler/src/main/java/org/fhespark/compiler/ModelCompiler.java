@@ -236,8 +236,7 @@ public final class ModelCompiler {
       CompileOptions options) {
     Constants constants = new Constants(model);
     List<CompiledCircuit> circuits = new ArrayList<>();
-    List<RemoteModule> packed =
-        modules.stream().filter(module -> !module.hasLookups()).toList();
+    List<RemoteModule> packed = modules.stream().filter(module -> !module.hasLookups()).toList();
     for (CircuitStack stack : CircuitStack.of(packed, split.calls(), options)) {
       Optional<FixedQuantization> fixed =
           FixedQuantization.ofAll(model.graph(), constants, stack.inputs());

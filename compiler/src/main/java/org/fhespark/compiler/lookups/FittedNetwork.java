@@ -32,8 +32,7 @@ record FittedNetwork(
    * @param fit of the function
    * @param firstAtom the first of what it makes
    */
-  record Layer(
-      String name, Combination[] arguments, double[] units, TableFit fit, int firstAtom) {
+  record Layer(String name, Combination[] arguments, double[] units, TableFit fit, int firstAtom) {
     /** What a whole turn is worth, of an argument. */
     double turn(int argument) {
       return 2 * fit.halfTurn() * units[argument];
@@ -199,8 +198,7 @@ record FittedNetwork(
     double half = (most - least) / 2 * HEAD_ROOM;
     if (half < 0.9 * symmetric && half > 0) {
       TableFit shifted =
-          TableFit.of(
-              layer.function(), (least + most) / 2, half, relative, deviation, margin);
+          TableFit.of(layer.function(), (least + most) / 2, half, relative, deviation, margin);
       return shifted.error() < around.error() ? shifted : around;
     }
     return around;

@@ -78,9 +78,7 @@ final class FloatPart implements AutoCloseable {
     nodes.forEach(
         node ->
             proto.addNode(
-                !rounds
-                        && !graph.isConstant(node)
-                        && LookupRegions.isFakeQuantisation(graph, node)
+                !rounds && !graph.isConstant(node) && LookupRegions.isFakeQuantisation(graph, node)
                     ? identity(graph.node(node))
                     : graph.node(node)));
     initializers.forEach(name -> proto.addInitializer(graph.initializers().get(name)));

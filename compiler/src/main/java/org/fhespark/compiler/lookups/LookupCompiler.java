@@ -180,8 +180,9 @@ public final class LookupCompiler {
     }
     while (true) {
       all.forEach(work -> work.quantise(FIRST_TABLE));
+      BootstrapSearch.Request request = request(all, error);
       try {
-        return BootstrapSearch.search(request(all, error));
+        return BootstrapSearch.search(request);
       } catch (InvalidInputException none) {
         if (all.stream().allMatch(work -> work.weightBits <= FEWEST_WEIGHT_BITS)) {
           throw new InvalidInputException(
@@ -209,8 +210,7 @@ public final class LookupCompiler {
         if (work.quantised.steps().get(s) instanceof LookupStep.Lookup) {
           double deviation = work.target(layer++, error);
           targets.add(
-              new BootstrapSearch.Target(
-                  amplification.steps().get(s), deviation * deviation));
+              new BootstrapSearch.Target(amplification.steps().get(s), deviation * deviation));
         }
       }
       packed = Math.max(packed, amplification.outputs().packed());
@@ -233,8 +233,7 @@ public final class LookupCompiler {
   }
 
   /** The circuit, its weights with as many bits as noise leaves. */
-  private static CompiledLookups finish(
-      Work work, BootstrapSearch.Choice choice, double error) {
+  private static CompiledLookups finish(Work work, BootstrapSearch.Choice choice, double error) {
     int bits = work.weightBits;
     int tableSize = choice.parameters().polynomialSize();
     byte[] circuit = null;

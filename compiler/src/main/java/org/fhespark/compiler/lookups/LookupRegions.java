@@ -139,8 +139,7 @@ public final class LookupRegions {
       int producer = graph.producer(node.getInput(0));
       return producer >= 0 && graph.node(producer).getOpType().equals("QuantizeLinear");
     }
-    return node.getOpType().equals("QuantizeLinear")
-        || node.getOpType().equals("DequantizeLinear");
+    return node.getOpType().equals("QuantizeLinear") || node.getOpType().equals("DequantizeLinear");
   }
 
   /** One set of nodes. */
@@ -179,7 +178,8 @@ public final class LookupRegions {
         return false;
       }
       String read = node.getInput(0);
-      if (graph.isConstant(read) || (values.containsKey(read) && !quantisedSources.contains(read))) {
+      if (graph.isConstant(read)
+          || (values.containsKey(read) && !quantisedSources.contains(read))) {
         return false;
       }
       if (!node.getOpType().equals("DequantizeLinear")) {

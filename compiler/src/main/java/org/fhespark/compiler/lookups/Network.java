@@ -12,8 +12,7 @@ import java.util.List;
  * @param outputs the result
  * @param outputShape the output's axes without the batch axis
  */
-record Network(
-    int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
+record Network(int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
   Network {
     layers = List.copyOf(layers);
   }

@@ -91,8 +91,7 @@ final class NetworkReader {
     if (shape.length == 0 || shape[0] != records) {
       throw misunderstood("its output '" + region.output() + "' has no batch axis");
     }
-    return new Network(
-        inputs, layers, outputs, Arrays.stream(shape).skip(1).boxed().toList());
+    return new Network(inputs, layers, outputs, Arrays.stream(shape).skip(1).boxed().toList());
   }
 
   private static Combination[] variables(int first, int count) {
@@ -137,8 +136,7 @@ final class NetworkReader {
   }
 
   private void add(Activation activation, Combination[] arguments) {
-    tensors.put(
-        activation.result(), layer(activation.result(), arguments, function(activation)));
+    tensors.put(activation.result(), layer(activation.result(), arguments, function(activation)));
   }
 
   /** Adds a layer; returns its variables. */
@@ -166,8 +164,7 @@ final class NetworkReader {
     return arguments -> {
       float[] results = new float[arguments.length];
       try (FloatPart part =
-          FloatPart.of(
-              model, Set.of(activation.argument()), List.of(activation.result()), true)) {
+          FloatPart.of(model, Set.of(activation.argument()), List.of(activation.result()), true)) {
         for (int from = 0; from < arguments.length; from += length) {
           float[] some = Arrays.copyOfRange(arguments, from, from + length);
           float[] made =
@@ -249,7 +246,8 @@ final class NetworkReader {
   private float[] firstRow(float[] values, int width) {
     for (int r = 1; r < rows; r++) {
       for (int j = 0; j < width; j++) {
-        if (Math.abs(values[r * width + j] - values[j]) > TOLERANCE * Math.abs(values[j]) + NOTHING) {
+        if (Math.abs(values[r * width + j] - values[j])
+            > TOLERANCE * Math.abs(values[j]) + NOTHING) {
           throw misunderstood("rows are not computed alike");
         }
       }
@@ -351,9 +349,7 @@ final class NetworkReader {
         double[] sumAndMagnitude = {constants[j], Math.abs(constants[j])};
         for (int i = 0; i < entries.size(); i++) {
           String input = part.inputs().get(i);
-          entries
-              .get(i)
-              .multiply(j, given.get(input).values(), r * width(input), sumAndMagnitude);
+          entries.get(i).multiply(j, given.get(input).values(), r * width(input), sumAndMagnitude);
         }
         double difference = made[r * width + j] - sumAndMagnitude[0];
         if (!(Math.abs(difference) <= TOLERANCE * sumAndMagnitude[1] + Float.MIN_NORMAL)) {
@@ -373,8 +369,7 @@ final class NetworkReader {
     Activation before = deferred.get(maximum.operands().get(0));
     List<Combination> candidates = new ArrayList<>();
     for (String operand : maximum.operands()) {
-      candidates.addAll(
-          Arrays.asList(combinations(before == null ? operand : before.argument())));
+      candidates.addAll(Arrays.asList(combinations(before == null ? operand : before.argument())));
     }
     List<List<Combination>> windows =
         windows(maximum).stream()

@@ -5,7 +5,6 @@ import java.util.Arrays;
 import java.util.List;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.LookupStep;
-import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.WeightNorms;
 
 /**
@@ -180,8 +179,7 @@ record QuantisedNetwork(
           for (int i = 0; i < variables.length; i++) {
             int atom = variables[i];
             if (atom >= inputs) {
-              double gain =
-                  Math.abs(row.combination.weights()[i]) * unitOf[atom] / row.turn;
+              double gain = Math.abs(row.combination.weights()[i]) * unitOf[atom] / row.turn;
               largest[layerOf[atom]] = Math.max(largest[layerOf[atom]], gain);
             }
           }
@@ -315,10 +313,7 @@ record QuantisedNetwork(
         double packedUnit =
             packed == null
                 ? 0
-                : packed.multiplier
-                    * row.turn
-                    / precision.scale()
-                    / Math.pow(2, messageBits);
+                : packed.multiplier * row.turn / precision.scale() / Math.pow(2, messageBits);
         for (int i = 0; i < combination.variables().length; i++) {
           int atom = combination.variables()[i];
           double weight = combination.weights()[i];

@@ -136,7 +136,8 @@ public final class RowSample {
     try (FloatPart part =
         FloatPart.of(model, Set.of(region.input()), List.of(region.output()), true)) {
       long[] shape = byRows.shape(2);
-      Values before = part.run(Map.of(region.input(), new Values(shape, some))).get(region.output());
+      Values before =
+          part.run(Map.of(region.input(), new Values(shape, some))).get(region.output());
       Values after =
           part.run(Map.of(region.input(), new Values(shape, changed))).get(region.output());
       long[] made = before.shape();
@@ -151,8 +152,7 @@ public final class RowSample {
         largest = Math.max(largest, Math.abs(value));
       }
       for (int i = 0; i < after.values().length; i++) {
-        float expected =
-            before.values()[i < outputs ? (rowCount - 1) * outputs + i : i];
+        float expected = before.values()[i < outputs ? (rowCount - 1) * outputs + i : i];
         if (!(Math.abs(after.values()[i] - expected) <= ROUNDING * largest)) {
           return false;
         }

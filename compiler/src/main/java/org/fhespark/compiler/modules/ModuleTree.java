@@ -167,9 +167,7 @@ public final class ModuleTree {
     return modules.values().stream()
         .filter(module -> module.kind() != ModuleKind.CONTAINER)
         .filter(ModuleInfo::canGoRemote)
-        .filter(
-            module ->
-                container.equals(WHOLE_MODEL) || module.key().startsWith(container + "."))
+        .filter(module -> container.equals(WHOLE_MODEL) || module.key().startsWith(container + "."))
         .map(ModuleInfo::key)
         .toList();
   }

@@ -69,8 +69,7 @@ public final class Calibration {
     for (LookupCall call : lookups) {
       samples.put(
           call,
-          byModule.computeIfAbsent(
-              call.module(), unused -> new RowSample(model, call.region())));
+          byModule.computeIfAbsent(call.module(), unused -> new RowSample(model, call.region())));
     }
   }
 
@@ -150,7 +149,8 @@ public final class Calibration {
         skipping.add(rows);
       }
     }
-    return new Result(statistics, Map.of(), gathered.records(), Set.copyOf(skipping), Optional.empty());
+    return new Result(
+        statistics, Map.of(), gathered.records(), Set.copyOf(skipping), Optional.empty());
   }
 
   /**
