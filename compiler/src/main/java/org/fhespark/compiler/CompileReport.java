@@ -151,6 +151,7 @@ public record CompileReport(
    * @param lookupError noise that was asked for, relative to the range of values
    * @param layers what is looked up, in order
    * @param noise predicted standard deviations through the circuit, relative to the torus
+   * @param outputDeviation predicted noise of an output, relative to the range it lies in
    * @param millisecondsPerLookup predicted, on one core
    * @param millisecondsPerRecord the same of all look-ups of a record
    * @param evaluationKeyBytes the evaluation key's file, which all modules with look-ups share
@@ -177,6 +178,7 @@ public record CompileReport(
       double lookupError,
       List<CompiledLookups.Layer> layers,
       LookupNoise noise,
+      double outputDeviation,
       double millisecondsPerLookup,
       double millisecondsPerRecord,
       long evaluationKeyBytes,

@@ -189,6 +189,7 @@ final class ReportAssembly {
         options.lookupError(),
         module.layers(),
         module.noise(),
+        module.outputDeviation(),
         module.millisecondsPerLookup(),
         module.millisecondsPerLookup() * module.lookups() * rows,
         parameters.evaluationKeyBytes(),
@@ -206,7 +207,7 @@ final class ReportAssembly {
         + " output: each row gives it "
         + module.outputs()
         + " numbers, which noise leaves exact to "
-        + "%.1g".formatted(module.noise().outputs())
+        + "%.1g".formatted(module.outputDeviation())
         + " of their range. They are no linear function of the weights, so that no block gives the"
         + " weights by linear algebra as that of a linear module does; but with enough rows of its"
         + " choice a client can train a model that answers alike, and work out small networks of"

@@ -75,6 +75,11 @@ public record CompiledLookups(
     return outputScales.length;
   }
 
+  /** Predicted noise of an output, relative to the range it lies in. */
+  public double outputDeviation() {
+    return noise.outputs() * FittedNetwork.OUTPUT_HEAD_ROOM;
+  }
+
   /** Look-ups of a row. */
   public int lookups() {
     return layers.stream().mapToInt(Layer::lookups).sum();
