@@ -23,11 +23,11 @@ public final class CompileOptions {
   public static final int DEFAULT_EXPECTED_BATCH = 4096;
 
   /**
-   * The default noise of what a look-up reads, relative to its range. A noise of 1 % is where the
-   * accuracy of small classifiers begins to show it; parameters that are much more exact take
-   * several times as long.
+   * The default noise of what a look-up reads, relative to its range. Small classifiers of three
+   * layers agree with their float form on 99.5 % of records at 0.5 %, and on 98 to 99.5 % at 1 %,
+   * which is no twentieth faster; parameters that are much more exact take several times as long.
    */
-  public static final double DEFAULT_LOOKUP_ERROR = 0.01;
+  public static final double DEFAULT_LOOKUP_ERROR = 0.005;
 
   /** Bits of the activations that modules with look-ups read, unless others are asked for. */
   static final int LOOKUP_ACTIVATION_BITS = 12;

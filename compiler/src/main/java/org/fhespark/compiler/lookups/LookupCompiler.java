@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.lookups.FloatPart.Values;
@@ -37,6 +38,12 @@ public final class LookupCompiler {
 
   /** Values that a trace of calibration rows holds at most. */
   private static final long MOST_TRACED = 1L << 26;
+
+  /** What noise may take a value beyond its range at most, in turns. */
+  private static final double MOST_MARGIN = 0.25;
+
+  /** A fit's target may be missed by so much, for it moves a little with every fit. */
+  private static final double SLACK = 1.02;
 
   private static final int CHECKED_ROWS = 64;
 
@@ -124,6 +131,11 @@ public final class LookupCompiler {
           network.inputs(), quantised.packedWeights(), quantised.steps(), quantised.outputs());
     }
 
+    /** The same of all layers. */
+    DoubleStream targets(double error) {
+      return IntStream.range(0, fitted.layers().size()).mapToDouble(g -> target(g, error));
+    }
+
     /** The most that a look-up's argument may err in a layer, in turns. */
     double target(int layer, double error) {
       return error * fitted.layers().get(layer).fit().rangeInTurns();
@@ -161,23 +173,43 @@ public final class LookupCompiler {
       }
       all.add(work);
     }
-    double tail = accuracy.tail();
-    BootstrapSearch.Choice choice = search(all, accuracy, tail);
-    double worst = choice.lookupDeviations().stream().mapToDouble(d -> d).max().orElse(0);
-    List<CompiledLookups> compiled = new ArrayList<>();
-    for (Work work : all) {
-      work.fit(worst, tail * worst);
-      compiled.add(finish(work, choice, accuracy.lookupError));
-    }
-    return compiled;
+    BootstrapSearch.Choice choice = choose(all, accuracy);
+    return all.stream().map(work -> finish(work, choice, accuracy.lookupError)).toList();
   }
 
-  /** Parameters for all, with fewer bits of weights if more cannot be had. */
-  private static BootstrapSearch.Choice search(List<Work> all, Accuracy accuracy, double tail) {
-    double error = accuracy.lookupError;
-    for (Work work : all) {
-      work.fit(error, Math.min(0.25, tail * error));
+  /**
+   * Parameters for all. How a function is best fitted depends on the noise that parameters have,
+   * and how much noise it bears on the fit: they are chosen in turns.
+   */
+  private static BootstrapSearch.Choice choose(List<Work> all, Accuracy accuracy) {
+    double deviation = accuracy.lookupError;
+    while (true) {
+      fit(all, deviation, accuracy);
+      BootstrapSearch.Choice choice = search(all, accuracy);
+      double read =
+          choice.lookupDeviations().stream().mapToDouble(Double::doubleValue).max().orElse(0);
+      fit(all, read, accuracy);
+      List<Double> deviations = choice.lookupDeviations();
+      double[] targets =
+          all.stream().flatMapToDouble(work -> work.targets(accuracy.lookupError)).toArray();
+      boolean areReached =
+          IntStream.range(0, targets.length).allMatch(i -> deviations.get(i) <= targets[i] * SLACK);
+      if (areReached) {
+        return choice;
+      }
+      // With less noise, half the torus is soon worth twice the range, and no fit asks for more.
+      deviation = Math.min(read, deviation) / 2;
     }
+  }
+
+  private static void fit(List<Work> all, double deviation, Accuracy accuracy) {
+    double margin = Math.min(MOST_MARGIN, accuracy.tail() * deviation);
+    all.forEach(work -> work.fit(deviation, margin));
+  }
+
+  /** The fastest parameters, with fewer bits of weights if more cannot be had. */
+  private static BootstrapSearch.Choice search(List<Work> all, Accuracy accuracy) {
+    double error = accuracy.lookupError;
     while (true) {
       all.forEach(work -> work.quantise(FIRST_TABLE));
       BootstrapSearch.Request request = request(all, error);

@@ -47,10 +47,7 @@ public final class ModuleListing {
       String branch = top ? "" : last ? "└─ " : "├─ ";
       rows.add(
           new Row(
-              margin + branch + module.key(),
-              kind(module),
-              parameters(module),
-              remote(module)));
+              margin + branch + module.key(), kind(module), parameters(module), remote(module)));
       addBelow(module.key(), top ? "" : margin + (last ? "   " : "│  "), false);
     }
   }

@@ -12,12 +12,12 @@ import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
+import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.parameters.ServerKernel;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.jobs.client.CalibrationTable;
-import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.PackedParameters;
 import picocli.CommandLine.ArgGroup;
@@ -126,7 +126,7 @@ final class CompileCommand implements Callable<Integer> {
       paramLabel = "SHARE",
       description =
           "Noise of what look-ups read and of outputs, of modules with non-linearities: a standard"
-              + " deviation, as a share of the range of values (default: 0.01).")
+              + " deviation, as a share of the range of values (default: 0.005).")
   private Double lookupError;
 
   @Option(
