@@ -3,7 +3,8 @@
 use fhe_client::{LookupClient, LookupResultsSpec, NormalSamples};
 use fhe_core::Error;
 use fhe_core::bootstrap::{
-    Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, NoiseTarget, SearchRequest,
+    Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, EvaluationKey,
+    NoiseTarget, SearchRequest,
 };
 use fhe_core::circuit::PackedCircuit;
 use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit};
@@ -260,6 +261,25 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeEvaluationKey(
         EVALUATION_KEYS.remove(keys);
         Ok(())
     });
+}
+
+/// Checks an evaluation key that lies in a direct buffer without expanding it: its client key's id, then eight
+/// little-endian u32 parameters.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_checkEvaluationKey<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    file: JByteBuffer<'local>,
+) -> jbyteArray {
+    call(env, |env| {
+        let header = EvaluationKey::decode(arrays::byte_buffer(env, &file)?)?.header;
+        let mut fields = header.key_id.to_vec();
+        for field in header.parameters.fields() {
+            fields.extend_from_slice(&field.to_le_bytes());
+        }
+        pointer(arrays::new_bytes(env, &fields))
+    })
+    .0
 }
 
 #[unsafe(no_mangle)]

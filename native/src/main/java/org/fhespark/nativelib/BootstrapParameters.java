@@ -63,6 +63,15 @@ public record BootstrapParameters(
     return glweDimension * polynomialSize;
   }
 
+  /** Whether an evaluation key of these serves the others: all but what is kept of results. */
+  public boolean isSameKey(BootstrapParameters other) {
+    return lweDimension == other.lweDimension
+        && glweDimension == other.glweDimension
+        && polynomialSize == other.polynomialSize
+        && bootstrap.equals(other.bootstrap)
+        && keyswitch.equals(other.keyswitch);
+  }
+
   /** Bytes of an evaluation key's file. */
   public long evaluationKeyBytes() {
     long bootstrapWords =

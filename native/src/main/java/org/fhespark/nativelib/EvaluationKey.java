@@ -2,6 +2,7 @@ package org.fhespark.nativelib;
 
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
 
@@ -10,6 +11,8 @@ import java.util.function.LongConsumer;
  * safe to share between threads. It holds no secret, but stands for one client.
  */
 public final class EvaluationKey implements AutoCloseable {
+  private static final int KEY_ID_BYTES = 16;
+
   private final NativeHandle handle;
   private final CircuitDigest digest;
   private final String keyId;
@@ -46,6 +49,35 @@ public final class EvaluationKey implements AutoCloseable {
     NativeLibrary.load();
     return new EvaluationKey(
         FheNative.expandMappedEvaluationKey(file, threads),
+        CircuitDigest.of(file.duplicate().clear()));
+  }
+
+  /**
+   * What an evaluation key's file says of itself.
+   *
+   * @param keyId id of the client key it belongs to, in hexadecimal
+   * @param digest SHA-256 of the file
+   */
+  public record Description(String keyId, BootstrapParameters parameters, CircuitDigest digest) {}
+
+  /**
+   * Checks the whole of a file without expanding it.
+   *
+   * @param file a direct buffer, such as a mapped file, all of it to its capacity
+   * @throws org.fhespark.InvalidInputException if it is truncated, altered, of another version or
+   *     no evaluation key
+   */
+  public static Description describe(ByteBuffer file) {
+    NativeLibrary.load();
+    ByteBuffer fields =
+        ByteBuffer.wrap(FheNative.checkEvaluationKey(file)).order(ByteOrder.LITTLE_ENDIAN);
+    byte[] keyId = new byte[KEY_ID_BYTES];
+    fields.get(keyId);
+    int[] parameters = new int[fields.remaining() / Integer.BYTES];
+    fields.asIntBuffer().get(parameters);
+    return new Description(
+        HexFormat.of().formatHex(keyId),
+        BootstrapParameters.of(parameters),
         CircuitDigest.of(file.duplicate().clear()));
   }
 

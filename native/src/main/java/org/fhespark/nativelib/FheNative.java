@@ -185,6 +185,9 @@ final class FheNative {
 
   static native long expandMappedEvaluationKey(ByteBuffer file, int threads);
 
+  /** Id of its client key, 16 bytes, and its parameters, eight little-endian integers. */
+  static native byte[] checkEvaluationKey(ByteBuffer file);
+
   static native void closeEvaluationKey(long keys);
 
   static native byte[] evaluationKeyId(long keys);

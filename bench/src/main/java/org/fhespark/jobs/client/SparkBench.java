@@ -113,7 +113,7 @@ public final class SparkBench {
     EncryptedEvaluator evaluator =
         new EncryptedEvaluator(
             spark,
-            List.of(new Circuit(encrypted.circuitFile())),
+            List.of(new Circuit(encrypted.circuitFile())), Map.of(),
             threads,
             measurements,
             ScoreProgress.SILENT);

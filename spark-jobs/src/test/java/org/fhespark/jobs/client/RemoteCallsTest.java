@@ -147,6 +147,10 @@ class RemoteCallsTest {
   }
 
   /** Outputs of every batch, tensor by tensor, of one evaluator. */
+  private static QuantizedEvaluator.Product accumulate(PackedCircuit circuit) {
+    return (client, activations) -> circuit.accumulate(activations);
+  }
+
   private static List<List<float[]>> evaluate(Way way, Call call, List<Map<String, Tensor>> wave) {
     List<Batch> batches = wave.stream().map(RemoteCallsTest::batch).toList();
     Measurements measurements = new Measurements();
@@ -159,15 +163,14 @@ class RemoteCallsTest {
               way != Way.IN_CLEAR
                   ? new EncryptedEvaluator(
                       JavaSparkContext.fromSparkContext(spark.sparkContext()),
-                      List.of(new Circuit(call.circuit())),
+                      List.of(new Circuit(call.circuit())), Map.of(),
                       threads,
                       measurements,
                       ScoreProgress.SILENT)
                   : new QuantizedEvaluator(
-                      QuantizedEvaluator.Product.EXACT,
                       Map.of(
                           CircuitDigest.of(call.circuit()),
-                          resources.add(PackedCircuit.open(call.circuit()))),
+                          accumulate(resources.add(PackedCircuit.open(call.circuit())))),
                       threads,
                       measurements));
       if (way == Way.PREPARED) {
