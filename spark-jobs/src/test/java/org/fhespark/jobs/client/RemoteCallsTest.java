@@ -146,11 +146,11 @@ class RemoteCallsTest {
     PREPARED
   }
 
-  /** Outputs of every batch, tensor by tensor, of one evaluator. */
   private static QuantizedEvaluator.Product accumulate(PackedCircuit circuit) {
     return (client, activations) -> circuit.accumulate(activations);
   }
 
+  /** Outputs of every batch, tensor by tensor, of one evaluator. */
   private static List<List<float[]>> evaluate(Way way, Call call, List<Map<String, Tensor>> wave) {
     List<Batch> batches = wave.stream().map(RemoteCallsTest::batch).toList();
     Measurements measurements = new Measurements();
