@@ -9,6 +9,8 @@ use fhe_core::{Error, Result};
 use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit};
 use jni::sys::jlong;
 
+use crate::memory_methods::BufferMemory;
+
 /// Objects by handle; a handle is never given twice, across all tables.
 pub struct HandleTable<T> {
     what: &'static str,
@@ -27,6 +29,8 @@ pub static MODULES: HandleTable<ModuleClient> = HandleTable::new("module");
 pub static ORDERS: HandleTable<MaskOrder> = HandleTable::new("mask order");
 /// Masks that are ready for records.
 pub static MASKS: HandleTable<PreparedMask> = HandleTable::new("prepared mask");
+/// Memory of direct buffers.
+pub static MEMORY: HandleTable<BufferMemory> = HandleTable::new("memory");
 
 /// Prepared circuits with look-ups.
 pub static LOOKUP_CIRCUITS: HandleTable<PreparedBootstrapCircuit> =

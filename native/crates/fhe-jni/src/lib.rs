@@ -13,6 +13,8 @@ mod library_methods;
 mod lookup_methods;
 mod lookup_steps;
 mod mask_methods;
+mod memory_methods;
+mod pages;
 mod result_memory;
 mod rows;
 mod server_methods;

@@ -1,22 +1,25 @@
 //! Memory of results, handed to Java through Arrow and taken back when Java releases it: fresh pages would
 //! cost as much as some of the arithmetic.
 
-use std::alloc::{Layout, alloc_zeroed};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_buffer::Buffer;
-use fhe_core::{Error, Result};
+use fhe_core::Result;
+use memmap2::MmapMut;
+
+use crate::pages;
 
 /// Released memory that is kept, at most; the rest goes back to the system.
 const KEPT_BYTES: usize = 256 << 20;
 
 /// Released memory, the last released at the end.
-static RELEASED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static RELEASED: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
 
 /// Bytes of any content, which go back to the pool when dropped.
 pub struct ResultMemory {
-    bytes: Vec<u8>,
+    /// There until this is dropped.
+    bytes: Option<MmapMut>,
     /// How many of the bytes are used.
     length: usize,
 }
@@ -29,26 +32,32 @@ impl ResultMemory {
     pub fn of(length: usize) -> Result<Self> {
         let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
         // Not much too large, so that small results do not hold large memory.
-        let fits = |bytes: &Vec<u8>| bytes.len() >= length && bytes.len() / 2 <= length;
+        let fits = |bytes: &MmapMut| bytes.len() >= length && bytes.len() / 2 <= length;
         let bytes = match released.iter().rposition(fits) {
             Some(index) => released.swap_remove(index),
             None => {
                 drop(released);
-                zeroed(length)?
+                pages::zeroed(length)?
             }
         };
-        Ok(ResultMemory { bytes, length })
+        Ok(ResultMemory {
+            bytes: Some(bytes),
+            length,
+        })
     }
 
     /// The bytes.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.length]
+        match &mut self.bytes {
+            Some(bytes) => &mut bytes[..self.length],
+            None => &mut [],
+        }
     }
 
     /// An Arrow buffer of the bytes.
     pub fn into_buffer(mut self) -> Buffer {
         let length = self.length;
-        let start = NonNull::from(self.bytes.as_mut_slice()).cast::<u8>();
+        let start = NonNull::from(self.as_mut_slice()).cast::<u8>();
         // SAFETY: the bytes stay where they are, unchanged, as long as their owner, which the buffer keeps.
         unsafe { Buffer::from_custom_allocation(start, length, Arc::new(self)) }
     }
@@ -57,25 +66,12 @@ impl ResultMemory {
 impl Drop for ResultMemory {
     fn drop(&mut self) {
         let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
-        released.push(std::mem::take(&mut self.bytes));
-        let mut kept: usize = released.iter().map(Vec::len).sum();
+        released.extend(self.bytes.take());
+        let mut kept: usize = released.iter().map(|bytes| bytes.len()).sum();
         while kept > KEPT_BYTES {
             kept -= released.remove(0).len();
         }
     }
-}
-
-/// Zeros that the system provides page by page as they are written.
-fn zeroed(length: usize) -> Result<Vec<u8>> {
-    let no_memory = || Error::Internal(format!("no memory for results of {length} bytes"));
-    let layout = Layout::array::<u8>(length.max(1)).map_err(|_| no_memory())?;
-    // SAFETY: the layout has a size above zero.
-    let start = unsafe { alloc_zeroed(layout) };
-    if start.is_null() {
-        return Err(no_memory());
-    }
-    // SAFETY: the memory was just allocated with this layout, and zeros are bytes.
-    Ok(unsafe { Vec::from_raw_parts(start, layout.size(), layout.size()) })
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ record CompiledCircuit(
   private static final long LARGEST_RESULT_BYTES = 768L << 20;
 
   /** What the client cuts blocks to, about. */
-  private static final long BLOCK_BYTES = 24 << 20;
+  private static final long BLOCK_BYTES = 64 << 20;
 
   private static final int TYPICAL_BODY_LIMBS = 5;
   private static final int MOST_ROWS = 16_384;

@@ -32,6 +32,12 @@ final class FheNative {
   static native byte[] encodeCircuit(
       int[] parameters, String moduleKey, int inputs, int outputs, byte[] weights);
 
+  static native long openMemory(int bytes);
+
+  static native ByteBuffer memoryBuffer(long memory);
+
+  static native void closeMemory(long memory);
+
   static native long openCircuit(byte[] file);
 
   static native void closeCircuit(long circuit);

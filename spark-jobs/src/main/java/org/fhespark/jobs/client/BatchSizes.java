@@ -69,6 +69,16 @@ final class BatchSizes {
     tensorBytes.accumulateAndGet(batch.largestTensorBytes() / batch.units() + 1, Math::max);
   }
 
+  /**
+   * Most tokens of a wave, at least 1: of calls that make a row a token, whole blocks if memory
+   * allows, for what is left over would pay for a mask of its own.
+   */
+  long waveTokens() {
+    long most = (long) batchUnits() * waveBatches();
+    long largestBlock = layers.stream().mapToInt(RemoteLayer::blockRows).max().orElse(UNBOUNDED);
+    return most <= largestBlock ? most : most / largestBlock * largestBlock;
+  }
+
   private int blockRows() {
     return layers.stream().mapToInt(RemoteLayer::blockRows).min().orElse(UNBOUNDED);
   }

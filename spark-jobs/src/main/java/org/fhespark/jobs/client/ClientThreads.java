@@ -34,6 +34,10 @@ final class ClientThreads implements AutoCloseable {
     return Math.max(1, cores / pieces);
   }
 
+  int cores() {
+    return cores;
+  }
+
   <T> Future<T> submit(Callable<T> task) {
     return executor.submit(task);
   }

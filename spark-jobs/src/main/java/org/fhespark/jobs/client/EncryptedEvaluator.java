@@ -14,6 +14,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.SparkException;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
@@ -30,7 +31,6 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import scala.collection.Iterator;
 import scala.reflect.ClassTag$;
-import scala.runtime.AbstractFunction1;
 import scala.runtime.AbstractFunction2;
 import scala.runtime.BoxedUnit;
 
@@ -109,10 +109,11 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
     String modules = String.join(", ", layers.stream().map(RemoteLayer::name).toList());
+    int wanted = WavePipeline.workersOfAWave(spark.defaultParallelism());
     List<RowBlock> job = new ArrayList<>();
     long bytes = 0;
     for (RemoteLayer layer : layers) {
-      for (RowBlock rows : RowBlock.of(layer, wave)) {
+      for (RowBlock rows : RowBlock.of(layer, wave, wanted)) {
         if (!job.isEmpty() && bytes + rows.bytes() > jobBytes) {
           evaluate(modules, job);
           job.clear();
@@ -135,6 +136,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
     evaluate(
         modules,
+        rows.stream().map(RowBlock::layer).toList(),
         sent.stream().map(SentBlock::block).toList(),
         (index, result) -> decrypt(sent.get(index), result, threads.coresEach(sent.size())));
   }
@@ -175,6 +177,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       int cores = threads.coresEach(masks.size());
       evaluate(
           "masks ahead, " + modules,
+          masks.stream().map(MaskDemand::layer).toList(),
           blocks,
           (index, result) ->
               makeReady(masks.get(index).layer(), pending.get(index), result, cores));
@@ -199,11 +202,15 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   /**
    * Evaluates blocks in one Spark job and closes them; client threads take results as they come.
+   *
+   * @param layers of the blocks
    */
-  private void evaluate(String modules, List<EncryptedBlock> blocks, ResultTaker taker) {
+  private void evaluate(
+      String modules, List<RemoteLayer> layers, List<EncryptedBlock> blocks, ResultTaker taker) {
     progress.blocksSent(modules, blocks.size());
     blocks.forEach(block -> measurements.bytesUp.add(block.length()));
-    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuits, keys));
+    EvaluateBlocks work = new EvaluateBlocks(circuitsOf(layers), keysOf(layers));
+    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
     Results results = new Results(blocks.size(), taker);
     // Masks are prepared on the caller's thread, whose description stays.
     String description = spark.getLocalProperty("spark.job.description");
@@ -231,6 +238,26 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
     measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
     results.await();
+  }
+
+  /** No more than a job needs: they are serialised with it. */
+  private Map<String, Broadcast<Circuit>> circuitsOf(List<RemoteLayer> layers) {
+    Map<String, Broadcast<Circuit>> needed = new HashMap<>();
+    for (RemoteLayer layer : layers) {
+      String digest = layer.spec().circuitDigest();
+      Broadcast<Circuit> circuit = circuits.get(digest);
+      if (circuit != null) {
+        needed.put(digest, circuit);
+      }
+    }
+    return needed;
+  }
+
+  /** The evaluation keys of these calls, by the circuit's digest. */
+  private Map<String, EvaluationKeySource> keysOf(List<RemoteLayer> layers) {
+    Map<String, EvaluationKeySource> needed = new HashMap<>(keys);
+    needed.keySet().retainAll(layers.stream().map(layer -> layer.spec().circuitDigest()).toList());
+    return needed;
   }
 
   private List<SentBlock> encrypt(List<RowBlock> blocks) {
@@ -318,13 +345,17 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
   }
 
-  /** Takes the only result of a partition. */
+  /**
+   * Takes the only result of a partition. With a function of the iterator alone, Spark would wrap
+   * it in a closure of its own, and read classes in every job to clean that.
+   */
   private static final class SingleBlock
-      extends AbstractFunction1<Iterator<EncryptedBlock>, EncryptedBlock> implements Serializable {
+      extends AbstractFunction2<TaskContext, Iterator<EncryptedBlock>, EncryptedBlock>
+      implements Serializable {
     private static final long serialVersionUID = 1L;
 
     @Override
-    public EncryptedBlock apply(Iterator<EncryptedBlock> results) {
+    public EncryptedBlock apply(TaskContext task, Iterator<EncryptedBlock> results) {
       return results.next();
     }
   }

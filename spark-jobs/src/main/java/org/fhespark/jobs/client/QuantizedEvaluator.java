@@ -33,9 +33,10 @@ final class QuantizedEvaluator implements RemoteEvaluator {
 
   @Override
   public void evaluate(List<RemoteLayer> layers, List<Batch> wave) {
+    int wanted = WavePipeline.workersOfAWave(threads.cores());
     List<RowBlock> blocks = new ArrayList<>();
     for (RemoteLayer layer : layers) {
-      blocks.addAll(RowBlock.of(layer, wave));
+      blocks.addAll(RowBlock.of(layer, wave, wanted));
     }
     threads.forEach(blocks, this::evaluate);
   }

@@ -27,7 +27,7 @@ final class RemoteLayer {
   /**
    * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
    */
-  private static final int BLOCK_BYTES = 32 << 20;
+  private static final int BLOCK_BYTES = 64 << 20;
 
   /** Results are held to about this size, which the mask rows may exceed by themselves. */
   private static final long RESULT_BYTES = 128L << 20;
@@ -42,7 +42,7 @@ final class RemoteLayer {
   private static final int BLOCK_LOOKUPS = 512;
 
   /** Rows of a ciphertext panel. */
-  private static final int PANEL_ROWS = 64;
+  static final int PANEL_ROWS = 64;
 
   private final RemoteCallSpec spec;
   private final Optional<Convolution> convolution;
@@ -330,6 +330,11 @@ final class RemoteLayer {
     long downward = (RESULT_BYTES - bytesDown(0)) / (bytesDown(1) - bytesDown(0));
     long rows = Math.min(upward, downward) / PANEL_ROWS * PANEL_ROWS;
     return (int) Math.min(parameters.maxRecords(), Math.max(PANEL_ROWS, rows));
+  }
+
+  /** What the rows of a block should be a multiple of: a panel, if rows are cheap. */
+  int rowStep() {
+    return spec.hasLookups() ? 1 : PANEL_ROWS;
   }
 
   /**

@@ -7,8 +7,8 @@ import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.OutputRows;
 
 /**
- * Rows of a remote call that are quantised, and may travel, together: they fill up over the batches
- * of a wave, in the order of the batches and of the rows of each.
+ * Rows of a remote call that are quantised, and may travel, together: those of the batches of a
+ * wave, in the order of the batches and of the rows of each.
  *
  * @param layer the call
  * @param runs which rows of which batches
@@ -24,33 +24,46 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
   record Run(Batch batch, int first, int rows) {}
 
   /**
-   * Makes room for a call's outputs in the batches of a wave and cuts its rows into blocks. Rows
-   * that the padding mask leaves out are in none; their outputs are zero.
+   * Makes room for a call's outputs in the batches of a wave and cuts its rows into blocks of like
+   * sizes: as few as there can be, for each pays for a mask, but as many as are wanted as long as
+   * none is mostly mask. Rows that the padding mask leaves out are in none; their outputs are zero.
+   *
+   * @param wanted blocks that are worked on at a time
    */
-  static List<RowBlock> of(RemoteLayer layer, List<Batch> wave) {
-    int most = layer.blockRows();
+  static List<RowBlock> of(RemoteLayer layer, List<Batch> wave, int wanted) {
+    List<RowBlock> blocks = new ArrayList<>();
+    int first = 0;
+    for (int end = 1; end <= wave.size(); end++) {
+      if (end == wave.size() || !layer.canShareBlock(wave.get(first), wave.get(end))) {
+        blocks.addAll(cut(layer, wave.subList(first, end), wanted));
+        first = end;
+      }
+    }
+    return blocks;
+  }
+
+  /** Blocks of batches that can share them. */
+  private static List<RowBlock> cut(RemoteLayer layer, List<Batch> batches, int wanted) {
+    List<Run> active = new ArrayList<>();
+    for (Batch batch : batches) {
+      layer.allocateOutputs(batch);
+      active.addAll(layer.activeRows(batch));
+    }
+    int most = blockRows(layer, active.stream().mapToInt(Run::rows).sum(), wanted);
     List<RowBlock> blocks = new ArrayList<>();
     List<Run> runs = new ArrayList<>();
     int filled = 0;
-    for (Batch batch : wave) {
-      layer.allocateOutputs(batch);
-      if (filled > 0 && !layer.canShareBlock(runs.get(0).batch(), batch)) {
-        blocks.add(new RowBlock(layer, List.copyOf(runs)));
-        runs.clear();
-        filled = 0;
-      }
-      for (Run active : layer.activeRows(batch)) {
-        int taken = 0;
-        while (taken < active.rows()) {
-          int rows = Math.min(active.rows() - taken, most - filled);
-          runs.add(new Run(batch, active.first() + taken, rows));
-          taken += rows;
-          filled += rows;
-          if (filled == most) {
-            blocks.add(new RowBlock(layer, List.copyOf(runs)));
-            runs.clear();
-            filled = 0;
-          }
+    for (Run run : active) {
+      int taken = 0;
+      while (taken < run.rows()) {
+        int rows = Math.min(run.rows() - taken, most - filled);
+        runs.add(new Run(run.batch(), run.first() + taken, rows));
+        taken += rows;
+        filled += rows;
+        if (filled == most) {
+          blocks.add(new RowBlock(layer, List.copyOf(runs)));
+          runs.clear();
+          filled = 0;
         }
       }
     }
@@ -58,6 +71,24 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
       blocks.add(new RowBlock(layer, List.copyOf(runs)));
     }
     return blocks;
+  }
+
+  private static int blockRows(RemoteLayer layer, int rows, int wanted) {
+    int most = layer.blockRows();
+    int blocks = Math.max(1, ceilDiv(rows, most));
+    while (blocks < wanted && !layer.isMostlyMask(rows / (blocks + 1))) {
+      blocks++;
+    }
+    int step = layer.rowStep();
+    if (step == 1) {
+      // The mask is no matter, so all cores are at work to the end.
+      blocks = ceilDiv(blocks, wanted) * wanted;
+    }
+    return Math.min(most, Math.max(1, ceilDiv(ceilDiv(rows, blocks), step)) * step);
+  }
+
+  private static int ceilDiv(int dividend, int divisor) {
+    return -Math.floorDiv(-dividend, divisor);
   }
 
   /** Their number. */

@@ -23,6 +23,9 @@ final class SequenceReader implements Iterator<List<Batch>> {
   private final BatchSizes sizes;
   private final Measurements measurements;
 
+  /** A record that did not fit the wave before it. */
+  private SequenceRecord waiting;
+
   SequenceReader(
       Iterator<Row> rows, InputBinding binding, BatchSizes sizes, Measurements measurements) {
     this.rows = rows;
@@ -33,21 +36,14 @@ final class SequenceReader implements Iterator<List<Batch>> {
 
   @Override
   public boolean hasNext() {
-    return rows.hasNext();
+    return waiting != null || rows.hasNext();
   }
 
   @Override
   public List<Batch> next() {
     try (var unused = measurements.time(Step.READ)) {
       int batchTokens = sizes.batchUnits();
-      long waveTokens = (long) batchTokens * sizes.waveBatches();
-      List<SequenceRecord> records = new ArrayList<>();
-      long tokens = 0;
-      do {
-        SequenceRecord record = binding.measure(rows.next());
-        records.add(record);
-        tokens += record.length();
-      } while (tokens < waveTokens && rows.hasNext());
+      List<SequenceRecord> records = nextRecords(sizes.waveTokens());
       records.sort(Comparator.comparingInt(SequenceRecord::length));
       List<Batch> wave = new ArrayList<>();
       int first = 0;
@@ -59,6 +55,23 @@ final class SequenceReader implements Iterator<List<Batch>> {
       }
       return wave;
     }
+  }
+
+  /** As many as have at most so many tokens together, at least one. */
+  private List<SequenceRecord> nextRecords(long mostTokens) {
+    List<SequenceRecord> records = new ArrayList<>();
+    long tokens = 0;
+    while (hasNext()) {
+      SequenceRecord record = waiting == null ? binding.measure(rows.next()) : waiting;
+      tokens += record.length();
+      if (!records.isEmpty() && tokens > mostTokens) {
+        waiting = record;
+        return records;
+      }
+      waiting = null;
+      records.add(record);
+    }
+    return records;
   }
 
   /** Whether so many records fit a batch, the longest of which is given. */

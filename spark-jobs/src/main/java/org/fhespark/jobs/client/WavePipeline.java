@@ -36,6 +36,11 @@ final class WavePipeline {
     this.cancel = cancel;
   }
 
+  /** How many of so many workers fall to a wave, beside the others in flight. */
+  static int workersOfAWave(int workers) {
+    return (workers + WAVES_IN_FLIGHT - 1) / WAVES_IN_FLIGHT;
+  }
+
   /**
    * Does work that has no batches, once; it ends before this does.
    *
