@@ -37,7 +37,7 @@ record QuantisedNetwork(
   private static final int LEAST_MULTIPLIER = 16;
 
   /** Bits of a multiplier or weight. */
-  private static final int MOST_WEIGHT_BITS = 30;
+  private static final int MOST_WEIGHT_BITS = 24;
 
   private static final double TURN = 0x1p64;
 
@@ -220,7 +220,20 @@ record QuantisedNetwork(
       final byte[] weights;
       final int multiplier;
 
-      Packed(int row, byte[] weights, int multiplier) {
+      /** Weights that are all even are halved: a packed layer of such is refused. */
+      static Packed of(int row, byte[] weights, int multiplier) {
+        int any = 0;
+        for (byte weight : weights) {
+          any |= weight;
+        }
+        int halvings = any == 0 ? 0 : Integer.numberOfTrailingZeros(any);
+        for (int i = 0; i < weights.length; i++) {
+          weights[i] >>= halvings;
+        }
+        return new Packed(row, weights, multiplier << halvings);
+      }
+
+      private Packed(int row, byte[] weights, int multiplier) {
         this.row = row;
         this.weights = weights;
         this.multiplier = multiplier;
@@ -272,13 +285,15 @@ record QuantisedNetwork(
               }
             }
             largestL1 = Math.max(largestL1, l1);
-            packed.add(new Packed(r, weights, (int) multiplier));
+            packed.add(Packed.of(r, weights, (int) multiplier));
           }
         }
         // No record's accumulators may leave their range: the client would coarsen its scale.
         if (largestL1 * precision.largestInteger() < 1L << (messageBits - 1)) {
           if (packed.isEmpty()) {
-            packed.add(new Packed(-1, new byte[inputs], 1));
+            byte[] unused = new byte[inputs];
+            unused[0] = 1;
+            packed.add(new Packed(-1, unused, 1));
           }
           return packed;
         }
