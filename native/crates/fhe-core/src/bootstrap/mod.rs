@@ -20,4 +20,4 @@ pub use evaluation_key::{EvaluationKey, EvaluationKeyHeader};
 pub use noise::{BootstrapNoise, CircuitNoise, lwe_noise_bound_log2, packed_variance};
 pub use parameters::{BootstrapParameters, Decomposition};
 pub use search::{NoiseTarget, SearchChoice, SearchRequest};
-pub use time::LookupTime;
+pub use time::{LookupTime, LookupWork};

@@ -18,9 +18,29 @@ const TRANSFORM: f64 = 0.25e-9;
 /// Of a coefficient of the bootstrap key that is multiplied.
 const PRODUCT: f64 = 0.3e-9;
 
+/// Operations of a look-up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LookupWork {
+    /// Entries of the keyswitch key.
+    pub keyswitch: f64,
+    /// Butterflies of the bootstrap's transforms.
+    pub transforms: f64,
+    /// Coefficients of the bootstrap key.
+    pub products: f64,
+}
+
 impl LookupTime {
     /// Of these parameters.
     pub fn of(parameters: &BootstrapParameters) -> Self {
+        let work = Self::work(parameters);
+        LookupTime {
+            keyswitch: KEYSWITCH * work.keyswitch,
+            bootstrap: TRANSFORM * work.transforms + PRODUCT * work.products,
+        }
+    }
+
+    /// What it is predicted from.
+    pub fn work(parameters: &BootstrapParameters) -> LookupWork {
         let p = parameters;
         let lwe_dimension = p.lwe_dimension as f64;
         let size = p.polynomial_size as f64;
@@ -29,9 +49,10 @@ impl LookupTime {
         let entries = (p.value_dimension() * p.keyswitch.levels) as f64 * (lwe_dimension + 1.0);
         let transforms = polynomials * (levels + 1.0) * size / 2.0 * size.log2();
         let products = polynomials * polynomials * levels * size;
-        LookupTime {
-            keyswitch: KEYSWITCH * entries,
-            bootstrap: lwe_dimension * (TRANSFORM * transforms + PRODUCT * products),
+        LookupWork {
+            keyswitch: entries,
+            transforms: lwe_dimension * transforms,
+            products: lwe_dimension * products,
         }
     }
 

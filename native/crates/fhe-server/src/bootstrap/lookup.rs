@@ -13,7 +13,8 @@ use tfhe::core_crypto::prelude::{
 };
 
 use super::BootstrapKeys;
-use super::keyswitch::{Digits, MAX_BATCH};
+use super::keyswitch::Digits;
+use super::vectors;
 
 /// A table as look-ups read it, `[N]`.
 pub(crate) type Table = [u64];
@@ -36,7 +37,7 @@ pub(crate) struct Lookups<'a> {
 
 impl<'a> Lookups<'a> {
     /// Most look-ups at a time.
-    pub(crate) const BATCH: usize = MAX_BATCH / 2;
+    pub(crate) const BATCH: usize = vectors::BATCH;
 
     pub(crate) fn new(keys: &'a BootstrapKeys) -> Self {
         let parameters = keys.parameters();

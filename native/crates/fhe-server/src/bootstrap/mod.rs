@@ -5,6 +5,7 @@ mod keys;
 mod keyswitch;
 mod lookup;
 mod values;
+mod vectors;
 
 pub use evaluate::{AcceptedLookups, PreparedBootstrapCircuit};
 pub use keys::BootstrapKeys;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use fhe_core::bootstrap::SparseRows;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
-use pulp::Arch;
+
+use super::vectors::Vectors;
 
 /// The results of the packed layer, unpacked: one GLWE ciphertext an output, a coefficient a record.
 pub(crate) struct PackedResults {
@@ -152,7 +153,7 @@ impl Values {
         sums: &mut [u64],
     ) {
         sums.fill(0);
-        let arch = Arch::new();
+        let vectors = Vectors::widest();
         let mut start = 0;
         while start < self.words {
             let columns = start..(start + COLUMNS).min(self.words);
@@ -161,10 +162,7 @@ impl Values {
                 for (value, weight) in matrix.row(row) {
                     let value = &self.value(record, value)[columns.clone()];
                     let weight = weight as i64 as u64;
-                    arch.dispatch(
-                        #[inline(always)]
-                        || add_product(sum, value, weight),
-                    );
+                    vectors.add_product(sum, value, weight);
                 }
             }
             start = columns.end;
@@ -177,13 +175,6 @@ impl Values {
 
 /// Words of all values that are combined together, so that they stay in cache from row to row.
 const COLUMNS: usize = 512;
-
-#[inline(always)]
-fn add_product(sum: &mut [u64], value: &[u64], weight: u64) {
-    for (sum, &entry) in sum.iter_mut().zip(value) {
-        *sum = sum.wrapping_add(entry.wrapping_mul(weight));
-    }
-}
 
 #[cfg(test)]
 mod tests {
