@@ -91,6 +91,9 @@ class LookupModelsTest {
     "conv2d_kinds, .",
     "shared_block, block",
     "dynamo/shared_block, .",
+    "quantised/brevitas_cnn, .",
+    "quantised/pytorch_per_tensor, .",
+    "quantised/pytorch_per_channel, .",
     "containers, mixed",
     "dynamo/containers, .",
   })

@@ -36,6 +36,9 @@ record QuantisedNetwork(
   /** Packed results are multiplied by integers of at least this, so that scales meet well. */
   private static final int LEAST_MULTIPLIER = 16;
 
+  /** Parts of a turn that matter. */
+  private static final double RESOLUTION = 1 << 16;
+
   /** Bits of a multiplier or weight. */
   private static final int MOST_WEIGHT_BITS = 24;
 
@@ -263,6 +266,9 @@ record QuantisedNetwork(
           least == Double.POSITIVE_INFINITY
               ? 2
               : (int) Math.ceil(Math.log(LEAST_MULTIPLIER / least) / Math.log(2));
+      // Rows that hardly reach the torus need no more than what that resolves.
+      double finest = RESOLUTION * precision.largestInteger() * Math.sqrt(inputs);
+      bits = Math.min(bits, (int) Math.ceil(Math.log(finest) / Math.log(2)));
       for (messageBits = Math.max(2, Math.min(most, bits)); ; messageBits++) {
         List<Packed> packed = new ArrayList<>();
         long largestL1 = 1;

@@ -292,7 +292,7 @@ class GraphSplitTest {
             + " /encoder/layer.0/attention/self/MatMul: it multiplies two activations; name its linear"
             + " modules instead: encoder.layer.0.attention.self.query,"
             + " encoder.layer.0.attention.self.key, encoder.layer.0.attention.self.value,"
-            + " encoder.layer.0.attention.output.dense",
+            + " encoder.layer.0.attention.output",
         refusalOf("transformer", "encoder.layer.0.attention"));
   }
 
