@@ -51,7 +51,7 @@ record FittedNetwork(
   static final double OUTPUT_HEAD_ROOM = 2;
 
   /** The least unit of an argument, relative to the largest of its layer. */
-  private static final double LEAST_UNIT = 1.0 / 64;
+  private static final double LEAST_UNIT = 1.0 / 8;
 
   private static final int TRIALS = 257;
 

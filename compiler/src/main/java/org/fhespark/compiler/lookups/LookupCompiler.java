@@ -31,7 +31,7 @@ public final class LookupCompiler {
   private static final int FEWEST_WEIGHT_BITS = 4;
 
   /** Bits that weights get beyond those asked for, where noise allows. */
-  private static final int SPARE_WEIGHT_BITS = 4;
+  private static final int SPARE_WEIGHT_BITS = 8;
 
   /** Entries of the tables of a first fit. */
   private static final int FIRST_TABLE = 2048;

@@ -36,8 +36,11 @@ record QuantisedNetwork(
   /** Packed results are multiplied by integers of at least this, so that scales meet well. */
   private static final int LEAST_MULTIPLIER = 16;
 
+  /** Parts of a turn that matter. */
+  private static final double RESOLUTION = 1 << 16;
+
   /** Bits of a multiplier or weight. */
-  private static final int MOST_WEIGHT_BITS = 30;
+  private static final int MOST_WEIGHT_BITS = 24;
 
   private static final double TURN = 0x1p64;
 
@@ -220,7 +223,20 @@ record QuantisedNetwork(
       final byte[] weights;
       final int multiplier;
 
-      Packed(int row, byte[] weights, int multiplier) {
+      /** Weights that are all even are halved: a packed layer of such is refused. */
+      static Packed of(int row, byte[] weights, int multiplier) {
+        int any = 0;
+        for (byte weight : weights) {
+          any |= weight;
+        }
+        int halvings = any == 0 ? 0 : Integer.numberOfTrailingZeros(any);
+        for (int i = 0; i < weights.length; i++) {
+          weights[i] >>= halvings;
+        }
+        return new Packed(row, weights, multiplier << halvings);
+      }
+
+      private Packed(int row, byte[] weights, int multiplier) {
         this.row = row;
         this.weights = weights;
         this.multiplier = multiplier;
@@ -250,6 +266,9 @@ record QuantisedNetwork(
           least == Double.POSITIVE_INFINITY
               ? 2
               : (int) Math.ceil(Math.log(LEAST_MULTIPLIER / least) / Math.log(2));
+      // Rows that hardly reach the torus need no more than what that resolves.
+      double finest = RESOLUTION * precision.largestInteger() * Math.sqrt(inputs);
+      bits = Math.min(bits, (int) Math.ceil(Math.log(finest) / Math.log(2)));
       for (messageBits = Math.max(2, Math.min(most, bits)); ; messageBits++) {
         List<Packed> packed = new ArrayList<>();
         long largestL1 = 1;
@@ -272,13 +291,15 @@ record QuantisedNetwork(
               }
             }
             largestL1 = Math.max(largestL1, l1);
-            packed.add(new Packed(r, weights, (int) multiplier));
+            packed.add(Packed.of(r, weights, (int) multiplier));
           }
         }
         // No record's accumulators may leave their range: the client would coarsen its scale.
         if (largestL1 * precision.largestInteger() < 1L << (messageBits - 1)) {
           if (packed.isEmpty()) {
-            packed.add(new Packed(-1, new byte[inputs], 1));
+            byte[] unused = new byte[inputs];
+            unused[0] = 1;
+            packed.add(new Packed(-1, unused, 1));
           }
           return packed;
         }

@@ -172,6 +172,19 @@ public final class ModuleTree {
         .toList();
   }
 
+  /** Keys of the containers below a container that look-ups compute, those in others left out. */
+  public List<String> lookupsBelow(String container) {
+    List<String> keys = new ArrayList<>();
+    for (ModuleInfo module : modules.values()) {
+      boolean below = container.equals(WHOLE_MODEL) || module.key().startsWith(container + ".");
+      boolean covered = keys.stream().anyMatch(key -> module.key().startsWith(key + "."));
+      if (below && !covered && !module.lookups().isEmpty()) {
+        keys.add(module.key());
+      }
+    }
+    return keys;
+  }
+
   private static List<String> inOrder(Map<String, List<Integer>> nodes) {
     Map<String, Integer> first = new LinkedHashMap<>();
     nodes.forEach(

@@ -119,8 +119,12 @@ public final class RemoteModules {
       return "";
     }
     List<String> below = tree.remotableBelow(module.key());
-    return below.isEmpty()
-        ? "; it holds no linear module"
-        : "; name its linear modules instead: " + String.join(", ", below);
+    List<String> lookups = tree.lookupsBelow(module.key());
+    return (below.isEmpty()
+            ? "; it holds no linear module"
+            : "; name its linear modules instead: " + String.join(", ", below))
+        + (lookups.isEmpty()
+            ? ""
+            : "; or, with their non-linearities: " + String.join(", ", lookups));
   }
 }
