@@ -1,22 +1,24 @@
 package org.fhespark.jobs.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.apache.spark.SparkConf;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.nativelib.ClientKey;
-import org.fhespark.nativelib.NativeLibrary;
 import org.fhespark.udf.CircuitRegistry;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -39,7 +41,7 @@ class LookupScoringTest {
   @BeforeAll
   static void compile() {
     spark = Digits.session();
-    folder = Digits.compile(spark, CompileOptions.remote(List.of(".")).build());
+    folder = Digits.compiledWhole(spark);
     model = Digits.load(folder);
     key = model.newKey();
     keys = Digits.newFolder("keys");
@@ -69,25 +71,6 @@ class LookupScoringTest {
     }
   }
 
-  /** The largest difference of a logit, relative to the largest logit of all. */
-  private static double largestError(List<Row> expected, List<Row> actual) {
-    double range = 0;
-    for (Row row : expected) {
-      for (float logit : Logits.of(row)) {
-        range = Math.max(range, Math.abs(logit));
-      }
-    }
-    double largest = 0;
-    for (int i = 0; i < actual.size(); i++) {
-      float[] wanted = Logits.of(expected.get(i));
-      float[] found = Logits.of(actual.get(i));
-      for (int j = 0; j < wanted.length; j++) {
-        largest = Math.max(largest, Math.abs(wanted[j] - found[j]));
-      }
-    }
-    return largest / range;
-  }
-
   private static void assertRefused(String part, Path keys) {
     InvalidInputException error =
         assertThrows(
@@ -115,18 +98,62 @@ class LookupScoringTest {
       assertEquals(images.get(i).get(0), execute.get(i).get(0));
     }
     assertTrue(Logits.differing(disable.subList(0, ENCRYPTED), execute) > 0, "no noise at all");
-    double noise = largestError(disable, simulate);
-    double error = largestError(disable, execute);
+    double noise = Logits.largestError(disable, simulate);
+    double error = Logits.largestError(disable, execute);
     // The largest of 17,970 values against the largest of 40: a fault is far outside.
     assertTrue(error <= 1.5 * noise, error + " and " + noise);
   }
 
   @Test
-  void aKeyThatIsTooLargeForABroadcastGoesAsAFile() {
-    SparkConf conf = spark.sparkContext().conf();
-    EvaluationKeyFiles files =
-        EvaluationKeyFiles.open(model.specs().evaluationKeys(), key, keys, new org.apache.hadoop.fs.Path("client"));
-    assertEquals(1, files.files().size());
+  void aPackedModuleAndOneWithLookupsRunInOneSchedule() {
+    HybridModel mixed =
+        Digits.load(
+            Digits.compile(
+                spark, "mlp.onnx", CompileOptions.remote(List.of("hidden", "head")).build()));
+    assertEquals(
+        List.of(true, false),
+        mixed.specs().remote().stream().map(RemoteCallSpec::hasLookups).toList());
+    Path folder = Digits.newFolder("mixed");
+    Dataset<Row> records =
+        spark.createDataFrame(images.subList(0, ENCRYPTED), Digits.schema());
+    try (ClientKey mixedKey = mixed.newKey();
+        HybridSession clear = mixed.session(spark, Mode.DISABLE);
+        HybridSession noisy = mixed.session(spark, Mode.SIMULATE)) {
+      mixed.evaluationKeys(mixedKey, folder, share -> {});
+      Dataset<Row> all = spark.createDataFrame(images, Digits.schema());
+      List<Row> expected = clear.forward(all).collectAsList();
+      double noise = Logits.largestError(expected, noisy.forward(all).collectAsList());
+      try (HybridSession session = mixed.session(spark, Mode.EXECUTE, mixedKey, folder)) {
+        // Masks are for the packed module alone.
+        assertEquals(ENCRYPTED, session.prepare(ENCRYPTED).slots());
+        List<Row> found = session.forward(records).collectAsList();
+        double error = Logits.largestError(expected, found);
+        assertTrue(error > 0 && error <= 1.5 * noise, error + " and " + noise);
+      }
+    }
+  }
+
+  @Test
+  void aCancelledRunEndsSoonAndTheSessionGoesOn() throws Exception {
+    List<Row> many = images.subList(0, 400);
+    try (HybridSession session = model.session(spark, Mode.EXECUTE, key, keys)) {
+      Thread scoring =
+          new Thread(() -> session.forward(spark.createDataFrame(many, Digits.schema())));
+      AtomicReference<Throwable> end = new AtomicReference<>();
+      scoring.setUncaughtExceptionHandler((thread, error) -> end.set(error));
+      scoring.start();
+      while (CircuitRegistry.shared().evaluationKeys() == 0
+          || spark.sparkContext().statusTracker().getActiveJobIds().length == 0) {
+        assertTrue(scoring.isAlive(), () -> "ended before: " + end.get());
+        Thread.sleep(20);
+      }
+      scoring.interrupt();
+      // The whole would take some minutes.
+      scoring.join(60_000);
+      assertFalse(scoring.isAlive(), "the run goes on");
+      assertInstanceOf(CancellationException.class, end.get());
+      assertEquals(0, spark.sparkContext().statusTracker().getActiveJobIds().length);
+    }
   }
 
   @Test
