@@ -23,6 +23,7 @@ bench: native
 	bench/layers
 	bench/spark
 	bench/latency
+	bench/lookups
 	bench/minilm
 
 ## bench-micro: what `bench` is made of, in absolute figures of this machine: kernels and client on their own
@@ -68,9 +69,9 @@ lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers bench/spark bench/latency bench/minilm bench/crossing bench/cost-model .ci/run \
+	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
-	python3 -m compileall -q native/oracle examples bench/peers compiler/src/test/python
+	python3 -m compileall -q native/oracle examples bench/peers bench/lookup-peers compiler/src/test/python
 
 ## format: formats everything that lint checks
 format:

@@ -33,7 +33,7 @@ mod transpose;
 mod vectors;
 
 pub use activations::Activations;
-pub use bootstrap::LookupResultsSpec;
+pub use bootstrap::{LookupClient, LookupResultsSpec};
 pub use dequantize::Dequantizer;
 pub use key::{ClientKey, SecretKeyShape};
 pub use module::{ModuleClient, ModuleSpec};
@@ -41,3 +41,4 @@ pub use outputs::{ColumnRun, Outputs};
 pub use prepared_mask::{MaskOrder, PreparedMask};
 pub use quantize::{Quantizer, WeightNorms};
 pub use records::{Records, Unfolding};
+pub use simulate::NormalSamples;

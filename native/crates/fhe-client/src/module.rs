@@ -9,9 +9,9 @@ use fhe_core::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use fhe_core::{Error, Result};
 
 use crate::key::SecretKeySet;
-use crate::planes::{Portable, dispatch};
+use crate::planes::dispatch;
 use crate::quantize::QuantizeRecords;
-use crate::rows::RowWriter;
+use crate::rows::write_columns;
 use crate::threads::{Pool, in_parallel, ranges};
 use crate::{
     Activations, ClientKey, Dequantizer, Outputs, Quantizer, Records, SecretKeyShape, decrypt,
@@ -166,23 +166,13 @@ impl ModuleClient {
                 scales.len()
             )));
         }
-        for (outputs, pieces) in outputs.parts(1) {
-            let mut writer = RowWriter::new(pieces, scales.len());
-            let mut first = outputs.start;
-            while let count @ 1.. = writer.next_group() {
-                for (place, output) in (first..first + count).enumerate() {
-                    let column = self.spec.dequantizer.column(output);
-                    let records = accumulators[output..].iter().step_by(columns).zip(scales);
-                    for (value, (&accumulator, &scale)) in
-                        writer.column(place, 0).iter_mut().zip(records)
-                    {
-                        *value = column.output(accumulator as f64, scale);
-                    }
-                }
-                writer.write(Portable, 0..scales.len());
-                first += count;
+        write_columns(outputs, |output, values| {
+            let column = self.spec.dequantizer.column(output);
+            let records = accumulators[output..].iter().step_by(columns).zip(scales);
+            for (value, (&accumulator, &scale)) in values.iter_mut().zip(records) {
+                *value = column.output(accumulator as f64, scale);
             }
-        }
+        });
         Ok(())
     }
 

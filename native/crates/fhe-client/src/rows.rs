@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use aligned_vec::{AVec, avec};
 
+use crate::Outputs;
 use crate::outputs::{Piece, Places};
-use crate::planes::Planes;
+use crate::planes::{Planes, Portable};
 use crate::transpose::{Cell, TILE};
 
 /// Most columns of a group.
@@ -27,6 +28,22 @@ pub(crate) struct RowWriter<'a, T> {
     count: usize,
     /// Columns of the piece's rows that groups have had, the current one too.
     taken: usize,
+}
+
+/// Writes all outputs on this thread; `fill` is given an output and places for its records.
+pub(crate) fn write_columns(outputs: Outputs<f32>, mut fill: impl FnMut(usize, &mut [f32])) {
+    let records = outputs.records();
+    for (outputs, pieces) in outputs.parts(1) {
+        let mut writer = RowWriter::new(pieces, records);
+        let mut first = outputs.start;
+        while let count @ 1.. = writer.next_group() {
+            for (place, output) in (first..first + count).enumerate() {
+                fill(output, &mut writer.column(place, 0)[..records]);
+            }
+            writer.write(Portable, 0..records);
+            first += count;
+        }
+    }
 }
 
 impl<'a, T: Cell> RowWriter<'a, T> {

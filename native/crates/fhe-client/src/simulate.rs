@@ -209,6 +209,31 @@ impl GaussianStream {
     }
 }
 
+/// Standard normal samples, for [`fhe_core::bootstrap::BootstrapCircuit::simulate`].
+pub struct NormalSamples {
+    words: Words,
+    normal: Normal<f64>,
+}
+
+impl NormalSamples {
+    /// Under a fresh seed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the system has no randomness.
+    pub fn new() -> Result<Self> {
+        Ok(NormalSamples {
+            words: Words::new()?,
+            normal: Normal::new(0.0, 1.0)
+                .map_err(|error| Error::Internal(format!("normal samples: {error}")))?,
+        })
+    }
+
+    /// The next.
+    pub fn next_sample(&mut self) -> f64 {
+        self.normal.sample(&mut self.words)
+    }
+}
+
 /// A keystream, a word at a time.
 struct Words {
     keystream: Keystream,

@@ -95,8 +95,13 @@ impl<'a> Reader<'a> {
     /// Checks magic and version.
     pub fn expect_format(&mut self, magic: &[u8; 4], version: u16) -> Result<()> {
         if self.take(4)? != magic {
+            let article = if self.what.starts_with(['a', 'e', 'i', 'o', 'u']) {
+                "an"
+            } else {
+                "a"
+            };
             return Err(Error::invalid(format!(
-                "not a {}: its first bytes are not {:?}",
+                "not {article} {}: its first bytes are not {:?}",
                 self.what,
                 String::from_utf8_lossy(magic)
             )));

@@ -1,13 +1,14 @@
 //! Java arrays and direct buffers.
 
+use fhe_core::bootstrap::BootstrapParameters;
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
 use jni::objects::{
-    JByteArray, JByteBuffer, JFloatArray, JIntArray, JLongArray, JPrimitiveArray, JString,
-    TypeArray,
+    JByteArray, JByteBuffer, JDoubleArray, JFloatArray, JIntArray, JLongArray, JPrimitiveArray,
+    JString, TypeArray,
 };
-use jni::sys::{jbyteArray, jint, jintArray, jlongArray};
+use jni::sys::{jbyteArray, jdoubleArray, jint, jintArray, jlongArray};
 
 /// A JNI failure; the JVM's own exception is usually pending then.
 pub fn jni_error(error: jni::errors::Error) -> Error {
@@ -56,6 +57,14 @@ pub fn longs(env: &JNIEnv, array: &JLongArray) -> Result<Vec<i64>> {
 pub fn floats(env: &JNIEnv, array: &JFloatArray) -> Result<Vec<f32>> {
     let mut copy = vec![0.0; length(env, array)?];
     env.get_float_array_region(array, 0, &mut copy)
+        .map_err(jni_error)?;
+    Ok(copy)
+}
+
+/// A copy of a `double[]`.
+pub fn doubles(env: &JNIEnv, array: &JDoubleArray) -> Result<Vec<f64>> {
+    let mut copy = vec![0.0; length(env, array)?];
+    env.get_double_array_region(array, 0, &mut copy)
         .map_err(jni_error)?;
     Ok(copy)
 }
@@ -110,6 +119,16 @@ pub fn new_longs(env: &JNIEnv, values: &[i64]) -> Result<jlongArray> {
         .new_long_array(new_length(values.len())?)
         .map_err(jni_error)?;
     env.set_long_array_region(&array, 0, values)
+        .map_err(jni_error)?;
+    Ok(array.into_raw())
+}
+
+/// A new `double[]`.
+pub fn new_doubles(env: &JNIEnv, values: &[f64]) -> Result<jdoubleArray> {
+    let array = env
+        .new_double_array(new_length(values.len())?)
+        .map_err(jni_error)?;
+    env.set_double_array_region(&array, 0, values)
         .map_err(jni_error)?;
     Ok(array.into_raw())
 }
@@ -175,4 +194,35 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
         bodies: count(bodies, "bodies")?,
     }
     .validate()
+}
+
+/// The fields of packed parameters, in the order of [`parameters`].
+pub fn parameter_fields(p: &PackedParameters) -> [i32; 8] {
+    [
+        p.glwe_dimension,
+        p.polynomial_size,
+        p.limbs,
+        p.body_limbs,
+        p.output_limbs,
+        p.output_body_limbs,
+        p.message_bits,
+        p.bodies,
+    ]
+    .map(|field| field as i32)
+}
+
+/// Bootstrap parameters from their fields ([`BootstrapParameters::fields`]).
+pub fn bootstrap_parameters(fields: &[i32]) -> Result<BootstrapParameters> {
+    let mut counts = [0; BootstrapParameters::FIELDS];
+    if fields.len() != counts.len() {
+        return Err(Error::Internal(format!(
+            "{} bootstrap parameters, {} expected",
+            fields.len(),
+            counts.len()
+        )));
+    }
+    for (to, &field) in counts.iter_mut().zip(fields) {
+        *to = count(field, "a bootstrap parameter")? as u32;
+    }
+    BootstrapParameters::of_fields(counts).validate()
 }

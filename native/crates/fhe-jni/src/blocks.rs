@@ -5,7 +5,9 @@ use arrow_array::{Array, LargeBinaryArray};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use fhe_core::{Error, Result};
-use fhe_server::PreparedCircuit;
+use fhe_server::{
+    AcceptedBlock, AcceptedLookups, BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit,
+};
 
 use crate::result_memory::ResultMemory;
 
@@ -57,13 +59,87 @@ pub unsafe fn export(
     Ok(())
 }
 
+/// What evaluates blocks.
+pub trait Evaluator {
+    /// A block that passed its checks.
+    type Accepted<'a>;
+
+    /// Checks a block.
+    fn accept<'a>(&self, block: &'a [u8]) -> Result<Self::Accepted<'a>>;
+
+    /// Bytes of its results.
+    fn result_bytes(accepted: &Self::Accepted<'_>) -> usize;
+
+    /// Writes its results.
+    fn evaluate_into(
+        &self,
+        accepted: &Self::Accepted<'_>,
+        output: &mut [u8],
+        threads: usize,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<()>;
+}
+
+impl Evaluator for PreparedCircuit {
+    type Accepted<'a> = AcceptedBlock<'a>;
+
+    fn accept<'a>(&self, block: &'a [u8]) -> Result<AcceptedBlock<'a>> {
+        self.accept(block)
+    }
+
+    fn result_bytes(accepted: &AcceptedBlock<'_>) -> usize {
+        accepted.result_bytes()
+    }
+
+    fn evaluate_into(
+        &self,
+        accepted: &AcceptedBlock<'_>,
+        output: &mut [u8],
+        threads: usize,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        self.evaluate_into(accepted, output, threads, should_stop)
+    }
+}
+
+/// A circuit with look-ups, and the keys to evaluate it with.
+pub struct KeyedCircuit<'k> {
+    /// The circuit.
+    pub circuit: &'k PreparedBootstrapCircuit,
+    /// The client's evaluation key.
+    pub keys: &'k BootstrapKeys,
+}
+
+impl Evaluator for KeyedCircuit<'_> {
+    type Accepted<'a> = AcceptedLookups<'a>;
+
+    fn accept<'a>(&self, block: &'a [u8]) -> Result<AcceptedLookups<'a>> {
+        self.circuit.accept(self.keys, block)
+    }
+
+    fn result_bytes(accepted: &AcceptedLookups<'_>) -> usize {
+        accepted.result_bytes()
+    }
+
+    fn evaluate_into(
+        &self,
+        accepted: &AcceptedLookups<'_>,
+        output: &mut [u8],
+        threads: usize,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        self.circuit
+            .evaluate_into(self.keys, accepted, output, threads, should_stop)
+    }
+}
+
 /// Evaluates every block of a batch with up to `threads` threads; results lie one after the other in one
 /// buffer.
 ///
 /// # Errors
 /// The first block's error, with its row in the batch; [`Error::Stopped`] if `should_stop` said so.
-pub fn evaluate(
-    circuit: &PreparedCircuit,
+pub fn evaluate<E: Evaluator>(
+    circuit: &E,
     blocks: &LargeBinaryArray,
     threads: usize,
     should_stop: &mut dyn FnMut() -> bool,
@@ -81,14 +157,14 @@ pub fn evaluate(
         let block = circuit
             .accept(blocks.value(row))
             .map_err(|error| in_row(row, error))?;
-        bytes += block.result_bytes();
+        bytes += E::result_bytes(&block);
         offsets.push(bytes as i64);
         accepted.push(block);
     }
     let mut results = ResultMemory::of(bytes)?;
     let mut rest = results.as_mut_slice();
     for (row, block) in accepted.iter().enumerate() {
-        let (output, after) = rest.split_at_mut(block.result_bytes());
+        let (output, after) = rest.split_at_mut(E::result_bytes(block));
         circuit
             .evaluate_into(block, output, threads, should_stop)
             .map_err(|error| in_row(row, error))?;

@@ -18,30 +18,41 @@ use crate::handles::{KEYS, MODULES};
 use crate::library_methods::pointer;
 use crate::rows;
 
-/// `shapes` is k, N, limbs, K for each set.
+/// `shapes` is k, N, limbs, K for each set; `lwe_dimensions` those of the secrets that look-ups need.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     client_id: JByteArray<'local>,
     shapes: JIntArray<'local>,
+    lwe_dimensions: JIntArray<'local>,
 ) -> jlong {
     call(env, |env| {
         let client_id = arrays::fixed_bytes(env, &client_id)?;
         let shapes = arrays::ints(env, &shapes)?
             .chunks(4)
-            .map(|fields| match *fields {
-                [k, n, limbs, bodies] => Ok(SecretKeyShape {
-                    glwe_dimension: arrays::count(k, "GLWE dimension")?,
-                    polynomial_size: arrays::count(n, "polynomial size")?,
-                    limbs: arrays::count(limbs, "limbs")?,
-                    bodies: arrays::count(bodies, "bodies")?,
-                }),
-                _ => Err(Error::Internal("a secret key shape has 4 fields".into())),
-            })
+            .map(secret_key_shape)
             .collect::<Result<Vec<_>>>()?;
-        Ok(KEYS.insert(ClientKey::generate(client_id, &shapes)?))
+        let lwe_dimensions = arrays::ints(env, &lwe_dimensions)?
+            .into_iter()
+            .map(|dimension| arrays::count(dimension, "LWE dimension"))
+            .collect::<Result<Vec<_>>>()?;
+        let key = ClientKey::generate_for_lookups(client_id, &shapes, &lwe_dimensions)?;
+        Ok(KEYS.insert(key))
     })
+}
+
+/// A shape from k, N, limbs, K.
+pub fn secret_key_shape(fields: &[i32]) -> Result<SecretKeyShape> {
+    match *fields {
+        [k, n, limbs, bodies] => Ok(SecretKeyShape {
+            glwe_dimension: arrays::count(k, "GLWE dimension")?,
+            polynomial_size: arrays::count(n, "polynomial size")?,
+            limbs: arrays::count(limbs, "limbs")?,
+            bodies: arrays::count(bodies, "bodies")?,
+        }),
+        _ => Err(Error::Internal("a secret key shape has 4 fields".into())),
+    }
 }
 
 /// Reads a key file.

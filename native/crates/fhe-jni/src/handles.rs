@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
-use fhe_client::{ClientKey, MaskOrder, ModuleClient, PreparedMask};
+use fhe_client::{ClientKey, LookupClient, MaskOrder, ModuleClient, PreparedMask};
 use fhe_core::{Error, Result};
-use fhe_server::PreparedCircuit;
+use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit};
 use jni::sys::jlong;
 
 use crate::memory_methods::BufferMemory;
@@ -31,6 +31,14 @@ pub static ORDERS: HandleTable<MaskOrder> = HandleTable::new("mask order");
 pub static MASKS: HandleTable<PreparedMask> = HandleTable::new("prepared mask");
 /// Memory of direct buffers.
 pub static MEMORY: HandleTable<BufferMemory> = HandleTable::new("memory");
+
+/// Prepared circuits with look-ups.
+pub static LOOKUP_CIRCUITS: HandleTable<PreparedBootstrapCircuit> =
+    HandleTable::new("circuit with look-ups");
+/// Expanded evaluation keys.
+pub static EVALUATION_KEYS: HandleTable<BootstrapKeys> = HandleTable::new("evaluation key");
+/// Results of look-ups as their client sees them.
+pub static LOOKUP_CLIENTS: HandleTable<LookupClient> = HandleTable::new("look-up client");
 
 impl<T> HandleTable<T> {
     const fn new(what: &'static str) -> Self {

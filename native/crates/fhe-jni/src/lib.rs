@@ -10,6 +10,8 @@ mod handles;
 
 mod client_methods;
 mod library_methods;
+mod lookup_methods;
+mod lookup_steps;
 mod mask_methods;
 mod memory_methods;
 mod pages;

@@ -11,10 +11,12 @@ use jni::sys::{jbyteArray, jdouble, jint, jlong, jstring};
 
 use crate::arrays;
 use crate::call::call;
-use crate::handles::{CIRCUITS, KEYS, MASKS, MODULES, ORDERS};
+use crate::handles::{
+    CIRCUITS, EVALUATION_KEYS, KEYS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS, MASKS, MODULES, ORDERS,
+};
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 6;
+const ABI_VERSION: jint = 7;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
@@ -43,7 +45,17 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openHandles(
     _env: JNIEnv,
     _class: JClass,
 ) -> jlong {
-    (CIRCUITS.len() + KEYS.len() + MODULES.len() + ORDERS.len() + MASKS.len()) as jlong
+    let handles = [
+        CIRCUITS.len(),
+        KEYS.len(),
+        MODULES.len(),
+        ORDERS.len(),
+        MASKS.len(),
+        LOOKUP_CIRCUITS.len(),
+        EVALUATION_KEYS.len(),
+        LOOKUP_CLIENTS.len(),
+    ];
+    handles.iter().sum::<usize>() as jlong
 }
 
 #[unsafe(no_mangle)]

@@ -1,13 +1,13 @@
 //! Native methods of the untrusted side.
 
-use fhe_core::Error;
+use fhe_core::{Error, Result};
 use fhe_server::PreparedCircuit;
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JClass, JIntArray, JObject};
 use jni::sys::{jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
-use crate::blocks;
+use crate::blocks::{self, Evaluator};
 use crate::call::call;
 use crate::handles::{CIRCUITS, MODULES};
 use crate::library_methods::pointer;
@@ -135,32 +135,43 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate<'local>(
     should_stop: JObject<'local>,
 ) {
     call(env, |env| {
-        for address in [input_array, input_schema, output_array, output_schema] {
-            if address == 0 {
-                return Err(Error::Internal("an Arrow structure is null".into()));
-            }
-        }
-        // SAFETY: the Java wrapper, the only caller, passes structures that Arrow's exporter just filled.
-        let blocks = unsafe { blocks::import(input_array as *mut _, input_schema as *mut _) }?;
         let circuit = CIRCUITS.get(circuit)?;
-        let threads = arrays::count(threads, "number of threads")?;
-        let mut thrown = None;
-        let results = blocks::evaluate(&circuit, &blocks, threads, &mut || {
-            env.call_method(&should_stop, "getAsBoolean", "()Z", &[])
-                .and_then(|answer| answer.z())
-                .unwrap_or_else(|_| {
-                    thrown = env.exception_occurred().ok();
-                    // Until all is released: that calls Java, which it may not with an exception pending.
-                    let _ = env.exception_clear();
-                    true
-                })
-        });
-        drop(blocks);
-        if let Some(thrown) = thrown {
-            env.throw(thrown).map_err(arrays::jni_error)?;
-        }
-        let results = results?;
-        // SAFETY: the Java wrapper passes empty structures that it allocated for this call.
-        unsafe { blocks::export(results, output_array as *mut _, output_schema as *mut _) }
+        let addresses = [input_array, input_schema, output_array, output_schema];
+        evaluate_batch(env, &*circuit, addresses, threads, &should_stop)
     });
+}
+
+/// Evaluates a batch of blocks; the addresses are those of input array and schema, output array and schema.
+pub fn evaluate_batch<E: Evaluator>(
+    env: &mut JNIEnv,
+    circuit: &E,
+    addresses: [jlong; 4],
+    threads: jint,
+    should_stop: &JObject,
+) -> Result<()> {
+    if addresses.contains(&0) {
+        return Err(Error::Internal("an Arrow structure is null".into()));
+    }
+    let [input_array, input_schema, output_array, output_schema] = addresses;
+    // SAFETY: the Java wrapper, the only caller, passes structures that Arrow's exporter just filled.
+    let blocks = unsafe { blocks::import(input_array as *mut _, input_schema as *mut _) }?;
+    let threads = arrays::count(threads, "number of threads")?;
+    let mut thrown = None;
+    let results = blocks::evaluate(circuit, &blocks, threads, &mut || {
+        env.call_method(should_stop, "getAsBoolean", "()Z", &[])
+            .and_then(|answer| answer.z())
+            .unwrap_or_else(|_| {
+                thrown = env.exception_occurred().ok();
+                // Until all is released: that calls Java, which it may not with an exception pending.
+                let _ = env.exception_clear();
+                true
+            })
+    });
+    drop(blocks);
+    if let Some(thrown) = thrown {
+        env.throw(thrown).map_err(arrays::jni_error)?;
+    }
+    let results = results?;
+    // SAFETY: the Java wrapper passes empty structures that it allocated for this call.
+    unsafe { blocks::export(results, output_array as *mut _, output_schema as *mut _) }
 }

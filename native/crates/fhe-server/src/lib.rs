@@ -7,7 +7,7 @@ mod kernel;
 mod prepared;
 mod workspace;
 
-pub use bootstrap::{BootstrapKeys, PreparedBootstrapCircuit};
+pub use bootstrap::{AcceptedLookups, BootstrapKeys, PreparedBootstrapCircuit};
 pub use evaluate::AcceptedBlock;
 pub use kernel::{FewRows, Kernel, PreparedWeights, Scratch};
 pub use prepared::PreparedCircuit;

@@ -7,9 +7,9 @@ use fhe_core::{Error, Result};
 use rayon::ThreadPoolBuilder;
 use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed, Seeder};
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweDimension, GlweSecretKey,
-    LweDimension, LweSecretKey, PolynomialSize, SeededLweBootstrapKey, SeededLweKeyswitchKey,
-    TUniform, generate_seeded_lwe_keyswitch_key, par_generate_seeded_lwe_bootstrap_key,
+    ChunkSize, CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweDimension,
+    GlweSecretKey, LweDimension, LweSecretKey, PolynomialSize, SeededLweBootstrapKeyChunkGenerator,
+    SeededLweKeyswitchKey, TUniform, generate_seeded_lwe_keyswitch_key,
 };
 
 use crate::random::fill_from_os;
@@ -19,15 +19,17 @@ impl ClientKey {
     /// Makes the evaluation key of a circuit with look-ups on up to `threads` threads: the file's bytes.
     ///
     /// Seeds of masks and of noise are drawn anew from the system's CSPRNG: making it twice gives two keys,
-    /// both good.
+    /// both good. `progress` is told the share that is done, up to 1, and says whether to go on.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the client key has no secrets of these parameters.
+    /// [`Error::InvalidInput`] if the client key has no secrets of these parameters; [`Error::Stopped`] if
+    /// `progress` said so.
     pub fn evaluation_key(
         &self,
         parameters: &BootstrapParameters,
         packed: &SecretKeyShape,
         threads: usize,
+        progress: &mut dyn FnMut(f64) -> bool,
     ) -> Result<Vec<u8>> {
         let parameters = parameters.validate()?;
         if (packed.glwe_dimension, packed.polynomial_size, packed.bodies)
@@ -69,36 +71,42 @@ impl ClientKey {
             &mut seeds,
         );
 
-        let mut bootstrap = SeededLweBootstrapKey::from_container(
-            vec![0u64; header.bootstrap_words()],
+        let mut chunks = SeededLweBootstrapKeyChunkGenerator::new(
+            ChunkSize(CHUNK),
+            LweDimension(parameters.lwe_dimension),
             GlweDimension(parameters.glwe_dimension).to_glwe_size(),
             PolynomialSize(parameters.polynomial_size),
             DecompositionBaseLog(parameters.bootstrap.base_log),
             DecompositionLevelCount(parameters.bootstrap.levels),
-            compression_seed(header.bootstrap_seed),
             CiphertextModulus::new_native(),
+            &lwe_key,
+            &glwe_key,
+            TUniform::new(lwe_noise_bound_log2(parameters.value_dimension())?),
+            compression_seed(header.bootstrap_seed),
+            &mut seeds,
+            true,
         );
-        let noise = TUniform::new(lwe_noise_bound_log2(parameters.value_dimension())?);
-        ThreadPoolBuilder::new()
+        let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
-            .map_err(|error| Error::Internal(format!("threads for an evaluation key: {error}")))?
-            .install(|| {
-                par_generate_seeded_lwe_bootstrap_key(
-                    &lwe_key,
-                    &glwe_key,
-                    &mut bootstrap,
-                    noise,
-                    &mut seeds,
-                );
-            });
+            .map_err(|error| Error::Internal(format!("threads for an evaluation key: {error}")))?;
+        let mut bootstrap = Vec::with_capacity(header.bootstrap_words());
+        while let Some(chunk) = pool.install(|| chunks.next()) {
+            bootstrap.extend_from_slice(chunk.as_ref());
+            if !progress(bootstrap.len() as f64 / header.bootstrap_words() as f64) {
+                return Err(Error::Stopped);
+            }
+        }
         Ok(EvaluationKey::encode(
             &header,
             keyswitch.as_ref(),
-            bootstrap.as_ref(),
+            &bootstrap,
         ))
     }
 }
+
+/// Bits of the LWE key whose part of the bootstrap key is made between two calls of `progress`.
+const CHUNK: usize = 16;
 
 fn compression_seed(bytes: [u8; 16]) -> CompressionSeed {
     CompressionSeed::from(Seed(u128::from_le_bytes(bytes)))

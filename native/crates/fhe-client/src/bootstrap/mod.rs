@@ -3,4 +3,4 @@
 mod evaluation_key;
 mod results;
 
-pub use results::LookupResultsSpec;
+pub use results::{LookupClient, LookupResultsSpec};

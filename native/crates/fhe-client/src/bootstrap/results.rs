@@ -1,55 +1,148 @@
 //! Results of look-ups.
 
-use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, short_hex};
+use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, KeyId, short_hex};
 use fhe_core::bootstrap::BootstrapParameters;
 use fhe_core::{Error, Result};
+use zeroize::Zeroizing;
 
-use crate::ClientKey;
+use crate::rows::write_columns;
+use crate::threads::{in_parallel, ranges};
+use crate::{ClientKey, Outputs};
 
-/// What the client knows of a circuit with look-ups.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the client knows of the results of a circuit with look-ups.
+#[derive(Debug, Clone, PartialEq)]
 pub struct LookupResultsSpec {
     /// The circuit.
     pub circuit: CircuitDigest,
     /// Its parameters.
     pub parameters: BootstrapParameters,
-    /// Outputs of a record.
-    pub outputs: usize,
+    /// What a whole torus is worth in each output.
+    pub scales: Vec<f64>,
+    /// Added to each output, or empty.
+    pub bias: Vec<f32>,
 }
 
-impl LookupResultsSpec {
-    /// Decrypts a block of results: phases `[records][outputs]`, in units of 2^-64 of the torus.
+/// The client's side of the results of a circuit with look-ups: decrypts and dequantises.
+pub struct LookupClient {
+    spec: LookupResultsSpec,
+    key: Option<(KeyId, Zeroizing<Vec<u64>>)>,
+}
+
+/// The torus.
+const MODULUS: f64 = 18_446_744_073_709_551_616.0;
+
+impl LookupClient {
+    /// Checks the specification and finds the keys; without a key it can only dequantise.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming what is out of range or missing in the key.
+    pub fn new(spec: LookupResultsSpec, key: Option<&ClientKey>) -> Result<Self> {
+        let parameters = spec.parameters.validate()?;
+        let outputs = spec.scales.len();
+        if outputs == 0 || !(spec.bias.is_empty() || spec.bias.len() == outputs) {
+            return Err(Error::invalid(format!(
+                "results of look-ups: {outputs} scales and {} biases",
+                spec.bias.len()
+            )));
+        }
+        if let Some(output) = spec.scales.iter().position(|scale| !scale.is_finite()) {
+            return Err(Error::invalid(format!(
+                "results of look-ups: the scale of output {output} is {}",
+                spec.scales[output]
+            )));
+        }
+        let secret = |key: &ClientKey| {
+            Ok::<_, Error>((*key.id(), key.lwe_secret_words(parameters.lwe_dimension)?))
+        };
+        Ok(LookupClient {
+            key: key.map(secret).transpose()?,
+            spec,
+        })
+    }
+
+    /// The specification.
+    pub fn spec(&self) -> &LookupResultsSpec {
+        &self.spec
+    }
+
+    /// Decrypts block `block_number` of results on at most `threads` threads: phases `[records][outputs]`, in
+    /// units of 2^-64 of the torus.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the block is damaged, made by another circuit, under another key, or another
     /// block's result.
-    pub fn decrypt(&self, key: &ClientKey, block_number: u64, block: &[u8]) -> Result<Vec<i64>> {
-        let (header, payload) = BlockHeader::parse(block)?;
-        self.expect(&header, key, block_number)?;
-        let bytes = self.parameters.output_bytes;
-        let secret = key.lwe_secret_words(self.parameters.lwe_dimension)?;
-        let entry = |bytes_of: &[u8]| {
-            let mut word = [0; 8];
-            word[8 - bytes..].copy_from_slice(bytes_of);
-            u64::from_le_bytes(word)
+    pub fn decrypt(&self, block: &[u8], block_number: u64, threads: usize) -> Result<Vec<i64>> {
+        let Some((key_id, secret)) = &self.key else {
+            return Err(Error::invalid(
+                "results of look-ups cannot be decrypted without a client key",
+            ));
         };
+        let (header, payload) = BlockHeader::parse(block)?;
+        self.expect(&header, key_id, block_number)?;
+        let bytes = self.spec.parameters.output_bytes;
         let (masks, bodies) = payload.split_at(header.layout().mask.bytes());
-        Ok(masks
-            .chunks_exact(secret.len() * bytes)
-            .zip(bodies.chunks_exact(bytes))
-            .map(|(mask, body)| {
-                let inner = mask
-                    .chunks_exact(bytes)
-                    .zip(secret.iter())
-                    .fold(0u64, |sum, (mask, bit)| {
-                        sum.wrapping_add(entry(mask).wrapping_mul(*bit))
-                    });
-                entry(body).wrapping_sub(inner) as i64
-            })
-            .collect())
+        let mut phases = vec![0; bodies.len() / bytes];
+        let mut rest = phases.as_mut_slice();
+        let parts = ranges(rest.len(), threads).map(|range| {
+            let (part, after) = std::mem::take(&mut rest).split_at_mut(range.len());
+            rest = after;
+            (range, part)
+        });
+        in_parallel(parts.collect(), |(range, part)| {
+            for (phase, value) in part.iter_mut().zip(range) {
+                let mask = &masks[value * secret.len() * bytes..][..secret.len() * bytes];
+                let entries = mask.chunks_exact(bytes).zip(secret.iter());
+                let inner = entries.fold(0u64, |sum, (mask, bit)| {
+                    sum.wrapping_add(entry(mask).wrapping_mul(*bit))
+                });
+                let body = &bodies[value * bytes..][..bytes];
+                *phase = entry(body).wrapping_sub(inner) as i64;
+            }
+        });
+        Ok(phases)
     }
 
-    fn expect(&self, header: &BlockHeader, key: &ClientKey, block_number: u64) -> Result<()> {
+    /// Decrypts block `block_number` of results and dequantises it.
+    ///
+    /// # Errors
+    /// As [`LookupClient::decrypt`], and if `out` does not fit the block.
+    pub fn decrypt_to_floats(
+        &self,
+        block: &[u8],
+        block_number: u64,
+        threads: usize,
+        out: Outputs<f32>,
+    ) -> Result<()> {
+        let phases = self.decrypt(block, block_number, threads)?;
+        self.dequantize(&phases, out)
+    }
+
+    /// Outputs of phases `[records][outputs]`: phase / 2^64 · scale + bias.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if `out` does not fit the phases.
+    pub fn dequantize(&self, phases: &[i64], out: Outputs<f32>) -> Result<()> {
+        let outputs = self.spec.scales.len();
+        if out.columns() != outputs || out.records() * outputs != phases.len() {
+            return Err(Error::invalid(format!(
+                "places for {} records of {} outputs where {} of {outputs} are expected",
+                out.records(),
+                out.columns(),
+                phases.len() / outputs
+            )));
+        }
+        write_columns(out, |output, values| {
+            let scale = self.spec.scales[output] / MODULUS;
+            let bias = f64::from(self.spec.bias.get(output).copied().unwrap_or(0.0));
+            let records = phases[output..].iter().step_by(outputs);
+            for (value, &phase) in values.iter_mut().zip(records) {
+                *value = (phase as f64 * scale + bias) as f32;
+            }
+        });
+        Ok(())
+    }
+
+    fn expect(&self, header: &BlockHeader, key_id: &KeyId, block_number: u64) -> Result<()> {
         let number = header.block_number;
         if header.kind != BlockKind::LookupResults {
             return Err(Error::invalid(format!(
@@ -58,18 +151,18 @@ impl LookupResultsSpec {
                 BlockKind::LookupResults
             )));
         }
-        if header.circuit != self.circuit {
+        if header.circuit != self.spec.circuit {
             return Err(Error::invalid(format!(
                 "encrypted block {number} is of circuit {}, not of circuit {}",
                 short_hex(&header.circuit),
-                short_hex(&self.circuit)
+                short_hex(&self.spec.circuit)
             )));
         }
-        if header.key_id != *key.id() {
+        if header.key_id != *key_id {
             return Err(Error::invalid(format!(
                 "encrypted block {number} is under client key {}, not under client key {}",
                 short_hex(&header.key_id),
-                short_hex(key.id())
+                short_hex(key_id)
             )));
         }
         if number != block_number {
@@ -77,20 +170,17 @@ impl LookupResultsSpec {
                 "encrypted block {number} came back for block {block_number}"
             )));
         }
+        let parameters = &self.spec.parameters;
         for (name, found, wanted) in [
             (
                 "LWE dimension",
                 header.glwe_dimension,
-                self.parameters.lwe_dimension,
+                parameters.lwe_dimension,
             ),
             ("mask count", header.polynomial_size, header.records),
-            ("limbs", header.limbs, self.parameters.output_bytes),
-            (
-                "body limbs",
-                header.body_limbs,
-                self.parameters.output_bytes,
-            ),
-            ("outputs", header.features, self.outputs),
+            ("limbs", header.limbs, parameters.output_bytes),
+            ("body limbs", header.body_limbs, parameters.output_bytes),
+            ("outputs", header.features, self.spec.scales.len()),
         ] {
             if found != wanted {
                 return Err(Error::invalid(format!(
@@ -100,4 +190,11 @@ impl LookupResultsSpec {
         }
         Ok(())
     }
+}
+
+/// The top bytes of a torus element.
+fn entry(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[8 - bytes.len()..].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
 }

@@ -66,6 +66,37 @@ pub enum Step {
 }
 
 impl Step {
+    fn check(&self, values: usize) -> std::result::Result<(), String> {
+        match self {
+            Step::Linear { rows, constants } => {
+                if constants.len() != rows.rows() {
+                    return Err(format!(
+                        "{} constants for {} rows",
+                        constants.len(),
+                        rows.rows()
+                    ));
+                }
+                rows.validate(values)
+            }
+            Step::Lookup {
+                first,
+                count,
+                factor,
+                ..
+            } => {
+                if *first as usize + *count as usize > values {
+                    return Err(format!(
+                        "it reads values {first} and {count} on of {values}"
+                    ));
+                }
+                if *factor == 0 || factor.unsigned_abs() > MAX_FACTOR {
+                    return Err(format!("its factor is {factor}"));
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// How many values it makes.
     pub fn values(&self) -> usize {
         match self {
@@ -157,60 +188,49 @@ impl BootstrapCircuit {
                 )));
             }
         }
-        let mut values = self.packed.outputs;
-        for (number, step) in self.steps.iter().enumerate() {
-            self.check(step, values)
-                .map_err(|what| wrong(format!("step {number}: {what}")))?;
-            values += step.values();
-            if values > MAX_VALUES {
-                return Err(wrong(format!("it has more than {MAX_VALUES} values")));
+        Self::check_steps(self.packed.outputs, &self.steps, &self.outputs).map_err(|error| {
+            match error {
+                Error::InvalidInput(what) => wrong(what),
+                other => other,
             }
-        }
-        if self.outputs.is_empty() {
-            return Err(wrong("it has no output".into()));
-        }
-        if let Some(output) = self
-            .outputs
-            .iter()
-            .find(|&&output| output as usize >= values)
-        {
-            return Err(wrong(format!("value {output} of {values} is an output")));
+        })?;
+        for (number, step) in self.steps.iter().enumerate() {
+            if let Step::Lookup { table, .. } = step
+                && *table as usize >= self.tables.len()
+            {
+                return Err(wrong(format!(
+                    "step {number}: it reads table {table} of {}",
+                    self.tables.len()
+                )));
+            }
         }
         Ok(self)
     }
 
-    fn check(&self, step: &Step, values: usize) -> std::result::Result<(), String> {
-        match step {
-            Step::Linear { rows, constants } => {
-                if constants.len() != rows.rows() {
-                    return Err(format!(
-                        "{} constants for {} rows",
-                        constants.len(),
-                        rows.rows()
-                    ));
-                }
-                rows.validate(values)
+    /// Checks that every step, and the outputs, read values that are there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming the first that does not.
+    pub fn check_steps(packed_outputs: usize, steps: &[Step], outputs: &[u32]) -> Result<()> {
+        let mut values = packed_outputs;
+        for (number, step) in steps.iter().enumerate() {
+            step.check(values)
+                .map_err(|what| Error::invalid(format!("step {number}: {what}")))?;
+            values += step.values();
+            if values > MAX_VALUES {
+                return Err(Error::invalid(format!(
+                    "it has more than {MAX_VALUES} values"
+                )));
             }
-            Step::Lookup {
-                first,
-                count,
-                factor,
-                table,
-                ..
-            } => {
-                if *first as usize + *count as usize > values {
-                    return Err(format!(
-                        "it reads values {first} and {count} on of {values}"
-                    ));
-                }
-                if *table as usize >= self.tables.len() {
-                    return Err(format!("it reads table {table} of {}", self.tables.len()));
-                }
-                if *factor == 0 || factor.unsigned_abs() > MAX_FACTOR {
-                    return Err(format!("its factor is {factor}"));
-                }
-                Ok(())
-            }
+        }
+        if outputs.is_empty() {
+            return Err(Error::invalid("it has no output"));
+        }
+        match outputs.iter().find(|&&output| output as usize >= values) {
+            Some(output) => Err(Error::invalid(format!(
+                "value {output} of {values} is an output"
+            ))),
+            None => Ok(()),
         }
     }
 

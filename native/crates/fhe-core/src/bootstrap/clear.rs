@@ -1,8 +1,7 @@
 //! A circuit with look-ups in clear: on phases, exactly, or with the noise that is predicted.
 
-use super::{BootstrapCircuit, BootstrapNoise, Step};
+use super::{BootstrapCircuit, BootstrapNoise, Step, packed_variance};
 use crate::Result;
-use crate::noise::fresh_standard_deviation;
 
 /// q.
 const MODULUS: f64 = 18_446_744_073_709_551_616.0;
@@ -19,8 +18,7 @@ struct Deviations {
 impl Deviations {
     fn of(circuit: &BootstrapCircuit) -> Result<Self> {
         let noise = BootstrapNoise::of(&circuit.parameters)?;
-        let parameters = &circuit.packed.parameters;
-        let fresh = fresh_standard_deviation(parameters.lwe_dimension(), parameters.limbs)?;
+        let fresh = packed_variance(&circuit.packed.parameters)?.sqrt();
         let norm = |row: &[i8]| {
             row.iter()
                 .map(|&w| f64::from(w).powi(2))

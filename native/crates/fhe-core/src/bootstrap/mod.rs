@@ -5,13 +5,19 @@
 //! the phase's top log2(2N) bits, so it reads with an error ("analogously"): what decides is accuracy, not
 //! exactness.
 
+mod amplification;
 mod circuit;
 mod clear;
 mod evaluation_key;
 mod noise;
 mod parameters;
+mod search;
+mod time;
 
+pub use amplification::{Amplification, CircuitAmplification};
 pub use circuit::{BootstrapCircuit, SparseRows, Step};
 pub use evaluation_key::{EvaluationKey, EvaluationKeyHeader};
-pub use noise::{BootstrapNoise, lwe_noise_bound_log2};
+pub use noise::{BootstrapNoise, CircuitNoise, lwe_noise_bound_log2, packed_variance};
 pub use parameters::{BootstrapParameters, Decomposition};
+pub use search::{NoiseTarget, SearchChoice, SearchRequest};
+pub use time::{LookupTime, LookupWork};

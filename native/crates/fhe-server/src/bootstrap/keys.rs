@@ -6,15 +6,17 @@ use rayon::ThreadPoolBuilder;
 use tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed};
 use tfhe::core_crypto::prelude::{
     CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, FourierLweBootstrapKeyOwned,
-    GlweDimension, LweDimension, LweKeyswitchKeyOwned, PolynomialSize, SeededLweBootstrapKey,
-    SeededLweKeyswitchKey, par_convert_standard_lwe_bootstrap_key_to_fourier,
+    GlweDimension, LweDimension, PolynomialSize, SeededLweBootstrapKey, SeededLweKeyswitchKey,
+    par_convert_standard_lwe_bootstrap_key_to_fourier,
 };
+
+use super::keyswitch::TiledKeyswitchKey;
 
 /// A client's evaluation key with its masks expanded and its bootstrap key transformed; immutable, shared by
 /// all threads.
 pub struct BootstrapKeys {
     header: EvaluationKeyHeader,
-    pub(crate) keyswitch: LweKeyswitchKeyOwned<u64>,
+    pub(crate) keyswitch: TiledKeyswitchKey,
     pub(crate) bootstrap: FourierLweBootstrapKeyOwned,
 }
 
@@ -69,8 +71,8 @@ impl BootstrapKeys {
         )
         .decompress_into_lwe_keyswitch_key();
         BootstrapKeys {
+            keyswitch: TiledKeyswitchKey::new(&header.parameters, &keyswitch),
             header,
-            keyswitch,
             bootstrap,
         }
     }
@@ -87,7 +89,7 @@ impl BootstrapKeys {
 
     /// Bytes of memory it holds.
     pub fn memory_bytes(&self) -> usize {
-        size_of_val(self.keyswitch.as_ref()) + size_of_val(self.bootstrap.as_view().data())
+        self.keyswitch.memory_bytes() + size_of_val(self.bootstrap.as_view().data())
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod evaluate;
 mod keys;
+mod keyswitch;
 mod lookup;
 mod values;
+mod vectors;
 
-pub use evaluate::PreparedBootstrapCircuit;
+pub use evaluate::{AcceptedLookups, PreparedBootstrapCircuit};
 pub use keys::BootstrapKeys;

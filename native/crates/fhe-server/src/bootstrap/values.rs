@@ -1,8 +1,12 @@
 //! Values of records: LWE ciphertexts of dimension k·N, mask then body.
 
+use std::ops::Range;
+
 use fhe_core::bootstrap::SparseRows;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
+
+use super::vectors::Vectors;
 
 /// The results of the packed layer, unpacked: one GLWE ciphertext an output, a coefficient a record.
 pub(crate) struct PackedResults {
@@ -40,23 +44,22 @@ impl PackedResults {
         }
     }
 
-    /// The value of an output for a record: its coefficient, extracted.
-    pub(crate) fn extract(&self, output: usize, record: usize) -> Vec<u64> {
+    /// Writes the value of an output for a record: its coefficient, extracted.
+    pub(crate) fn extract(&self, output: usize, record: usize, value: &mut [u64]) {
         let size = self.polynomial_size;
         let masks = &self.masks[output * self.lwe_dimension..][..self.lwe_dimension];
-        let mut value = Vec::with_capacity(self.lwe_dimension + 1);
-        for polynomial in masks.chunks_exact(size) {
+        let (to, body) = value.split_at_mut(self.lwe_dimension);
+        for (polynomial, to) in masks.chunks_exact(size).zip(to.chunks_exact_mut(size)) {
             // Coefficient r of A·S is Σ A[r - i]·S[i] for i up to r, less Σ A[N + r - i]·S[i] beyond.
-            value.extend(polynomial[..=record].iter().rev());
-            value.extend(
-                polynomial[record + 1..]
-                    .iter()
-                    .rev()
-                    .map(|entry| entry.wrapping_neg()),
-            );
+            let (up_to, beyond) = to.split_at_mut(record + 1);
+            for (to, &entry) in up_to.iter_mut().zip(polynomial[..=record].iter().rev()) {
+                *to = entry;
+            }
+            for (to, entry) in beyond.iter_mut().zip(polynomial[record + 1..].iter().rev()) {
+                *to = entry.wrapping_neg();
+            }
         }
-        value.push(self.bodies[output * self.records + record]);
-        value
+        body[0] = self.bodies[output * self.records + record];
     }
 }
 
@@ -80,26 +83,98 @@ fn entries(layout: &PanelLayout, bytes: &[u8]) -> Vec<u64> {
     entries
 }
 
-/// A row of integer combinations, and its constant.
-pub(crate) fn combine(
-    rows: &SparseRows,
-    row: usize,
-    constant: u64,
-    values: &[Vec<u64>],
-    length: usize,
-) -> Vec<u64> {
-    let mut sum = vec![0u64; length];
-    for (value, weight) in rows.row(row) {
-        let weight = weight as i64 as u64;
-        for (sum, &entry) in sum.iter_mut().zip(&values[value]) {
-            *sum = sum.wrapping_add(entry.wrapping_mul(weight));
+/// The values that some records have so far.
+pub(crate) struct Values {
+    records: usize,
+    /// Words of a value.
+    words: usize,
+    made: Vec<Made>,
+    /// Which of those made a value.
+    makers: Vec<u32>,
+}
+
+/// The values of the packed layer or of a step.
+struct Made {
+    /// The number of the first.
+    first: usize,
+    count: usize,
+    /// `[records][count][words]`, empty when no step reads them any more.
+    words: Vec<u64>,
+}
+
+impl Values {
+    pub(crate) fn new(records: usize, words: usize) -> Self {
+        Values {
+            records,
+            words,
+            made: Vec::new(),
+            makers: Vec::new(),
         }
     }
-    if let Some(body) = sum.last_mut() {
-        *body = body.wrapping_add(constant);
+
+    pub(crate) fn records(&self) -> usize {
+        self.records
     }
-    sum
+
+    /// Adds values `[records][count][words]`.
+    pub(crate) fn push(&mut self, count: usize, words: Vec<u64>) {
+        let first = self.makers.len();
+        self.makers.resize(first + count, self.made.len() as u32);
+        self.made.push(Made {
+            first,
+            count,
+            words,
+        });
+    }
+
+    /// A value of a record.
+    pub(crate) fn value(&self, record: usize, value: usize) -> &[u64] {
+        let made = &self.made[self.makers[value] as usize];
+        &made.words[(record * made.count + value - made.first) * self.words..][..self.words]
+    }
+
+    /// Frees the values of those that no step after `step` reads, given the last reader of each value.
+    pub(crate) fn free(&mut self, step: usize, last_reads: &[usize]) {
+        for made in &mut self.made {
+            let readers = &last_reads[made.first..made.first + made.count];
+            if readers.iter().all(|&last| last <= step) {
+                made.words = Vec::new();
+            }
+        }
+    }
+
+    /// Integer combinations of a record's values by some rows, and their constants, to `sums` `[rows][words]`.
+    pub(crate) fn combine(
+        &self,
+        matrix: &SparseRows,
+        rows: Range<usize>,
+        constants: &[u64],
+        record: usize,
+        sums: &mut [u64],
+    ) {
+        sums.fill(0);
+        let vectors = Vectors::widest();
+        let mut start = 0;
+        while start < self.words {
+            let columns = start..(start + COLUMNS).min(self.words);
+            for (row, sum) in rows.clone().zip(sums.chunks_exact_mut(self.words)) {
+                let sum = &mut sum[columns.clone()];
+                for (value, weight) in matrix.row(row) {
+                    let value = &self.value(record, value)[columns.clone()];
+                    let weight = weight as i64 as u64;
+                    vectors.add_product(sum, value, weight);
+                }
+            }
+            start = columns.end;
+        }
+        for (row, sum) in rows.zip(sums.chunks_exact_mut(self.words)) {
+            sum[self.words - 1] = sum[self.words - 1].wrapping_add(constants[row]);
+        }
+    }
 }
+
+/// Words of all values that are combined together, so that they stay in cache from row to row.
+const COLUMNS: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +212,8 @@ mod tests {
                     }
                 }
             }
-            let value = results.extract(0, record);
+            let mut value = vec![0; 129];
+            results.extract(0, record, &mut value);
             let inner = value.iter().zip(&secret).fold(0u64, |sum, (a, s)| sum.wrapping_add(a.wrapping_mul(*s)));
             prop_assert_eq!(value[128].wrapping_sub(inner), bodies[record].wrapping_sub(product[record]));
         }

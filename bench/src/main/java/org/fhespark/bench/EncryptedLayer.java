@@ -177,7 +177,7 @@ public final class EncryptedLayer implements AutoCloseable {
     if (result != null) {
       result.close();
     }
-    result = BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
+    result = BlockBatch.evaluate(circuit::evaluate, List.of(block), 1, () -> false).get(0);
   }
 
   /** A block of results to float outputs. */

@@ -65,7 +65,7 @@ final class LayerAhead implements AutoCloseable {
     close(maskResults);
     orderBlock = EncryptedBlock.allocate(MaskOrder.BLOCK_BYTES);
     order = client.orderMask(slots(), 0, orderBlock.bytes());
-    maskResults = BlockBatch.evaluate(circuit, List.of(orderBlock), 1, () -> false).get(0);
+    maskResults = BlockBatch.evaluate(circuit::evaluate, List.of(orderBlock), 1, () -> false).get(0);
   }
 
   /** Both sides' part of preparing a mask. */
@@ -97,7 +97,7 @@ final class LayerAhead implements AutoCloseable {
   /** The server's part. */
   void evaluate() {
     close(result);
-    result = BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
+    result = BlockBatch.evaluate(circuit::evaluate, List.of(block), 1, () -> false).get(0);
   }
 
   /** A block of results to float outputs. */

@@ -8,13 +8,17 @@ import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientSpecs;
+import org.fhespark.compiler.artifact.EvaluationKeySpec;
+import org.fhespark.compiler.artifact.LookupSpec;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
+import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.PaddingMask;
 import org.fhespark.compiler.split.GraphSplit;
+import org.fhespark.compiler.split.LookupCall;
 import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.Segment;
 import org.fhespark.nativelib.CircuitDigest;
@@ -33,6 +37,7 @@ final class ClientSpecsAssembly {
       ModelSignature signature,
       GraphSplit split,
       List<CompiledCircuit> circuits,
+      List<CompiledLookups> lookups,
       Calibration.Result calibration,
       Optional<PaddingMask> mask,
       CompileOptions options) {
@@ -50,6 +55,14 @@ final class ClientSpecsAssembly {
         remote.add(remoteCall(circuit, circuit.stack().call(i), digest, calibration, options));
       }
     }
+    for (CompiledLookups module : lookups) {
+      String digest = CircuitDigest.of(module.circuit()).hex();
+      for (LookupCall call : split.lookups()) {
+        if (call.module().equals(module.module())) {
+          remote.add(remoteCall(module, call, digest, options));
+        }
+      }
+    }
     remote.sort(Comparator.comparingInt(RemoteCallSpec::stage));
     return new ClientSpecs(
         ArtifactJson.FORMAT_VERSION,
@@ -60,7 +73,43 @@ final class ClientSpecsAssembly {
         segments,
         remote,
         remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
+        lookups.stream().map(module -> module.parameters().lweDimension()).distinct().toList(),
+        lookups.stream()
+            .map(
+                module ->
+                    new EvaluationKeySpec(module.parameters(), module.packed().secretKeyShape()))
+            .distinct()
+            .toList(),
         options.log2PError());
+  }
+
+  private static RemoteCallSpec remoteCall(
+      CompiledLookups module, LookupCall call, String digest, CompileOptions options) {
+    return new RemoteCallSpec(
+        module.module(),
+        call.stage(),
+        call.region().input(),
+        null,
+        List.of(new CallOutput(module.module(), call.region().output(), module.outputs())),
+        false,
+        module.inputs(),
+        module.outputs(),
+        digest,
+        module.packed(),
+        module.norms(),
+        module.quantization(),
+        new float[0],
+        module.bias(),
+        module.weightBits(),
+        options.log2PError(),
+        0,
+        new LookupSpec(
+            module.parameters(),
+            module.packedOutputs(),
+            module.lookups(),
+            module.outputScales(),
+            module.recordShape(),
+            module.outputShape()));
   }
 
   private static RemoteCallSpec remoteCall(
@@ -89,7 +138,8 @@ final class ClientSpecsAssembly {
         bias(circuit, calls),
         circuit.weightBits().stream().mapToInt(Integer::intValue).max().orElseThrow(),
         circuit.failure().log2PerValue(),
-        circuit.failure().marginBits());
+        circuit.failure().marginBits(),
+        null);
   }
 
   /** The biases of a stack's modules, 0 for those that have none; null if none has one. */

@@ -22,6 +22,16 @@ public final class CompileOptions {
   /** The default number of records expected in a block. */
   public static final int DEFAULT_EXPECTED_BATCH = 4096;
 
+  /**
+   * The default noise of what a look-up reads, relative to its range. Small classifiers of three
+   * layers agree with their float form on 99.5 % of records at 0.5 %, and on 98 to 99.5 % at 1 %,
+   * which is no twentieth faster; parameters that are much more exact take several times as long.
+   */
+  public static final double DEFAULT_LOOKUP_ERROR = 0.005;
+
+  /** Bits of the activations that modules with look-ups read, unless others are asked for. */
+  static final int LOOKUP_ACTIVATION_BITS = 12;
+
   /** What Hugging Face calls the input that is 0 where a sequence is padded. */
   public static final String DEFAULT_PADDING_MASK = "attention_mask";
 
@@ -44,6 +54,7 @@ public final class CompileOptions {
   private final ServerKernel serverKernel;
   private final double wireGigabits;
   private final String paddingMask;
+  private final double lookupError;
 
   private CompileOptions(Builder builder) {
     this.remoteModules = List.copyOf(builder.remoteModules);
@@ -59,6 +70,7 @@ public final class CompileOptions {
     this.serverKernel = builder.serverKernel;
     this.wireGigabits = builder.wireGigabits;
     this.paddingMask = builder.paddingMask;
+    this.lookupError = builder.lookupError;
   }
 
   /**
@@ -149,6 +161,14 @@ public final class CompileOptions {
     return Optional.ofNullable(paddingMask);
   }
 
+  /**
+   * How noisy what a look-up reads may be, and how noisy outputs of modules with look-ups: a
+   * standard deviation, relative to the range they lie in.
+   */
+  public double lookupError() {
+    return lookupError;
+  }
+
   /** What work costs: on executors with the kernel expected, over the wire expected. */
   public CostConstants costs() {
     return CostConstants.of(serverKernel, wireGigabits);
@@ -169,6 +189,7 @@ public final class CompileOptions {
     private ServerKernel serverKernel = ServerKernel.AVX512_VNNI;
     private double wireGigabits = CostConstants.DEFAULT_WIRE_GIGABITS;
     private String paddingMask;
+    private double lookupError = DEFAULT_LOOKUP_ERROR;
 
     private Builder(List<String> remoteModules) {
       this.remoteModules = remoteModules;
@@ -204,6 +225,12 @@ public final class CompileOptions {
     /** As many bits for one module's activations as fit the limbs that 8 need. */
     public Builder automaticActivationBits(String module) {
       activationBitsOf.put(module, OptionalInt.empty());
+      return this;
+    }
+
+    /** Noise of what a look-up reads, relative to its range. */
+    public Builder lookupError(double error) {
+      this.lookupError = error;
       return this;
     }
 
@@ -277,6 +304,12 @@ public final class CompileOptions {
             "p-error 2^"
                 + log2PError
                 + " is out of range; give a probability below 1 such as 2^-40");
+      }
+      if (!(lookupError > 0 && lookupError <= 0.25)) {
+        throw new InvalidInputException(
+            "look-up error "
+                + lookupError
+                + " is out of range; give a share of the range of values up to 0.25, such as 0.01");
       }
       if (!(wireGigabits > 0 && Double.isFinite(wireGigabits))) {
         throw new InvalidInputException(

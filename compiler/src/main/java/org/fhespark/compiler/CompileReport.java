@@ -3,11 +3,14 @@ package org.fhespark.compiler;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
 import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.modules.ModuleKind;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.quantize.QuantizationMode;
+import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.LookupNoise;
 import org.fhespark.nativelib.PackedParameters;
 
 /**
@@ -25,7 +28,8 @@ import org.fhespark.nativelib.PackedParameters;
  * @param padding what happens to padding, one sentence; null for a model without a padding mask
  * @param unchecked what was not checked for want of records, a sentence each; empty with records
  * @param graph the split model
- * @param modules the remote modules
+ * @param modules the remote modules that are packed
+ * @param lookups the remote modules with look-ups
  */
 public record CompileReport(
     int formatVersion,
@@ -40,10 +44,12 @@ public record CompileReport(
     String padding,
     List<String> unchecked,
     SplitGraph graph,
-    List<Module> modules) {
+    List<Module> modules,
+    List<LookupModule> lookups) {
   public CompileReport {
     unchecked = List.copyOf(unchecked);
     modules = List.copyOf(modules);
+    lookups = List.copyOf(lookups);
   }
 
   /**
@@ -121,6 +127,68 @@ public record CompileReport(
       stages = List.copyOf(stages);
       alternatives = List.copyOf(alternatives);
       inputs = List.copyOf(inputs);
+    }
+  }
+
+  /**
+   * A remote module with look-ups.
+   *
+   * @param module its key
+   * @param stages the stages of its calls
+   * @param dIn values of a row
+   * @param dOut outputs of a row
+   * @param packedOutputs outputs of its packed layer
+   * @param lookups look-ups of a row
+   * @param weightBits bits of the integers that what a look-up gives is multiplied by; the packed
+   *     layer's have 8
+   * @param activationBits bits of a row's integers
+   * @param scale of a row's integers
+   * @param rowsPerRecord rows that a record makes on average: tokens
+   * @param calibratedRows rows that calibration saw
+   * @param maxActivation largest magnitude it saw
+   * @param packed parameters of the packed layer
+   * @param parameters of look-ups
+   * @param lookupError noise that was asked for, relative to the range of values
+   * @param layers what is looked up, in order
+   * @param noise predicted standard deviations through the circuit, relative to the torus
+   * @param outputDeviation predicted noise of an output, relative to the range it lies in
+   * @param millisecondsPerLookup predicted, on one core
+   * @param millisecondsPerRecord the same of all look-ups of a record
+   * @param evaluationKeyBytes the evaluation key's file, which all modules with look-ups share
+   * @param bytesUpPerRecord sent for a record and call, without the mask's seed
+   * @param bytesDownPerRecord received for a record and call
+   * @param candidates sets of parameters that were looked at
+   * @param leakage what a client can learn about the weights
+   */
+  public record LookupModule(
+      String module,
+      List<Integer> stages,
+      int dIn,
+      int dOut,
+      int packedOutputs,
+      int lookups,
+      int weightBits,
+      int activationBits,
+      float scale,
+      double rowsPerRecord,
+      long calibratedRows,
+      float maxActivation,
+      PackedParameters packed,
+      BootstrapParameters parameters,
+      double lookupError,
+      List<CompiledLookups.Layer> layers,
+      LookupNoise noise,
+      double outputDeviation,
+      double millisecondsPerLookup,
+      double millisecondsPerRecord,
+      long evaluationKeyBytes,
+      double bytesUpPerRecord,
+      double bytesDownPerRecord,
+      long candidates,
+      String leakage) {
+    public LookupModule {
+      stages = List.copyOf(stages);
+      layers = List.copyOf(layers);
     }
   }
 

@@ -15,6 +15,10 @@ import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.CompiledFolder;
 import org.fhespark.compiler.artifact.ServerArtifact;
+import org.fhespark.compiler.lookups.CompiledLookups;
+import org.fhespark.compiler.lookups.LookupCompiler;
+import org.fhespark.compiler.lookups.LookupRegion;
+import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.Constants;
 import org.fhespark.compiler.onnx.ExposedModel;
@@ -27,10 +31,10 @@ import org.fhespark.compiler.quantize.FixedQuantization;
 import org.fhespark.compiler.quantize.PaddingMask;
 import org.fhespark.compiler.report.HtmlReport;
 import org.fhespark.compiler.split.GraphSplit;
-import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
 import org.fhespark.compiler.split.SplitPlan;
+import org.fhespark.nativelib.Quantization;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -66,7 +70,8 @@ public final class ModelCompiler {
       Path onnx, Iterable<CalibrationBatch> calibration, CompileOptions options, Path out) {
     return compile(
         onnx,
-        (model, exposed, calls, mask) -> Calibration.run(model, exposed, calls, mask, calibration),
+        (model, exposed, split, mask) ->
+            Calibration.run(model, exposed, split.calls(), split.lookups(), mask, calibration),
         mask -> List.of(),
         options,
         out);
@@ -83,7 +88,16 @@ public final class ModelCompiler {
       Path onnx, CalibrationStatistics statistics, CompileOptions options, Path out) {
     return compile(
         onnx,
-        (model, exposed, calls, mask) -> Calibration.of(statistics, model, calls, mask),
+        (model, exposed, split, mask) -> {
+          if (!split.lookups().isEmpty()) {
+            throw new InvalidInputException(
+                "module '"
+                    + split.lookups().get(0).module()
+                    + "' needs look-ups, whose ranges inside the module are found on calibration"
+                    + " records: give records (--calibration DATA) and not statistics");
+          }
+          return Calibration.of(statistics, model, split.calls(), mask);
+        },
         ModelCompiler::uncheckedWithoutRecords,
         options,
         out);
@@ -108,7 +122,7 @@ public final class ModelCompiler {
   @FunctionalInterface
   private interface Calibrator {
     Calibration.Result calibrate(
-        OnnxModel model, ExposedModel exposed, List<RemoteCall> calls, Optional<PaddingMask> mask);
+        OnnxModel model, ExposedModel exposed, GraphSplit split, Optional<PaddingMask> mask);
   }
 
   private CompileReport compile(
@@ -128,14 +142,24 @@ public final class ModelCompiler {
       ModelSignature signature = ModelSignature.of(model, exposed);
       GraphSplit split = GraphSplit.of(model, tree, modules, plan, exposed);
       Optional<PaddingMask> mask = PaddingMask.of(model, signature, options);
-      Calibration.Result seen = calibrator.calibrate(model, exposed, split.calls(), mask);
+      Calibration.Result seen = calibrator.calibrate(model, exposed, split, mask);
       seen.harm().ifPresent(harm -> LOG.warn("padding is computed like all else: {}", harm));
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
+      List<CompiledLookups> lookups = lookups(model, modules, seen, options);
       ClientSpecs specs =
-          ClientSpecsAssembly.of(model, signature, split, circuits, seen, mask, options);
+          ClientSpecsAssembly.of(model, signature, split, circuits, lookups, seen, mask, options);
       CompileReport report =
           ReportAssembly.of(
-              model, tree, exposed, specs, circuits, seen, mask, unchecked.apply(mask), options);
+              model,
+              tree,
+              exposed,
+              specs,
+              circuits,
+              lookups,
+              seen,
+              mask,
+              unchecked.apply(mask),
+              options);
       folder.replace(
           (files, target) -> {
             Map<String, byte[]> segments = new LinkedHashMap<>();
@@ -147,6 +171,7 @@ public final class ModelCompiler {
             Map<String, byte[]> circuitFiles = new LinkedHashMap<>();
             circuits.forEach(
                 circuit -> circuitFiles.put(circuit.stack().name(), circuit.circuit()));
+            lookups.forEach(module -> circuitFiles.put(module.module(), module.circuit()));
             ServerArtifact.write(
                 files,
                 new Path(target, CompiledFolder.SERVER),
@@ -160,11 +185,48 @@ public final class ModelCompiler {
           "compiled {} modules of {} to {} circuits: {} clear segments, {} remote stages",
           modules.size(),
           model.file(),
-          circuits.size(),
+          circuits.size() + lookups.size(),
           report.segments(),
           report.stages());
       return report;
     }
+  }
+
+  private static List<CompiledLookups> lookups(
+      OnnxModel model,
+      List<RemoteModule> modules,
+      Calibration.Result seen,
+      CompileOptions options) {
+    Constants constants = new Constants(model);
+    List<LookupCompiler.Request> requests = new ArrayList<>();
+    for (RemoteModule module : modules) {
+      if (module.hasLookups()) {
+        RowSample sample = seen.samples().get(module.key());
+        Optional<FixedQuantization> fixed =
+            FixedQuantization.ofAll(
+                model.graph(),
+                constants,
+                module.lookups().stream().map(LookupRegion::input).distinct().toList());
+        int bits =
+            options.activationBits(module.key()).orElse(CompileOptions.LOOKUP_ACTIVATION_BITS);
+        float scale = Math.max(Float.MIN_NORMAL, sample.maxAbs() / ((1 << (bits - 1)) - 1));
+        requests.add(
+            new LookupCompiler.Request(
+                module.key(),
+                module.lookups(),
+                sample,
+                fixed
+                    .map(own -> new Quantization(own.activationBits(), own.scale()))
+                    .orElse(new Quantization(bits, sample.maxAbs() == 0 ? 1 : scale)),
+                options.weightBits(module.key())));
+      }
+    }
+    return requests.isEmpty()
+        ? List.of()
+        : LookupCompiler.compile(
+            model,
+            requests,
+            new LookupCompiler.Accuracy(options.lookupError(), options.log2PError()));
   }
 
   private static List<CompiledCircuit> circuits(
@@ -175,7 +237,8 @@ public final class ModelCompiler {
       CompileOptions options) {
     Constants constants = new Constants(model);
     List<CompiledCircuit> circuits = new ArrayList<>();
-    for (CircuitStack stack : CircuitStack.of(modules, split.calls(), options)) {
+    List<RemoteModule> packed = modules.stream().filter(module -> !module.hasLookups()).toList();
+    for (CircuitStack stack : CircuitStack.of(packed, split.calls(), options)) {
       Optional<FixedQuantization> fixed =
           FixedQuantization.ofAll(model.graph(), constants, stack.inputs());
       circuits.add(CompiledCircuit.of(stack, seen, fixed, options));

@@ -11,6 +11,8 @@ import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.lookups.CompiledLookups;
+import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.modules.ModulePattern;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ExposedModel;
@@ -24,6 +26,7 @@ import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.storage.Sha256;
+import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.PackedParameters;
 
 /** Says in the report what the other parts of the compiler decided. */
@@ -39,6 +42,7 @@ final class ReportAssembly {
       ExposedModel types,
       ClientSpecs specs,
       List<CompiledCircuit> circuits,
+      List<CompiledLookups> lookups,
       Calibration.Result calibration,
       Optional<PaddingMask> mask,
       List<String> unchecked,
@@ -64,7 +68,8 @@ final class ReportAssembly {
         padding(calibration, mask),
         unchecked,
         SplitGraph.of(specs, types::info),
-        modules);
+        modules,
+        lookups.stream().map(module -> lookups(module, specs, calibration, options)).toList());
   }
 
   /** What happens to padding, one sentence; null for a model without a padding mask. */
@@ -150,6 +155,66 @@ final class ReportAssembly {
             .stream()
             .map(call -> input(circuit, call.input(), calibration.of(call), mode))
             .toList());
+  }
+
+  private static CompileReport.LookupModule lookups(
+      CompiledLookups module,
+      ClientSpecs specs,
+      Calibration.Result calibration,
+      CompileOptions options) {
+    BootstrapParameters parameters = module.parameters();
+    RowSample sample = calibration.samples().get(module.module());
+    List<Integer> stages =
+        specs.remote().stream()
+            .filter(call -> call.circuit().equals(module.module()))
+            .map(RemoteCallSpec::stage)
+            .toList();
+    double rows =
+        Math.max(1, (double) sample.count() / stages.size() / Math.max(1, calibration.records()));
+    return new CompileReport.LookupModule(
+        module.module(),
+        stages,
+        module.inputs(),
+        module.outputs(),
+        module.packedOutputs(),
+        module.lookups(),
+        module.weightBits(),
+        module.quantization().activationBits(),
+        module.quantization().staticScale(),
+        rows,
+        sample.count(),
+        sample.maxAbs(),
+        module.packed(),
+        parameters,
+        options.lookupError(),
+        module.layers(),
+        module.noise(),
+        module.outputDeviation(),
+        module.millisecondsPerLookup(),
+        module.millisecondsPerLookup() * module.lookups() * rows,
+        parameters.evaluationKeyBytes(),
+        (double) module.inputs() * module.packed().bodyLimbs() * rows,
+        (double) (parameters.lweDimension() + 1)
+            * parameters.outputBytes()
+            * module.outputs()
+            * rows,
+        module.candidates(),
+        leakage(module));
+  }
+
+  private static String leakage(CompiledLookups module) {
+    return "a client that scores with this module learns its outputs and nothing between input and"
+        + " output: each row gives it "
+        + module.outputs()
+        + " numbers, which noise leaves exact to "
+        + "%.1g".formatted(module.outputDeviation())
+        + " of their range. They are no linear function of the weights, so that no block gives the"
+        + " weights by linear algebra as that of a linear module does; but with enough rows of its"
+        + " choice a client can train a model that answers alike, and work out small networks of"
+        + " rectifiers from answers near their kinks. Limit how many records a client may score, and"
+        + " how exactly (--lookup-error), where that matters. client.json publishes shapes, the"
+        + " number of look-ups, scale and middle of each output's range and three norms of the"
+        + " packed layer's integers, and no weight";
   }
 
   private static CompileReport.CalibratedInput input(

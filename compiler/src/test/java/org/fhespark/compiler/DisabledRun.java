@@ -7,22 +7,35 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.Map;
+import java.util.stream.LongStream;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.quantize.Windows;
+import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PackedCircuit;
 
 /** A compiled model, run as its artefacts say: clear segments, and circuits on clear integers. */
 public final class DisabledRun {
   private final ClientArtifact client;
   private final ServerArtifact server;
+  private final boolean simulates;
 
   public DisabledRun(ClientArtifact client, ServerArtifact server) {
+    this(client, server, false);
+  }
+
+  /**
+   * A run.
+   *
+   * @param simulates whether look-ups have the noise that is predicted
+   */
+  public DisabledRun(ClientArtifact client, ServerArtifact server, boolean simulates) {
     this.client = client;
     this.server = server;
+    this.simulates = simulates;
   }
 
   /** Adds every tensor that the artefacts name to the inputs. */
@@ -44,6 +57,10 @@ public final class DisabledRun {
   }
 
   private void evaluate(RemoteCallSpec call, Map<String, OnnxTensor> tensors) throws OrtException {
+    if (call.hasLookups()) {
+      evaluateLookups(call, tensors);
+      return;
+    }
     OnnxTensor input = tensors.get(call.input());
     FloatBuffer values = input.getFloatBuffer();
     long[] shape = input.getInfo().getShape();
@@ -69,6 +86,44 @@ public final class DisabledRun {
       tensors.put(output.tensor(), output(call, output, from, results, shape, rows, positions));
       from += output.columns();
     }
+  }
+
+  private void evaluateLookups(RemoteCallSpec call, Map<String, OnnxTensor> tensors)
+      throws OrtException {
+    OnnxTensor input = tensors.get(call.input());
+    FloatBuffer values = input.getFloatBuffer();
+    int rows = values.remaining() / call.dIn();
+    int[] integers = new int[values.remaining()];
+    int largest = (1 << (call.quantization().activationBits() - 1)) - 1;
+    for (int i = 0; i < integers.length; i++) {
+      double scaled = Math.rint(values.get(i) / call.quantization().staticScale());
+      integers[i] = (int) Math.max(-largest, Math.min(largest, scaled));
+    }
+    FloatBuffer results =
+        ByteBuffer.allocateDirect(4 * rows * call.dOut())
+            .order(ByteOrder.nativeOrder())
+            .asFloatBuffer();
+    try (LookupCircuit circuit = LookupCircuit.open(server.circuit(call.circuit()))) {
+      long[] phases = simulates ? circuit.simulate(integers) : circuit.phases(integers);
+      for (int at = 0; at < phases.length; at++) {
+        int j = at % call.dOut();
+        double turns = phases[at] * 0x1p-64;
+        results.put(at, (float) (turns * call.lookups().outputScales()[j] + call.bias()[j]));
+      }
+    }
+    long[] shape = input.getInfo().getShape();
+    if (call.lookups().readsRecords()) {
+      shape =
+          LongStream.concat(
+                  LongStream.of(shape[0]),
+                  call.lookups().outputShape().stream().mapToLong(Long::longValue))
+              .toArray();
+    } else {
+      shape[shape.length - 1] = call.dOut();
+    }
+    tensors.put(
+        call.outputs().get(0).tensor(),
+        OnnxTensor.createTensor(OrtEnvironment.getEnvironment(), results, shape));
   }
 
   private boolean isReal(Map<String, OnnxTensor> tensors, int row) {

@@ -84,6 +84,8 @@ class SplitGraphTest {
                 List.of(),
                 List.of(),
                 List.of(),
+                List.of(),
+                List.of(),
                 -40),
             tensor -> {
               throw new IllegalArgumentException(tensor + " has no type");

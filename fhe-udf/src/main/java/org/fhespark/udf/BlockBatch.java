@@ -15,7 +15,6 @@ import org.apache.arrow.vector.BaseLargeVariableWidthVector;
 import org.apache.arrow.vector.LargeVarBinaryVector;
 import org.apache.arrow.vector.ipc.message.ArrowFieldNode;
 import org.apache.spark.sql.util.ArrowUtils;
-import org.fhespark.nativelib.PackedCircuit;
 
 /** One crossing of JNI: a batch of encrypted blocks through the Arrow C Data Interface. */
 public final class BlockBatch {
@@ -31,13 +30,16 @@ public final class BlockBatch {
    * Evaluates blocks, in order; they stay open.
    *
    * @param threads threads to use at most
-   * @param shouldStop asked some thousand times a second
+   * @param shouldStop asked some times a second, or some thousand
    * @return the blocks of results, which lie in memory of the native side until they are closed
    * @throws java.util.concurrent.CancellationException if {@code shouldStop} said so
    * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block
    */
   public static List<EncryptedBlock> evaluate(
-      PackedCircuit circuit, List<EncryptedBlock> blocks, int threads, BooleanSupplier shouldStop) {
+      BlockEvaluation evaluation,
+      List<EncryptedBlock> blocks,
+      int threads,
+      BooleanSupplier shouldStop) {
     try (ArrowArray inputArray = ArrowArray.allocateNew(ALLOCATOR);
         ArrowSchema inputSchema = ArrowSchema.allocateNew(ALLOCATOR);
         ArrowArray outputArray = ArrowArray.allocateNew(ALLOCATOR);
@@ -46,7 +48,7 @@ public final class BlockBatch {
         Data.exportVector(ALLOCATOR, vector, null, inputArray, inputSchema);
       }
       try {
-        circuit.evaluate(
+        evaluation.evaluate(
             inputArray.memoryAddress(),
             inputSchema.memoryAddress(),
             outputArray.memoryAddress(),

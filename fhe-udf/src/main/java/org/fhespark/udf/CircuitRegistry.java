@@ -1,28 +1,30 @@
 package org.fhespark.udf;
 
 import java.time.Duration;
-import java.util.HashMap;
-import java.util.Iterator;
-import java.util.Map;
 import java.util.function.LongSupplier;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.EvaluationKey;
+import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PackedCircuit;
 
 /**
- * The prepared circuits of this JVM by digest: prepared when a task first needs one, shared by all
- * tasks, released when no task has used one for a while and another comes by.
+ * The prepared circuits and expanded evaluation keys of this JVM: made when a task first needs one,
+ * shared by all tasks, released when no task has used one for a while and another comes by.
  */
 public final class CircuitRegistry {
-  /** How long an unused circuit stays prepared; the waves of one job are closer together. */
+  /** How long what is unused stays prepared; the waves of one job are closer together. */
   static final Duration IDLE_LIMIT = Duration.ofMinutes(2);
 
   private static final CircuitRegistry SHARED = new CircuitRegistry(System::nanoTime);
 
-  private final LongSupplier nanoTime;
-  private final Map<CircuitDigest, Entry> entries = new HashMap<>();
+  private final SharedHandles<PackedCircuit> packed;
+  private final SharedHandles<LookupCircuit> lookups;
+  private final SharedHandles<EvaluationKey> keys;
 
   CircuitRegistry(LongSupplier nanoTime) {
-    this.nanoTime = nanoTime;
+    this.packed = new SharedHandles<>(IDLE_LIMIT, nanoTime);
+    this.lookups = new SharedHandles<>(IDLE_LIMIT, nanoTime);
+    this.keys = new SharedHandles<>(IDLE_LIMIT, nanoTime);
   }
 
   /** The registry of this JVM. */
@@ -30,82 +32,96 @@ public final class CircuitRegistry {
     return SHARED;
   }
 
+  /** The use of a circuit, and of its evaluation key if it has one, by one task. */
+  public interface Lease extends AutoCloseable {
+    /** Evaluates blocks; valid until the lease is closed. */
+    BlockEvaluation evaluation();
+
+    @Override
+    void close();
+  }
+
   /**
-   * Borrows a prepared circuit; the caller closes the lease, the circuit stays.
+   * Borrows a packed circuit; the caller closes the lease, the circuit stays.
    *
    * @throws org.fhespark.InvalidInputException if the circuit's bytes are damaged
    */
-  public synchronized Lease acquire(Circuit circuit) {
-    releaseIdle();
-    Entry entry = entries.get(circuit.digest());
-    if (entry == null) {
-      // Under the lock, so that tasks that start together prepare one copy.
-      entry = new Entry(PackedCircuit.open(circuit.file()));
-      entries.put(circuit.digest(), entry);
+  public Lease acquire(Circuit circuit) {
+    lookups.releaseIdle();
+    keys.releaseIdle();
+    return new PackedLease(
+        packed.acquire(circuit.digest(), () -> PackedCircuit.open(circuit.file())));
+  }
+
+  /**
+   * Borrows a circuit with look-ups and its evaluation key; the caller closes the lease.
+   *
+   * @param threads to expand the key with, if it is not yet
+   * @throws org.fhespark.InvalidInputException if the bytes of circuit or key are damaged
+   */
+  public Lease acquire(Circuit circuit, EvaluationKeySource source, int threads) {
+    packed.releaseIdle();
+    SharedHandles.Lease<LookupCircuit> opened =
+        lookups.acquire(circuit.digest(), () -> LookupCircuit.open(circuit.file()));
+    try {
+      CircuitDigest digest = CircuitDigest.parse(source.digest());
+      return new LookupLease(opened, keys.acquire(digest, () -> source.expandChecked(threads)));
+    } catch (Throwable error) {
+      opened.close();
+      throw error;
     }
-    entry.users++;
-    return new Lease(entry);
   }
 
   /** Circuits prepared now. */
-  public synchronized int size() {
-    return entries.size();
+  public int size() {
+    return packed.size() + lookups.size();
+  }
+
+  /** Evaluation keys expanded now. */
+  public int evaluationKeys() {
+    return keys.size();
   }
 
   /** Tasks that use a circuit now. */
-  synchronized int users(Circuit circuit) {
-    Entry entry = entries.get(circuit.digest());
-    return entry == null ? 0 : entry.users;
+  int users(Circuit circuit) {
+    return packed.users(circuit.digest()) + lookups.users(circuit.digest());
   }
 
-  /** Releases circuits that nobody uses and nobody has used for {@link #IDLE_LIMIT}. */
-  synchronized void releaseIdle() {
-    long now = nanoTime.getAsLong();
-    for (Iterator<Entry> rest = entries.values().iterator(); rest.hasNext(); ) {
-      Entry entry = rest.next();
-      if (entry.users == 0 && now - entry.lastUse > IDLE_LIMIT.toNanos()) {
-        rest.remove();
-        entry.circuit.close();
-      }
-    }
+  /** Releases what nobody uses and nobody has used for {@link #IDLE_LIMIT}. */
+  void releaseIdle() {
+    packed.releaseIdle();
+    lookups.releaseIdle();
+    keys.releaseIdle();
   }
 
-  private synchronized void release(Entry entry) {
-    entry.users--;
-    entry.lastUse = nanoTime.getAsLong();
-    releaseIdle();
-  }
-
-  private static final class Entry {
-    final PackedCircuit circuit;
-    int users;
-    long lastUse;
-
-    Entry(PackedCircuit circuit) {
-      this.circuit = circuit;
-    }
-  }
-
-  /** The use of a circuit by one task. */
-  public final class Lease implements AutoCloseable {
-    private final Entry entry;
-    private boolean isClosed;
-
-    private Lease(Entry entry) {
-      this.entry = entry;
-    }
-
-    /** The circuit; valid until the lease is closed. */
-    public PackedCircuit circuit() {
-      return entry.circuit;
+  private record PackedLease(SharedHandles.Lease<PackedCircuit> circuit) implements Lease {
+    @Override
+    public BlockEvaluation evaluation() {
+      return circuit.value()::evaluate;
     }
 
     @Override
     public void close() {
-      if (!isClosed) {
-        isClosed = true;
-        release(entry);
-      }
+      circuit.close();
+    }
+  }
+
+  private record LookupLease(
+      SharedHandles.Lease<LookupCircuit> circuit, SharedHandles.Lease<EvaluationKey> key)
+      implements Lease {
+    @Override
+    public BlockEvaluation evaluation() {
+      LookupCircuit opened = circuit.value();
+      EvaluationKey expanded = key.value();
+      return (inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop) ->
+          opened.evaluate(
+              expanded, inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop);
+    }
+
+    @Override
+    public void close() {
+      circuit.close();
+      key.close();
     }
   }
 }

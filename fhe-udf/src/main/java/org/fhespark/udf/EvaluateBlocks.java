@@ -13,20 +13,31 @@ import org.fhespark.InvalidInputException;
 /**
  * What an executor does: evaluates a partition of encrypted blocks, each with the circuit that its
  * header names, and returns the blocks of results in order: activations, and masks and records
- * apart ({@link org.fhespark.nativelib.PreparedMask}). It needs no key. Blocks are closed once they
- * are evaluated.
+ * apart ({@link org.fhespark.nativelib.PreparedMask}). It needs no secret; circuits with look-ups
+ * need an evaluation key. Blocks are closed once they are evaluated.
  */
 public final class EvaluateBlocks
     implements FlatMapFunction<Iterator<EncryptedBlock>, EncryptedBlock> {
   private static final long serialVersionUID = 1L;
 
   private final Map<String, Broadcast<Circuit>> circuits;
+  private final Map<String, EvaluationKeySource> keys;
+
+  /**
+   * @param circuits broadcast circuits, all of them packed, by digest in hexadecimal
+   */
+  public EvaluateBlocks(Map<String, Broadcast<Circuit>> circuits) {
+    this(circuits, Map.of());
+  }
 
   /**
    * @param circuits broadcast circuits by digest in hexadecimal
+   * @param keys the evaluation keys of those with look-ups, by the circuit's digest
    */
-  public EvaluateBlocks(Map<String, Broadcast<Circuit>> circuits) {
+  public EvaluateBlocks(
+      Map<String, Broadcast<Circuit>> circuits, Map<String, EvaluationKeySource> keys) {
     this.circuits = Map.copyOf(circuits);
+    this.keys = Map.copyOf(keys);
   }
 
   @Override
@@ -94,8 +105,13 @@ public final class EvaluateBlocks
           && !BlockHeader.isMaskOrder(next)
           && bytes + next.length() <= BlockBatch.MAX_BYTES);
       Circuit circuit = circuitOf(digest).value();
-      try (CircuitRegistry.Lease lease = CircuitRegistry.shared().acquire(circuit)) {
-        return task.evaluate(lease.circuit(), batch);
+      EvaluationKeySource key = keys.get(digest);
+      CircuitRegistry registry = CircuitRegistry.shared();
+      try (CircuitRegistry.Lease lease =
+          key == null
+              ? registry.acquire(circuit)
+              : registry.acquire(circuit, key, task.cores())) {
+        return task.evaluate(lease.evaluation(), batch);
       } finally {
         batch.forEach(EncryptedBlock::close);
       }

@@ -29,6 +29,7 @@ public final class FheKryoRegistrator implements KryoRegistrator {
     kryo.register(byte[][].class);
     kryo.register(EncryptedBlock.class);
     kryo.register(EncryptedBlock[].class);
+    kryo.register(EvaluationKeyBytes.class);
     // Registered so that their own refusals are what the user reads.
     kryo.register(ClientKey.class);
     kryo.register(MaskOrder.class);

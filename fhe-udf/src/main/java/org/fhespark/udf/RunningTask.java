@@ -4,7 +4,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import org.apache.spark.TaskContext;
-import org.fhespark.nativelib.PackedCircuit;
 
 /**
  * What evaluation needs to know of the Spark task it runs in: how many cores it has, and whether
@@ -28,14 +27,18 @@ final class RunningTask {
    *
    * @throws org.apache.spark.TaskKilledException if Spark killed the task
    */
-  List<EncryptedBlock> evaluate(PackedCircuit circuit, List<EncryptedBlock> blocks) {
-    int cores = context.map(TaskContext::cpus).orElse(1);
+  List<EncryptedBlock> evaluate(BlockEvaluation evaluation, List<EncryptedBlock> blocks) {
     try {
-      return BlockBatch.evaluate(circuit, blocks, cores, this::isKilled);
+      return BlockBatch.evaluate(evaluation, blocks, cores(), this::isKilled);
     } catch (CancellationException stopped) {
       context.ifPresent(TaskContext::killTaskIfInterrupted);
       throw stopped;
     }
+  }
+
+  /** Cores of the task. */
+  int cores() {
+    return context.map(TaskContext::cpus).orElse(1);
   }
 
   private boolean isKilled() {

@@ -340,7 +340,7 @@ class EvaluateBlocksTest {
         for (int threads : new int[] {1, 2, 3, 50}) {
           try (EncryptedBlock sent = EncryptedBlock.copyOf(block);
               EncryptedBlock result =
-                  BlockBatch.evaluate(circuit, List.of(sent), threads, () -> false).get(0)) {
+                  BlockBatch.evaluate(circuit::evaluate, List.of(sent), threads, () -> false).get(0)) {
             results.add(result.toByteArray());
           }
         }
@@ -359,8 +359,7 @@ class EvaluateBlocksTest {
         assertThrows(
             CancellationException.class,
             () ->
-                BlockBatch.evaluate(
-                    circuit, List.of(sent), threads, () -> asked.incrementAndGet() == 3));
+                BlockBatch.evaluate(circuit::evaluate, List.of(sent), threads, () -> asked.incrementAndGet() == 3));
         assertEquals(3, asked.get());
         IllegalStateException failure = new IllegalStateException("from the supplier");
         assertEquals(
@@ -368,8 +367,7 @@ class EvaluateBlocksTest {
             assertThrows(
                 IllegalStateException.class,
                 () ->
-                    BlockBatch.evaluate(
-                        circuit,
+                    BlockBatch.evaluate(circuit::evaluate,
                         List.of(sent),
                         threads,
                         () -> {

@@ -47,7 +47,7 @@ class ReturnedBlocksTest {
     try (PackedCircuit circuit = PackedCircuit.open(layer.circuit().file());
         EncryptedBlock sent = EncryptedBlock.copyOf(block);
         EncryptedBlock result =
-            BlockBatch.evaluate(circuit, List.of(sent), 1, () -> false).get(0)) {
+            BlockBatch.evaluate(circuit::evaluate, List.of(sent), 1, () -> false).get(0)) {
       return result.toByteArray();
     }
   }

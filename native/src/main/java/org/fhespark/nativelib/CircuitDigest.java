@@ -1,5 +1,6 @@
 package org.fhespark.nativelib;
 
+import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
@@ -18,8 +19,15 @@ public final class CircuitDigest {
 
   /** The digest of a circuit file's bytes. */
   public static CircuitDigest of(byte[] circuitFile) {
+    return of(ByteBuffer.wrap(circuitFile));
+  }
+
+  /** The digest of what remains of a buffer, which is read. */
+  static CircuitDigest of(ByteBuffer file) {
     try {
-      return new CircuitDigest(MessageDigest.getInstance("SHA-256").digest(circuitFile));
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      digest.update(file);
+      return new CircuitDigest(digest.digest());
     } catch (NoSuchAlgorithmException error) {
       throw new IllegalStateException("every Java platform has SHA-256", error);
     }

@@ -3,6 +3,7 @@ package org.fhespark.nativelib;
 import java.nio.file.Path;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.function.DoubleConsumer;
 import java.util.stream.IntStream;
 
 /**
@@ -31,13 +32,19 @@ public final class ClientKey extends ClientSecret {
    * @throws org.fhespark.InvalidInputException if a shape is out of range or below 132-bit security
    */
   public static ClientKey generate(byte[] clientId, List<SecretKeyShape> shapes) {
-    int[] fields =
-        shapes.stream()
-            .flatMapToInt(
-                s -> IntStream.of(s.glweDimension(), s.polynomialSize(), s.limbs(), s.bodies()))
-            .toArray();
+    return generate(clientId, shapes, new int[0]);
+  }
+
+  /**
+   * The same, with what circuits with look-ups need besides.
+   *
+   * @param lweDimensions the LWE dimensions of their evaluation keys, each once
+   */
+  public static ClientKey generate(
+      byte[] clientId, List<SecretKeyShape> shapes, int[] lweDimensions) {
+    int[] fields = shapes.stream().flatMapToInt(shape -> IntStream.of(shape.fields())).toArray();
     NativeLibrary.load();
-    return new ClientKey(FheNative.generateKey(clientId, fields));
+    return new ClientKey(FheNative.generateKey(clientId, fields, lweDimensions));
   }
 
   /**
@@ -69,6 +76,24 @@ public final class ClientKey extends ClientSecret {
   /** Id of the client artefact the key was made for, 32 bytes. */
   public byte[] clientId() {
     return FheNative.keyClientId(handle.get());
+  }
+
+  /**
+   * Makes the evaluation key of circuits with look-ups of these parameters, as {@link
+   * EvaluationKey#expand} takes it. It holds no secret; made twice, the two differ, and both are
+   * good.
+   *
+   * @param packed the secret keys of the circuit's packed layer
+   * @param threads threads to use at most
+   * @param progress is given the share that is done, up to 1, now and then, by the calling thread;
+   *     what it throws ends the work and comes out of this method
+   * @return the file's bytes
+   * @throws org.fhespark.InvalidInputException if this key has no secrets of these parameters
+   */
+  public byte[] evaluationKey(
+      BootstrapParameters parameters, SecretKeyShape packed, int threads, DoubleConsumer progress) {
+    return FheNative.makeEvaluationKey(
+        handle.get(), parameters.fields(), packed.fields(), threads, progress);
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.fhespark.nativelib;
 
 import java.nio.ByteBuffer;
 import java.util.function.BooleanSupplier;
+import java.util.function.DoubleConsumer;
 
 /**
  * Every native method. The wrappers of this package are the only callers: they own the handles and
@@ -56,7 +57,7 @@ final class FheNative {
       int threads,
       BooleanSupplier shouldStop);
 
-  static native long generateKey(byte[] clientId, int[] shapes);
+  static native long generateKey(byte[] clientId, int[] shapes, int[] lweDimensions);
 
   static native long loadKey(String file);
 
@@ -150,4 +151,78 @@ final class FheNative {
       int[] columns,
       ByteBuffer[] buffers,
       long[] runs);
+
+  static native byte[] encodeLookupCircuit(
+      int[] packed,
+      int[] parameters,
+      String moduleKey,
+      int inputs,
+      int packedOutputs,
+      byte[] weights,
+      long[] tables,
+      int[] stepIntegers,
+      long[] stepWords,
+      int[] outputs);
+
+  static native long openLookupCircuit(byte[] file);
+
+  static native void closeLookupCircuit(long circuit);
+
+  static native int[] lookupCircuitShape(long circuit);
+
+  static native long[] lookupPhases(long circuit, int[] activations, boolean isSimulated);
+
+  static native double[] lookupNoise(long circuit);
+
+  static native double[] amplifications(
+      int inputs, byte[] weights, int[] stepIntegers, long[] stepWords, int[] outputs);
+
+  static native void evaluateLookups(
+      long circuit,
+      long keys,
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop);
+
+  static native long expandEvaluationKey(byte[] file, int threads);
+
+  static native long expandMappedEvaluationKey(ByteBuffer file, int threads);
+
+  /** Id of its client key, 16 bytes, and its parameters, eight little-endian integers. */
+  static native byte[] checkEvaluationKey(ByteBuffer file);
+
+  static native void closeEvaluationKey(long keys);
+
+  static native byte[] evaluationKeyId(long keys);
+
+  static native int[] evaluationKeyParameters(long keys);
+
+  static native long evaluationKeyMemory(long keys);
+
+  static native byte[] makeEvaluationKey(
+      long key, int[] parameters, int[] shape, int threads, DoubleConsumer progress);
+
+  static native long openLookupClient(
+      long key, byte[] circuit, int[] parameters, double[] scales, float[] bias);
+
+  static native void closeLookupClient(long client);
+
+  static native long[] decryptPhases(long client, byte[] block, long blockNumber);
+
+  static native void decryptLookups(
+      long client,
+      ByteBuffer block,
+      long blockNumber,
+      int threads,
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
+
+  static native void dequantizePhases(
+      long client, long[] phases, int[] columns, ByteBuffer[] buffers, long[] runs);
+
+  static native double[] searchBootstrap(long[] shape, double[] targets);
 }

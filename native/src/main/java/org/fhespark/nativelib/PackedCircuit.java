@@ -16,9 +16,7 @@ public final class PackedCircuit implements AutoCloseable {
   private PackedCircuit(NativeHandle handle, CircuitDigest digest, int[] shape) {
     this.handle = handle;
     this.digest = digest;
-    this.parameters =
-        new PackedParameters(
-            shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6], shape[7]);
+    this.parameters = PackedParameters.of(shape);
     this.inputs = shape[8];
     this.outputs = shape[9];
   }

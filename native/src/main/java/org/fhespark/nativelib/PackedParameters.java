@@ -80,6 +80,11 @@ public record PackedParameters(
         bodies);
   }
 
+  static PackedParameters of(int[] fields) {
+    return new PackedParameters(
+        fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6], fields[7]);
+  }
+
   /** As the native methods take them. */
   int[] fields() {
     return new int[] {

@@ -113,7 +113,7 @@ public final class SparkBench {
     EncryptedEvaluator evaluator =
         new EncryptedEvaluator(
             spark,
-            List.of(new Circuit(encrypted.circuitFile())),
+            List.of(new Circuit(encrypted.circuitFile())), Map.of(),
             threads,
             measurements,
             ScoreProgress.SILENT);
@@ -157,7 +157,8 @@ public final class SparkBench {
             null,
             WEIGHT_BITS,
             Double.NaN,
-            Double.NaN);
+            Double.NaN,
+            null);
     return new RemoteLayer(call, Optional.empty(), client);
   }
 

@@ -23,7 +23,8 @@ public record AffineCall(
     String input,
     String output,
     Optional<Unfolding> unfolding,
-    AffineMap map) {
+    AffineMap map)
+    implements RemotePart {
   public AffineCall {
     nodes = List.copyOf(nodes);
     affineNodes = List.copyOf(affineNodes);
@@ -52,14 +53,15 @@ public record AffineCall(
     return map.bias();
   }
 
-  /** The constants that W is made of. */
-  public Set<String> weightTensors() {
-    return map.weightTensors();
+  @Override
+  public List<Integer> computingNodes() {
+    return affineNodes;
   }
 
-  /** The node that makes the output. */
-  public int lastNode() {
-    return affineNodes.get(affineNodes.size() - 1);
+  /** The constants that W is made of. */
+  @Override
+  public Set<String> weightTensors() {
+    return map.weightTensors();
   }
 
   /** Whether rows are made the same way and maps are of one shape. */

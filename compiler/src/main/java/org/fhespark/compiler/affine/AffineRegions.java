@@ -18,6 +18,9 @@ import org.fhespark.compiler.onnx.OnnxModel;
 
 /** Finds the parts of a graph that are affine maps of one tensor's rows. */
 public final class AffineRegions {
+  /** How a refusal for a non-linearity ends. */
+  public static final String NON_LINEARITY = "it is no affine operator";
+
   private static final Set<String> PRODUCTS = Set.of("Gemm", "MatMul", "Conv");
 
   private final OnnxGraph graph;
@@ -51,6 +54,16 @@ public final class AffineRegions {
   /** Whether a node multiplies activations by weights, or two activations. */
   public boolean isProduct(int node) {
     return PRODUCTS.contains(graph.node(node).getOpType()) && !graph.isConstant(node);
+  }
+
+  /** Whether a node computes values of activations, quantised ones included. */
+  public boolean computes(int node) {
+    return !graph.isConstant(node) && !shapes.contains(node);
+  }
+
+  /** Whether a node computes shapes, of whatever. */
+  public boolean isShapeArithmetic(int node) {
+    return shapes.contains(node);
   }
 
   /** Whether a node computes values, and computes them of activations. */

@@ -155,7 +155,7 @@ final class SymbolicEvaluation {
       default ->
           throw new NotAffine(
               NON_LINEARITIES.contains(node.getOpType())
-                  ? "a remote part with a non-linearity is not supported"
+                  ? AffineRegions.NON_LINEARITY
                   : "a remote part is made of matrix products, convolutions and what scales or"
                       + " shifts their channels");
     };

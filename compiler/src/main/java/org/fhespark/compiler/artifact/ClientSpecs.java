@@ -24,6 +24,8 @@ import org.fhespark.nativelib.SecretKeyShape;
  * @param segments the clear segments, by stage
  * @param remote the calls of remote modules, by stage
  * @param secretKeyShapes the distinct shapes of secret keys that they need
+ * @param lweDimensions the distinct LWE dimensions that look-ups need secret keys of
+ * @param evaluationKeys the distinct evaluation keys that look-ups need
  * @param log2PError log2 of the probability of a wrong accumulator that was asked for
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -36,6 +38,8 @@ public record ClientSpecs(
     List<SegmentSpec> segments,
     List<RemoteCallSpec> remote,
     List<SecretKeyShape> secretKeyShapes,
+    List<Integer> lweDimensions,
+    List<EvaluationKeySpec> evaluationKeys,
     double log2PError) {
   public ClientSpecs {
     if (modelDigest == null) {
@@ -46,6 +50,9 @@ public record ClientSpecs(
     segments = List.copyOf(segments);
     remote = List.copyOf(remote);
     secretKeyShapes = List.copyOf(secretKeyShapes);
+    // Those of models without look-ups may lack both.
+    lweDimensions = lweDimensions == null ? List.of() : List.copyOf(lweDimensions);
+    evaluationKeys = evaluationKeys == null ? List.of() : List.copyOf(evaluationKeys);
   }
 
   /**

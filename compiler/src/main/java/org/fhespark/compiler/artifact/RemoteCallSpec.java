@@ -1,6 +1,7 @@
 package org.fhespark.compiler.artifact;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.fhespark.nativelib.CircuitDigest;
@@ -30,6 +31,9 @@ import org.fhespark.nativelib.WeightNorms;
  * @param weightBits bits of the weights
  * @param log2FailureProbability log2 of a bound on the probability of a wrong accumulator
  * @param noiseMarginBits see {@link org.fhespark.compiler.parameters.FailureProbability}
+ * @param lookups what a circuit with look-ups has besides; null for a packed one. Such a circuit is
+ *     of one module, its quantisation is static, dOut counts what the look-ups make, {@code
+ *     parameters} and {@code norms} are of its packed layer, and {@code weightScales} are of no use
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record RemoteCallSpec(
@@ -49,7 +53,8 @@ public record RemoteCallSpec(
     float[] bias,
     int weightBits,
     double log2FailureProbability,
-    double noiseMarginBits) {
+    double noiseMarginBits,
+    LookupSpec lookups) {
   public RemoteCallSpec {
     outputs = List.copyOf(outputs);
     for (Object field :
@@ -61,10 +66,34 @@ public record RemoteCallSpec(
     if (stage < 0) {
       throw new IllegalArgumentException("stage " + stage);
     }
+    if (lookups != null && lookups.outputScales().length != dOut) {
+      throw new IllegalArgumentException("a scale for each output belongs here");
+    }
   }
 
-  /** What the native client needs. */
+  /** Whether its circuit looks values up, so that an evaluation key is needed. */
+  public boolean hasLookups() {
+    return lookups != null;
+  }
+
+  /**
+   * What the native client needs to encrypt, and to decrypt results of a packed circuit. Of a
+   * circuit with look-ups, outputs are those of its packed layer.
+   */
   public ModuleSpec moduleSpec() {
+    if (lookups != null) {
+      float[] ones = new float[lookups.packedOutputs()];
+      Arrays.fill(ones, 1f);
+      return new ModuleSpec(
+          CircuitDigest.parse(circuitDigest),
+          parameters,
+          dIn,
+          lookups.packedOutputs(),
+          norms,
+          quantization,
+          ones,
+          new float[0]);
+    }
     return new ModuleSpec(
         CircuitDigest.parse(circuitDigest),
         parameters,

@@ -10,6 +10,7 @@ import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PackedCircuit;
 
 /** What the untrusted server gets of a compiled model: the circuits of the remote modules. */
@@ -150,19 +151,42 @@ public final class ServerArtifact {
   }
 
   private void requireDescribed(RemoteCallSpec remote, ClientArtifact client) {
-    try (PackedCircuit circuit = PackedCircuit.open(circuits.get(remote.circuit()))) {
-      if (!circuit.parameters().equals(remote.parameters())
-          || circuit.inputs() != remote.dIn()
-          || circuit.outputs() != remote.dOut()
-          || remote.outputs().stream().mapToLong(CallOutput::columns).sum() != remote.dOut()) {
-        throw new InvalidInputException(
-            new Path(client.folder(), ClientArtifact.SPECS)
-                + ": client.json does not describe this circuit: '"
-                + remote.circuit()
-                + "' has other parameters or another shape in "
-                + folder.path(entry(remote.circuit()).file())
-                + "; compile the model again");
+    long columns = remote.outputs().stream().mapToLong(CallOutput::columns).sum();
+    if (remote.hasLookups()) {
+      try (LookupCircuit circuit = LookupCircuit.open(circuits.get(remote.circuit()))) {
+        requireDescribed(
+            remote,
+            client,
+            circuit.packedParameters().equals(remote.parameters())
+                && circuit.parameters().equals(remote.lookups().parameters())
+                && circuit.packedOutputs() == remote.lookups().packedOutputs()
+                && circuit.lookups() == remote.lookups().lookups()
+                && circuit.inputs() == remote.dIn()
+                && circuit.outputs() == remote.dOut()
+                && columns == remote.dOut());
       }
+      return;
+    }
+    try (PackedCircuit circuit = PackedCircuit.open(circuits.get(remote.circuit()))) {
+      requireDescribed(
+          remote,
+          client,
+          circuit.parameters().equals(remote.parameters())
+              && circuit.inputs() == remote.dIn()
+              && circuit.outputs() == remote.dOut()
+              && columns == remote.dOut());
+    }
+  }
+
+  private void requireDescribed(RemoteCallSpec remote, ClientArtifact client, boolean isDescribed) {
+    if (!isDescribed) {
+      throw new InvalidInputException(
+          new Path(client.folder(), ClientArtifact.SPECS)
+              + ": client.json does not describe this circuit: '"
+              + remote.circuit()
+              + "' has other parameters or another shape in "
+              + folder.path(entry(remote.circuit()).file())
+              + "; compile the model again");
     }
   }
 

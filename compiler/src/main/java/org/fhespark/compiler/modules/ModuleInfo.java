@@ -5,6 +5,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.RemotePart;
+import org.fhespark.compiler.lookups.LookupRegion;
 
 /**
  * A module of the model.
@@ -13,7 +15,8 @@ import org.fhespark.compiler.affine.AffineCall;
  * @param kind what it is
  * @param operators the ONNX operators of its own, in order, each once
  * @param parameters shapes of its own parameters by their names in PyTorch
- * @param calls its calls, if it can go remote; an affine map each
+ * @param calls its calls, if it can go remote packed; an affine map each
+ * @param lookups its calls, if it can go remote by look-ups
  * @param refusal why it cannot go remote, in one sentence; empty if it can
  */
 public record ModuleInfo(
@@ -22,11 +25,18 @@ public record ModuleInfo(
     List<String> operators,
     Map<String, List<Long>> parameters,
     List<AffineCall> calls,
+    List<LookupRegion> lookups,
     String refusal) {
   public ModuleInfo {
     operators = List.copyOf(operators);
     parameters = Collections.unmodifiableMap(new LinkedHashMap<>(parameters));
     calls = List.copyOf(calls);
+    lookups = List.copyOf(lookups);
+  }
+
+  /** What its calls compute; empty if it cannot go remote. */
+  public List<? extends RemotePart> parts() {
+    return calls.isEmpty() ? lookups : calls;
   }
 
   public boolean canGoRemote() {
@@ -34,13 +44,13 @@ public record ModuleInfo(
   }
 
   ModuleInfo refused(String reason) {
-    return new ModuleInfo(key, kind, operators, parameters, List.of(), reason);
+    return new ModuleInfo(key, kind, operators, parameters, List.of(), List.of(), reason);
   }
 
   ModuleInfo withKey(String newKey) {
     Map<String, List<Long>> renamed = new LinkedHashMap<>();
     parameters.forEach(
         (name, shape) -> renamed.put(newKey + name.substring(name.lastIndexOf('.')), shape));
-    return new ModuleInfo(newKey, kind, operators, renamed, calls, refusal);
+    return new ModuleInfo(newKey, kind, operators, renamed, calls, lookups, refusal);
   }
 }

@@ -18,7 +18,7 @@ public final class ModuleListing {
    * @param label its key, behind the lines of the tree
    * @param kind its PyTorch class if the file tells; otherwise what it is, or its operators
    * @param parameters names and shapes of its own parameters
-   * @param remote "yes", or "no" and why not
+   * @param remote "yes", "yes, by look-ups", or "no" and why not
    */
   public record Row(String label, String kind, String parameters, String remote) {}
 
@@ -29,10 +29,12 @@ public final class ModuleListing {
           .computeIfAbsent(ScopePath.parentKey(module.key()), unused -> new ArrayList<>())
           .add(module);
     }
+    ModuleInfo whole = tree.find(ModuleTree.WHOLE_MODEL);
+    rows.add(new Row(whole.key(), "whole model", "", remote(whole)));
     addBelow("", "", true);
   }
 
-  /** A line for each module of a tree but the model itself, depth first. */
+  /** A line for the model itself, then one for each module of its tree, depth first. */
   public static List<Row> of(ModuleTree tree) {
     return List.copyOf(new ModuleListing(tree).rows);
   }
@@ -45,12 +47,16 @@ public final class ModuleListing {
       String branch = top ? "" : last ? "└─ " : "├─ ";
       rows.add(
           new Row(
-              margin + branch + module.key(),
-              kind(module),
-              parameters(module),
-              module.canGoRemote() ? "yes" : "no: " + module.refusal()));
+              margin + branch + module.key(), kind(module), parameters(module), remote(module)));
       addBelow(module.key(), top ? "" : margin + (last ? "   " : "│  "), false);
     }
+  }
+
+  private static String remote(ModuleInfo module) {
+    if (!module.canGoRemote()) {
+      return "no: " + module.refusal();
+    }
+    return module.lookups().isEmpty() ? "yes" : "yes, by look-ups";
   }
 
   private String kind(ModuleInfo module) {

@@ -13,26 +13,35 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.affine.AffineRegions;
 import org.fhespark.compiler.artifact.Unfolding;
+import org.fhespark.compiler.lookups.LookupRegion;
+import org.fhespark.compiler.lookups.LookupRegions;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
 /** The PyTorch modules of an ONNX model that leave nodes or parameters in it. */
 public final class ModuleTree {
+  /** What the model itself is called: its key in {@code named_modules()} is empty. */
+  public static final String WHOLE_MODEL = ".";
+
   private static final int NEAR_MATCHES = 3;
 
   private final OnnxModel model;
   private final AffineRegions regions;
+  private final LookupRegions lookups;
   private final ModuleOwners owners;
   private final Map<String, ModuleInfo> modules = new LinkedHashMap<>();
+  private final ModuleInfo wholeModel;
 
   private ModuleTree(OnnxModel model, ParameterNames parameters) {
     this.model = model;
     this.regions = new AffineRegions(model);
+    this.lookups = new LookupRegions(model, regions::isShapeArithmetic);
     OnnxGraph graph = model.graph();
     Map<Integer, AffineCall> products = new LinkedHashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
@@ -71,6 +80,7 @@ public final class ModuleTree {
               .map(layer -> module.refused("the exporter folded it into '" + layer + "'"))
               .orElse(module));
     }
+    this.wholeModel = describeModel();
   }
 
   /**
@@ -100,11 +110,15 @@ public final class ModuleTree {
 
   /**
    * The module with a key. A ModuleDict or ModuleList may be missing from the key of a module whose
-   * parameters lost their names; the full key is understood all the same.
+   * parameters lost their names; the full key is understood all the same. The model itself is the
+   * module with the key {@link #WHOLE_MODEL}.
    *
    * @throws InvalidInputException if no module, or more than one, fits; lists near matches
    */
   public ModuleInfo find(String key) {
+    if (key.isEmpty() || key.equals(WHOLE_MODEL)) {
+      return wholeModel;
+    }
     ModuleInfo module = modules.get(key);
     if (module != null) {
       return module;
@@ -152,9 +166,23 @@ public final class ModuleTree {
   public List<String> remotableBelow(String container) {
     return modules.values().stream()
         .filter(module -> module.kind() != ModuleKind.CONTAINER)
-        .filter(module -> module.canGoRemote() && module.key().startsWith(container + "."))
+        .filter(ModuleInfo::canGoRemote)
+        .filter(module -> container.equals(WHOLE_MODEL) || module.key().startsWith(container + "."))
         .map(ModuleInfo::key)
         .toList();
+  }
+
+  /** Keys of the containers below a container that look-ups compute, those in others left out. */
+  public List<String> lookupsBelow(String container) {
+    List<String> keys = new ArrayList<>();
+    for (ModuleInfo module : modules.values()) {
+      boolean below = container.equals(WHOLE_MODEL) || module.key().startsWith(container + ".");
+      boolean covered = keys.stream().anyMatch(key -> module.key().startsWith(key + "."));
+      if (below && !covered && !module.lookups().isEmpty()) {
+        keys.add(module.key());
+      }
+    }
+    return keys;
   }
 
   private static List<String> inOrder(Map<String, List<Integer>> nodes) {
@@ -187,29 +215,81 @@ public final class ModuleTree {
         .forEach(node -> operators.add(model.graph().node(node).getOpType()));
     List<String> children =
         nodes.keySet().stream().filter(other -> other.startsWith(key + ".")).toList();
+    Set<Integer> all = new TreeSet<>(nodes.getOrDefault(key, List.of()));
+    children.forEach(child -> all.addAll(nodes.get(child)));
     List<AffineCall> calls = new ArrayList<>();
-    String refusal = findCalls(key, children, nodes, calls);
-    boolean remote = refusal.isEmpty();
+    List<LookupRegion> lookupCalls = new ArrayList<>();
+    String refusal = findCalls(key, children, all, calls);
+    if (!refusal.isEmpty()) {
+      calls.clear();
+      String second = findLookups(key, all, lookupCalls);
+      // Of an affine module, what the first attempt says is closer.
+      boolean closer = refusal.endsWith(AffineRegions.NON_LINEARITY) || second.isEmpty();
+      refusal = closer && !all.isEmpty() ? second : refusal;
+    }
     return new ModuleInfo(
         key,
-        children.isEmpty() ? kind(remote, calls) : ModuleKind.CONTAINER,
+        children.isEmpty() ? kind(calls) : ModuleKind.CONTAINER,
         List.copyOf(operators),
-        remote && children.isEmpty() ? shapes(key, calls.get(0), parameters) : parameters.of(key),
-        remote ? calls : List.of(),
+        !calls.isEmpty() && children.isEmpty()
+            ? shapes(key, calls.get(0), parameters)
+            : parameters.of(key),
+        calls,
+        lookupCalls,
         refusal);
+  }
+
+  /** The model itself, as one module. */
+  private ModuleInfo describeModel() {
+    List<Integer> computing =
+        IntStream.range(0, model.graph().nodeCount()).filter(regions::computes).boxed().toList();
+    Set<String> operators = new LinkedHashSet<>();
+    computing.forEach(node -> operators.add(model.graph().node(node).getOpType()));
+    AffineRegions.Region region = regions.of(computing.stream().filter(regions::isActive).toList());
+    boolean isAffine = region.calls().size() == 1;
+    LookupRegions.Found found = isAffine ? null : lookups.of(computing);
+    boolean needsLookups = found != null && found.region() != null;
+    return new ModuleInfo(
+        WHOLE_MODEL,
+        ModuleKind.CONTAINER,
+        List.copyOf(operators),
+        Map.of(),
+        isAffine ? region.calls() : List.of(),
+        needsLookups ? List.of(found.region()) : List.of(),
+        isAffine || needsLookups ? "" : found.refusal());
+  }
+
+  /**
+   * Finds the regions with look-ups that the calls of a module are.
+   *
+   * @param found receives them
+   * @return why the module cannot go remote; empty if it can
+   */
+  private String findLookups(String key, Set<Integer> nodes, List<LookupRegion> found) {
+    List<Integer> computing = nodes.stream().filter(regions::computes).toList();
+    if (computing.isEmpty()) {
+      return "holds no product by weights: there is nothing to hide or to save";
+    }
+    for (List<Integer> call : ModuleCalls.of(model.graph(), owners, regions, key, computing)) {
+      LookupRegions.Found region = lookups.of(call);
+      if (region.region() == null) {
+        found.clear();
+        return region.refusal();
+      }
+      found.add(region.region());
+    }
+    return "";
   }
 
   /**
    * Finds the affine maps that the calls of a module are.
    *
    * @param calls receives them
-   * @return why the module cannot go remote; empty if it can
+   * @return why the module cannot go remote as such; empty if it can
    */
   private String findCalls(
-      String key, List<String> children, Map<String, List<Integer>> nodes, List<AffineCall> calls) {
-    Set<Integer> all = new TreeSet<>(nodes.getOrDefault(key, List.of()));
-    children.forEach(child -> all.addAll(nodes.get(child)));
-    List<Integer> active = all.stream().filter(regions::isActive).toList();
+      String key, List<String> children, Set<Integer> nodes, List<AffineCall> calls) {
+    List<Integer> active = nodes.stream().filter(regions::isActive).toList();
     if (active.isEmpty()) {
       return children.isEmpty()
           ? "no node of the graph carries its name: it is never called, or another module computes"
@@ -237,8 +317,8 @@ public final class ModuleTree {
     return "";
   }
 
-  private ModuleKind kind(boolean remote, List<AffineCall> calls) {
-    if (!remote) {
+  private ModuleKind kind(List<AffineCall> calls) {
+    if (calls.isEmpty()) {
       return ModuleKind.OPERATOR;
     }
     return calls.get(0).unfolding().isPresent() ? ModuleKind.CONVOLUTION : ModuleKind.LINEAR;

@@ -20,8 +20,10 @@ import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.affine.RowSource;
 import org.fhespark.compiler.artifact.ActivationSummary;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
+import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.split.LookupCall;
 import org.fhespark.compiler.split.RemoteCall;
 
 /**
@@ -38,6 +40,10 @@ public final class Calibration {
   private final OnnxModel model;
   private final ExposedModel exposed;
   private final List<AffineCall> calls;
+
+  /** Those of each module with look-ups, and what of its calls' rows is kept. */
+  private final Map<LookupCall, RowSample> samples = new LinkedHashMap<>();
+
   private final Set<String> modelInputs = new LinkedHashSet<>();
   private final Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
   private final Optional<PaddingMask> mask;
@@ -48,25 +54,37 @@ public final class Calibration {
   private int recordsPerRun = FIRST_RECORDS;
 
   private Calibration(
-      OnnxModel model, ExposedModel exposed, List<RemoteCall> calls, Optional<PaddingMask> mask) {
+      OnnxModel model,
+      ExposedModel exposed,
+      List<RemoteCall> calls,
+      List<LookupCall> lookups,
+      Optional<PaddingMask> mask) {
     this.model = model;
     this.mask = mask;
     this.exposed = exposed;
     this.calls = calls.stream().map(RemoteCall::call).toList();
     model.graph().inputs().stream().map(ValueInfoProto::getName).forEach(modelInputs::add);
     this.calls.forEach(call -> statistics.put(call.rows(), new ActivationStatistics()));
+    Map<String, RowSample> byModule = new HashMap<>();
+    for (LookupCall call : lookups) {
+      samples.put(
+          call,
+          byModule.computeIfAbsent(call.module(), unused -> new RowSample(model, call.region())));
+    }
   }
 
   /**
    * What calibration found.
    *
    * @param statistics of the rows that remote calls read, without padding that is skipped
+   * @param samples some rows that modules with look-ups read, by their keys
    * @param records of the data
    * @param skipping those whose padding can be skipped
    * @param harm what skipping padding would change, so that none is skipped; one clause
    */
   public record Result(
       Map<RowSource, ActivationStatistics> statistics,
+      Map<String, RowSample> samples,
       long records,
       Set<RowSource> skipping,
       Optional<String> harm) {
@@ -131,7 +149,8 @@ public final class Calibration {
         skipping.add(rows);
       }
     }
-    return new Result(statistics, gathered.records(), Set.copyOf(skipping), Optional.empty());
+    return new Result(
+        statistics, Map.of(), gathered.records(), Set.copyOf(skipping), Optional.empty());
   }
 
   /**
@@ -148,26 +167,40 @@ public final class Calibration {
       OnnxModel model,
       ExposedModel exposed,
       List<RemoteCall> calls,
+      List<LookupCall> lookups,
       Optional<PaddingMask> mask,
       Iterable<CalibrationBatch> data) {
-    Calibration calibration = new Calibration(model, exposed, calls, mask);
+    Calibration calibration = new Calibration(model, exposed, calls, lookups, mask);
     for (CalibrationBatch batch : data) {
       calibration.add(batch);
     }
     calibration.statistics.forEach(
         (rows, seen) -> {
           if (seen.records() == 0) {
-            throw new InvalidInputException(
-                "calibration data: no record reaches tensor '"
-                    + rows.tensor()
-                    + "'; give at least one, better a few hundred");
+            throw noRecord(rows.tensor());
           }
+        });
+    Map<String, RowSample> samples = new LinkedHashMap<>();
+    calibration.samples.forEach(
+        (call, sample) -> {
+          if (sample.count() == 0) {
+            throw noRecord(call.region().input());
+          }
+          samples.put(call.module(), sample);
         });
     return new Result(
         calibration.statistics,
+        samples,
         calibration.records,
         Set.copyOf(calibration.skipping),
         calibration.harm);
+  }
+
+  private static InvalidInputException noRecord(String tensor) {
+    return new InvalidInputException(
+        "calibration data: no record reaches tensor '"
+            + tensor
+            + "'; give at least one, better a few hundred");
   }
 
   private void add(CalibrationBatch batch) {
@@ -202,6 +235,7 @@ public final class Calibration {
         wanted.add(call.output());
       }
     }
+    samples.keySet().forEach(call -> wanted.add(call.region().input()));
     wanted.removeAll(modelInputs);
     Map<String, OnnxTensor> tensors = new HashMap<>();
     try {
@@ -277,6 +311,13 @@ public final class Calibration {
         } else {
           add(entry.getKey(), tensors.get(name), entry.getValue());
         }
+        bytes += (long) Float.BYTES * floats(tensors.get(name)).remaining();
+      }
+    }
+    for (Map.Entry<LookupCall, RowSample> entry : samples.entrySet()) {
+      String name = entry.getKey().region().input();
+      if (names.contains(name)) {
+        entry.getValue().add(tensors.get(name));
         bytes += (long) Float.BYTES * floats(tensors.get(name)).remaining();
       }
     }

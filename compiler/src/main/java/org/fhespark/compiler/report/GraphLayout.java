@@ -195,8 +195,13 @@ final class GraphLayout {
   }
 
   private void assignRows(CompileReport report) {
-    Map<String, CompileReport.Module> modules = new HashMap<>();
-    report.modules().forEach(module -> modules.put(module.module(), module));
+    Map<String, String> shapes = new HashMap<>();
+    report
+        .modules()
+        .forEach(module -> shapes.put(module.module(), module.dIn() + " → " + module.dOut()));
+    report
+        .lookups()
+        .forEach(module -> shapes.put(module.module(), module.dIn() + " → " + module.dOut()));
     TreeMap<Integer, List<SplitGraph.Node>> byRank = new TreeMap<>();
     Map<SplitGraph.Node, Integer> ranks = new HashMap<>();
     for (SplitGraph.Node node : report.graph().nodes()) {
@@ -214,22 +219,19 @@ final class GraphLayout {
     byRank.keySet().forEach(unused -> rows.add(new ArrayList<>()));
     for (SplitGraph.Node node : report.graph().nodes()) {
       int row = order.indexOf(ranks.get(node));
-      Place place = new Place(node, row, lines(node, modules));
+      Place place = new Place(node, row, lines(node, shapes));
       places.add(place);
       rows.get(row).add(place);
     }
   }
 
-  private static List<String> lines(
-      SplitGraph.Node node, Map<String, CompileReport.Module> modules) {
+  private static List<String> lines(SplitGraph.Node node, Map<String, String> shapes) {
     if (node.kind() != SplitGraph.Kind.REMOTE) {
       return List.of(ReportFilters.shorten(node.name(), LONGEST_LINE));
     }
     List<String> lines = new ArrayList<>();
     for (String key : node.modules()) {
-      CompileReport.Module module = modules.get(key);
-      lines.add(
-          ReportFilters.shorten(key, LONGEST_LINE) + "  " + module.dIn() + " → " + module.dOut());
+      lines.add(ReportFilters.shorten(key, LONGEST_LINE) + "  " + shapes.get(key));
     }
     return lines;
   }

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
 import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.lookups.LookupRegion;
 import org.fhespark.compiler.onnx.OnnxModel;
 
 /** A remote module in float: the model's own nodes, where one copy of them can serve all calls. */
@@ -23,6 +24,13 @@ final class FloatModule {
 
   /** A model with one input and one output, named as those of the module's first call. */
   static ModelProto of(OnnxModel model, RemoteModule module, Function<String, TensorInfo> types) {
+    if (module.hasLookups()) {
+      LookupRegion region = module.lookups().get(0);
+      ModelProto own =
+          Subgraph.of(
+              model, region.nodes(), List.of(region.input()), List.of(region.output()), types);
+      return module.lookups().size() > 1 ? Subgraph.ofAnyShape(own) : own;
+    }
     AffineCall layer = module.layer();
     if (module.calls().size() > 1 && layer.unfolding().isEmpty()) {
       return product(model, layer);

@@ -15,12 +15,16 @@ import org.fhespark.compiler.onnx.OnnxModel;
  * A model cut at its remote modules.
  *
  * @param segments the clear segments by stage; stages without clear work have none
- * @param calls the remote calls by stage
+ * @param calls the remote calls of affine modules by stage
+ * @param lookups the remote calls of modules that need look-ups by stage
  * @param floatModules each remote module in float by its key, an ONNX model with one input and one
  *     output, named as those of the module's first call
  */
 public record GraphSplit(
-    List<Segment> segments, List<RemoteCall> calls, Map<String, byte[]> floatModules) {
+    List<Segment> segments,
+    List<RemoteCall> calls,
+    List<LookupCall> lookups,
+    Map<String, byte[]> floatModules) {
 
   /**
    * Cuts the model.
@@ -55,7 +59,7 @@ public record GraphSplit(
     for (RemoteModule module : modules) {
       floatModules.put(module.key(), FloatModule.of(model, module, types::info).toByteArray());
     }
-    return new GraphSplit(segments, plan.calls(), floatModules);
+    return new GraphSplit(segments, plan.calls(), plan.lookups(), floatModules);
   }
 
   private static void requireHeld(

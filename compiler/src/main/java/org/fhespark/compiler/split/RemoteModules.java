@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.RemotePart;
 import org.fhespark.compiler.modules.ModuleInfo;
 import org.fhespark.compiler.modules.ModuleKind;
 import org.fhespark.compiler.modules.ModulePattern;
@@ -48,15 +48,15 @@ public final class RemoteModules {
                 + module.refusal()
                 + wayOut(tree, module, named.pattern()));
       }
-      for (AffineCall call : module.calls()) {
-        for (int node : call.affineNodes()) {
+      for (RemotePart call : module.parts()) {
+        for (int node : call.computingNodes()) {
           String other = keyByNode.putIfAbsent(node, key);
           if (other != null && !other.equals(key)) {
             throw new InvalidInputException(overlap(tree, key, other));
           }
         }
       }
-      remote.add(new RemoteModule(key, module.calls()));
+      remote.add(new RemoteModule(key, module.calls(), module.lookups()));
     }
     return remote;
   }
@@ -101,7 +101,7 @@ public final class RemoteModules {
   }
 
   private static boolean sameNodes(ModuleInfo a, ModuleInfo b) {
-    return a.calls().get(0).affineNodes().equals(b.calls().get(0).affineNodes());
+    return a.parts().get(0).computingNodes().equals(b.parts().get(0).computingNodes());
   }
 
   private static String wayOut(ModuleTree tree, ModuleInfo module, String pattern) {
@@ -119,8 +119,12 @@ public final class RemoteModules {
       return "";
     }
     List<String> below = tree.remotableBelow(module.key());
-    return below.isEmpty()
-        ? "; it holds no linear module"
-        : "; name its linear modules instead: " + String.join(", ", below);
+    List<String> lookups = tree.lookupsBelow(module.key());
+    return (below.isEmpty()
+            ? "; it holds no linear module"
+            : "; name its linear modules instead: " + String.join(", ", below))
+        + (lookups.isEmpty()
+            ? ""
+            : "; or, with their non-linearities: " + String.join(", ", lookups));
   }
 }

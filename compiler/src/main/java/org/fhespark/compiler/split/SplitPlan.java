@@ -12,6 +12,8 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.RemotePart;
+import org.fhespark.compiler.lookups.LookupRegion;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -23,6 +25,7 @@ import org.fhespark.compiler.onnx.OnnxModel;
 public final class SplitPlan {
   private final OnnxGraph graph;
   private final List<RemoteCall> calls = new ArrayList<>();
+  private final List<LookupCall> lookups = new ArrayList<>();
   private final SortedMap<Integer, ClearStage> clearStages = new TreeMap<>();
 
   /**
@@ -51,18 +54,19 @@ public final class SplitPlan {
   public static SplitPlan of(OnnxModel model, List<RemoteModule> modules) {
     SplitPlan plan = new SplitPlan(model.graph());
     Map<Integer, RemoteModule> moduleByNode = new HashMap<>();
-    Map<Integer, AffineCall> callByNode = new HashMap<>();
+    Map<Integer, RemotePart> callByNode = new HashMap<>();
     for (RemoteModule module : modules) {
-      for (AffineCall call : module.calls()) {
-        call.affineNodes().forEach(node -> moduleByNode.put(node, module));
-        call.affineNodes().forEach(node -> callByNode.put(node, call));
+      for (RemotePart call : module.parts()) {
+        call.computingNodes().forEach(node -> moduleByNode.put(node, module));
+        call.computingNodes().forEach(node -> callByNode.put(node, call));
       }
     }
     Set<String> needed = plan.neededTensors(callByNode);
     plan.requireNoInnerTensor(model.file(), moduleByNode, callByNode, needed);
     plan.assignStages(moduleByNode, callByNode, needed);
     for (RemoteModule module : modules) {
-      if (plan.calls.stream().noneMatch(call -> call.module().equals(module.key()))) {
+      if (plan.calls.stream().noneMatch(call -> call.module().equals(module.key()))
+          && plan.lookups.stream().noneMatch(call -> call.module().equals(module.key()))) {
         throw new InvalidInputException(
             model.file()
                 + ": no output depends on module '"
@@ -73,10 +77,10 @@ public final class SplitPlan {
     return plan;
   }
 
-  private Set<String> neededTensors(Map<Integer, AffineCall> callByNode) {
+  private Set<String> neededTensors(Map<Integer, RemotePart> callByNode) {
     Set<String> needed = new HashSet<>(graph.outputNames());
     for (int i = graph.nodeCount() - 1; i >= 0; i--) {
-      AffineCall call = callByNode.get(i);
+      RemotePart call = callByNode.get(i);
       if (call == null) {
         if (graph.node(i).getOutputList().stream().anyMatch(needed::contains)) {
           needed.addAll(graph.reads(i));
@@ -91,7 +95,7 @@ public final class SplitPlan {
   private void requireNoInnerTensor(
       String file,
       Map<Integer, RemoteModule> moduleByNode,
-      Map<Integer, AffineCall> callByNode,
+      Map<Integer, RemotePart> callByNode,
       Set<String> needed) {
     callByNode.forEach(
         (node, call) -> {
@@ -111,18 +115,23 @@ public final class SplitPlan {
 
   private void assignStages(
       Map<Integer, RemoteModule> moduleByNode,
-      Map<Integer, AffineCall> callByNode,
+      Map<Integer, RemotePart> callByNode,
       Set<String> needed) {
     // Stage that has a tensor first, and the clear stage that makes it (none: inputs, remote
     // results).
     Map<String, Integer> available = new HashMap<>();
     Map<String, Integer> makers = new HashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
-      AffineCall call = callByNode.get(i);
+      RemotePart call = callByNode.get(i);
       if (call != null) {
         if (i == call.lastNode() && needed.contains(call.output())) {
           int stage = available.getOrDefault(call.input(), 0);
-          calls.add(new RemoteCall(moduleByNode.get(i).key(), stage, call));
+          String module = moduleByNode.get(i).key();
+          if (call instanceof AffineCall affine) {
+            calls.add(new RemoteCall(module, stage, affine));
+          } else if (call instanceof LookupRegion region) {
+            lookups.add(new LookupCall(module, stage, region));
+          }
           available.put(call.output(), stage + 1);
           export(call.input(), makers);
         }
@@ -132,6 +141,7 @@ public final class SplitPlan {
       }
     }
     calls.sort(Comparator.comparingInt(RemoteCall::stage));
+    lookups.sort(Comparator.comparingInt(LookupCall::stage));
     for (String output : graph.outputNames()) {
       if (graph.isConstant(output)) {
         clearStages.computeIfAbsent(0, unused -> new ClearStage()).outputs().add(output);
@@ -165,9 +175,14 @@ public final class SplitPlan {
     }
   }
 
-  /** The remote calls by stage, then in the order of the graph. */
+  /** The remote calls of affine modules by stage, then in the order of the graph. */
   public List<RemoteCall> calls() {
     return List.copyOf(calls);
+  }
+
+  /** The remote calls of modules that need look-ups by stage, then in the order of the graph. */
+  public List<LookupCall> lookups() {
+    return List.copyOf(lookups);
   }
 
   /** The stages that have clear work. */
@@ -182,6 +197,10 @@ public final class SplitPlan {
     for (RemoteCall call : calls) {
       boundary.add(call.call().input());
       boundary.add(call.call().output());
+    }
+    for (LookupCall call : lookups) {
+      boundary.add(call.region().input());
+      boundary.add(call.region().output());
     }
     for (ClearStage stage : clearStages.values()) {
       boundary.addAll(stage.inputs());

@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.affine.AffineCall;
+import org.fhespark.compiler.affine.RemotePart;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.ConstantTensor;
 import org.fhespark.compiler.onnx.Constants;
@@ -58,8 +58,8 @@ final class TiedWeights {
     for (RemoteModule module : modules) {
       Set<String> names = new HashSet<>();
       Set<Print> prints = new HashSet<>();
-      for (AffineCall call : module.calls()) {
-        remoteNodes.addAll(call.affineNodes());
+      for (RemotePart call : module.parts()) {
+        remoteNodes.addAll(call.computingNodes());
         for (String tensor : call.weightTensors()) {
           addNames(tensor, names);
           seen.computeIfAbsent(tensor, name -> print(constants.floats(name).orElseThrow().values()))
@@ -67,7 +67,9 @@ final class TiedWeights {
         }
       }
       boolean asInTheFile =
-          module.layer().weightTensors().size() == 1 && module.layer().affineNodes().size() == 1;
+          module.hasLookups()
+              || (module.layer().weightTensors().size() == 1
+                  && module.layer().affineNodes().size() == 1);
       if (!asInTheFile) {
         print(module.layer().weights()).ifPresent(prints::add);
       }

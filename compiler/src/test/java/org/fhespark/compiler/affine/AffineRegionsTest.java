@@ -124,13 +124,14 @@ class AffineRegionsTest {
   }
 
   @Test
-  void aNonLinearityIsRefusedWithItsNodeAndOperator() {
-    assertEquals(
-        "contains Relu at node /m/act/Relu: a remote part with a non-linearity is not supported",
-        m(graph()
+  void aNonLinearityIsNoAffineMap() {
+    ModuleInfo module =
+        m(
+            graph()
                 .node("/m/a/MatMul", List.of("x", "m.a.weight"), "h")
-                .node("/m/act/Relu", List.of("h"), "y"))
-            .refusal());
+                .node("/m/act/Relu", List.of("h"), "y"));
+    assertEquals(List.of(), module.calls());
+    assertEquals(1, module.lookups().size());
   }
 
   @Test

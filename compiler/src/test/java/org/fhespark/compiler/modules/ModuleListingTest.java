@@ -16,6 +16,7 @@ class ModuleListingTest {
   void childrenHangBelowTheirParents() {
     assertEquals(
         List.of(
+            ".",
             "seq",
             "├─ seq.0",
             "├─ seq.1",
@@ -30,14 +31,17 @@ class ModuleListingTest {
   @Test
   void everyModuleHasOneLineWhereverItsNodesAre() {
     ModuleTree tree = RecordedModel.load("dynamo/bert").tree();
-    assertEquals(tree.modules().size(), ModuleListing.of(tree).size());
+    assertEquals(1 + tree.modules().size(), ModuleListing.of(tree).size());
   }
 
   @Test
   void aLineTellsClassShapesAndWhetherItCanGoRemote() {
     assertEquals(
         new ModuleListing.Row("├─ seq.0", "Linear", "weight [6, 8], bias [6]", "yes"),
-        rows("dynamo/nested_sequential").get(1));
+        rows("dynamo/nested_sequential").get(2));
+    assertEquals(
+        List.of("yes, by look-ups", "yes, by look-ups"),
+        rows("conv").stream().limit(2).map(ModuleListing.Row::remote).toList());
     ModuleListing.Row norm =
         rows("dynamo/transformer").stream()
             .filter(row -> row.label().endsWith("encoder.layer.0.norm"))
@@ -50,8 +54,9 @@ class ModuleListingTest {
   @Test
   void withoutClassesTheOperatorsTellTheKind() {
     List<ModuleListing.Row> rows = rows("nested_sequential");
-    assertEquals("container", rows.get(0).kind());
-    assertEquals("Linear", rows.get(1).kind());
-    assertEquals("Relu", rows.get(2).kind());
+    assertEquals("whole model", rows.get(0).kind());
+    assertEquals("container", rows.get(1).kind());
+    assertEquals("Linear", rows.get(2).kind());
+    assertEquals("Relu", rows.get(3).kind());
   }
 }

@@ -128,8 +128,7 @@ class ModuleTreeTest {
     assertTrue(conv.canGoRemote());
     assertEquals(ModuleKind.OPERATOR, modules.get("features.2").kind());
     assertEquals(
-        "contains MaxPool at node /features/features.2/MaxPool: a remote part with a non-linearity"
-            + " is not supported",
+        "holds no product by weights: there is nothing to hide or to save",
         modules.get("features.2").refusal());
     assertEquals(
         Map.of("classifier.weight", List.of(3L, 8L), "classifier.bias", List.of(3L)),
@@ -220,12 +219,38 @@ class ModuleTreeTest {
   }
 
   @Test
-  void aContainerWithANonLinearityIsRefusedWithItsNode() {
-    assertEquals(
-        "contains Relu at node /seq/seq.1/Relu: a remote part with a non-linearity is not"
-            + " supported",
-        refusal("nested_sequential", "seq"));
+  void aContainerWithANonLinearityGoesRemoteByLookups() {
+    ModuleInfo seq = tree("nested_sequential").find("seq");
+    assertTrue(seq.canGoRemote());
+    assertEquals(List.of(), seq.calls());
+    assertEquals(1, seq.lookups().size());
+    assertEquals(ModuleKind.CONTAINER, seq.kind());
+    assertTrue(tree("conv").find("features").canGoRemote());
+  }
+
+  @Test
+  void whatNeitherMapsNorLookupsComputeIsRefusedWithItsNode() {
     assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
+    assertEquals(
+        "contains Softmax at node node_softmax: look-ups compute affine operators, functions of"
+            + " single values and maxima; name the modules before and behind it",
+        refusal("dynamo/nested_sequential", "."));
+    assertEquals(
+        "contains MatMul at node /encoder/layer.0/attention/self/MatMul: it multiplies two"
+            + " activations",
+        refusal("transformer", "encoder.layer.0.attention"));
+    assertEquals(
+        "makes several tensors that others read, 'code', 'y'; a remote part makes one",
+        refusal("auto_encoder", "."));
+  }
+
+  @Test
+  void theModelItselfIsAModule() {
+    ModuleTree tree = tree("conv");
+    assertEquals(ModuleTree.WHOLE_MODEL, tree.find("").key());
+    assertEquals(tree.find("."), tree.find(""));
+    assertEquals(1, tree.find(".").lookups().size());
+    assertEquals(1, tree("linear_batch_norm").find(".").parts().size());
   }
 
   @Test
@@ -241,11 +266,10 @@ class ModuleTreeTest {
   @Test
   void anUnknownKeyListsNearMatches() {
     assertEquals(
-        "nested_sequential.onnx: no module 'seq.4'; did you mean seq.0, seq.3, seq.2.0?"
+        "nested_sequential.onnx: no module 'seq.4'; did you mean seq.0, seq.2, seq.3?"
             + " `fhe-spark modules` lists all of them",
         errorOf("nested_sequential", "seq.4"));
     assertTrue(errorOf("transformer", "query").contains("encoder.layer.0.attention.self.query"));
-    assertTrue(errorOf("transformer", "").contains("no module ''"));
   }
 
   @Test

@@ -150,6 +150,7 @@ class AffineModulesTest {
           recorded.model(),
           exposed,
           split.calls(),
+          split.lookups(),
           Optional.empty(),
           List.of(recorded.calibrationBatch()));
       return new Cut(split.calls(), GraphSplitTest.run(recorded, split));

@@ -12,11 +12,13 @@ import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.CompileReport;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
+import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.parameters.ServerKernel;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.jobs.client.CalibrationTable;
+import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.PackedParameters;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -44,8 +46,8 @@ final class CompileCommand implements Callable<Integer> {
       required = true,
       paramLabel = "KEY",
       description =
-          "A module's named_modules() key, in which * stands for any characters but dots; may be"
-              + " repeated.")
+          "A module's named_modules() key, in which * stands for any characters but dots; . is the"
+              + " whole model; may be repeated.")
   private List<String> remote;
 
   @ArgGroup(multiplicity = "1")
@@ -118,6 +120,14 @@ final class CompileCommand implements Callable<Integer> {
       converter = PErrorConverter.class,
       description = "Probability of a wrong accumulator, per value (default: ${DEFAULT-VALUE}).")
   private double log2PError;
+
+  @Option(
+      names = "--lookup-error",
+      paramLabel = "SHARE",
+      description =
+          "Noise of what look-ups read and of outputs, of modules with non-linearities: a standard"
+              + " deviation, as a share of the range of values (default: 0.005).")
+  private Double lookupError;
 
   @Option(
       names = "--expected-batch",
@@ -215,6 +225,9 @@ final class CompileCommand implements Callable<Integer> {
     if (expectedBatch != null) {
       options.expectedBatch(expectedBatch);
     }
+    if (lookupError != null) {
+      options.lookupError(lookupError);
+    }
     if (wireGigabits != null) {
       options.wireGigabits(wireGigabits);
     }
@@ -265,19 +278,20 @@ final class CompileCommand implements Callable<Integer> {
       }
       System.out.println("  " + module.policy());
     }
-    System.out.println(
-        "a client that scores can work out the weights of every module above, which is linear: keep"
-            + " out of its reach what must stay secret; report.html says what it learns of each");
+    if (!report.modules().isEmpty()) {
+      System.out.println(
+          "a client that scores can work out the weights of every module above, which is linear:"
+              + " keep out of its reach what must stay secret; report.html says what it learns of"
+              + " each");
+    }
+    report.lookups().forEach(module -> System.out.println(summary(module)));
     if (report.padding() != null) {
       System.out.println(report.padding());
     }
     report.unchecked().forEach(what -> System.out.println("not checked: " + what));
-    System.out.printf(
-        Locale.ROOT,
-        "costs are those of blocks of %,d records, executors with kernel %s and %.1f Gbit/s%n",
-        report.expectedBatch(),
-        report.costs().kernel(),
-        report.costs().wireGigabits());
+    if (!report.modules().isEmpty()) {
+      printCosts(report);
+    }
     System.out.println(
         "wrote "
             + out
@@ -288,6 +302,60 @@ final class CompileCommand implements Callable<Integer> {
             + "/report.json and "
             + out
             + "/report.html");
+  }
+
+  private static void printCosts(CompileReport report) {
+    System.out.printf(
+        Locale.ROOT,
+        "costs are those of blocks of %,d records, executors with kernel %s and %.1f Gbit/s%n",
+        report.expectedBatch(),
+        report.costs().kernel(),
+        report.costs().wireGigabits());
+  }
+
+  /** What a module with look-ups became, in a few lines. */
+  private static String summary(CompileReport.LookupModule module) {
+    BootstrapParameters parameters = module.parameters();
+    StringBuilder text = new StringBuilder();
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "%s: %d -> %d, %,d look-ups a row; n = %d, (k,N) = (%d,%d), bootstrap %d x 2^%d, keyswitch"
+                + " %d x 2^%d, the best of %,d: %,.1f ms a look-up on one core, %,.0f ms a record;"
+                + " evaluation key %,.1f MB; %,.0f bytes a record up, %,.0f down",
+            module.module(),
+            module.dIn(),
+            module.dOut(),
+            module.lookups(),
+            parameters.lweDimension(),
+            parameters.glweDimension(),
+            parameters.polynomialSize(),
+            parameters.bootstrap().levels(),
+            parameters.bootstrap().baseLog(),
+            parameters.keyswitch().levels(),
+            parameters.keyswitch().baseLog(),
+            module.candidates(),
+            module.millisecondsPerLookup(),
+            module.millisecondsPerRecord(),
+            module.evaluationKeyBytes() / 1e6,
+            module.bytesUpPerRecord(),
+            module.bytesDownPerRecord()));
+    for (CompiledLookups.Layer layer : module.layers()) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "%n  %s: %d look-ups, noise %.2f %% of the range +-%.3g",
+              layer.tensor(),
+              layer.lookups(),
+              100 * layer.deviation(),
+              layer.range()));
+    }
+    return text.append(
+            String.format(
+                Locale.ROOT,
+                "%n  outputs: noise %.2f %% of their range; judge it with score --mode simulate",
+                100 * module.outputDeviation()))
+        .toString();
   }
 
   /** What a module became and why, in one line. */

@@ -28,13 +28,6 @@ import picocli.CommandLine.Spec;
     description = "Scores records: clear segments here, remote modules as the mode says.",
     mixinStandardHelpOptions = true)
 final class ScoreCommand implements Callable<Integer> {
-  /** When a progress bar is drawn. */
-  enum Progress {
-    AUTO,
-    ALWAYS,
-    NEVER
-  }
-
   @Spec private CommandSpec command;
   @Mixin private SparkOptions sparkOptions;
 
@@ -105,7 +98,7 @@ final class ScoreCommand implements Callable<Integer> {
       defaultValue = "auto",
       paramLabel = "auto|always|never",
       description = "Draw a progress bar (default: on a terminal).")
-  private Progress progress;
+  private ProgressOption progress;
 
   @Override
   public Integer call() {
@@ -155,7 +148,7 @@ final class ScoreCommand implements Callable<Integer> {
           "--keys " + keys + " is a file: give the directory that keygen wrote");
     }
     try (ClientKey key = ClientKey.load(keys.resolve(KeygenCommand.CLIENT_KEY));
-        HybridSession session = model.session(spark, mode, key)) {
+        HybridSession session = model.session(spark, mode, key, keys)) {
       return session.score(input, output, overwrite, progress());
     }
   }
@@ -174,13 +167,7 @@ final class ScoreCommand implements Callable<Integer> {
   }
 
   private ScoreProgress progress() {
-    boolean isDrawn =
-        switch (progress) {
-          case AUTO -> System.console() != null;
-          case ALWAYS -> true;
-          case NEVER -> false;
-        };
-    return isDrawn
+    return progress.isDrawn()
         ? new TerminalProgress("score " + mode.lowerCase(), System.err)
         : ScoreProgress.SILENT;
   }

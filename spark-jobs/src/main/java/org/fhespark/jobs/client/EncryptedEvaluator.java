@@ -25,6 +25,7 @@ import org.fhespark.nativelib.OutputRows;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluateBlocks;
+import org.fhespark.udf.EvaluationKeySource;
 import org.fhespark.udf.EvaluationRdd;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -47,6 +48,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   private final JavaSparkContext spark;
   private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
+  private final Map<String, EvaluationKeySource> keys = new HashMap<>();
+  private final SentEvaluationKeys sentKeys;
   private final ClientThreads threads;
   private final Measurements measurements;
   private final ScoreProgress progress;
@@ -57,13 +60,18 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   /** Marks this run's jobs, so that a failed run takes its jobs with it. */
   private final String jobTag = "fhe-spark-" + UUID.randomUUID();
 
+  /**
+   * @param keys the evaluation keys of circuits with look-ups, by the circuit's digest
+   */
   EncryptedEvaluator(
       JavaSparkContext spark,
       List<Circuit> circuits,
+      Map<String, EvaluationKeyFiles.Checked> keys,
       ClientThreads threads,
       Measurements measurements,
       ScoreProgress progress) {
     this.spark = spark;
+    this.sentKeys = new SentEvaluationKeys(spark);
     this.threads = threads;
     this.measurements = measurements;
     this.progress = progress;
@@ -74,6 +82,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       for (Circuit circuit : circuits) {
         this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
       }
+      keys.forEach((circuit, key) -> this.keys.put(circuit, sentKeys.send(key)));
     } catch (Throwable error) {
       close();
       // Scala does not declare it.
@@ -200,8 +209,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       String modules, List<RemoteLayer> layers, List<EncryptedBlock> blocks, ResultTaker taker) {
     progress.blocksSent(modules, blocks.size());
     blocks.forEach(block -> measurements.bytesUp.add(block.length()));
-    EvaluationRdd evaluation =
-        new EvaluationRdd(spark.sc(), blocks, new EvaluateBlocks(circuitsOf(layers)));
+    EvaluateBlocks work = new EvaluateBlocks(circuitsOf(layers), keysOf(layers));
+    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
     Results results = new Results(blocks.size(), taker);
     // Masks are prepared on the caller's thread, whose description stays.
     String description = spark.getLocalProperty("spark.job.description");
@@ -241,6 +250,13 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         needed.put(digest, circuit);
       }
     }
+    return needed;
+  }
+
+  /** The evaluation keys of these calls, by the circuit's digest. */
+  private Map<String, EvaluationKeySource> keysOf(List<RemoteLayer> layers) {
+    Map<String, EvaluationKeySource> needed = new HashMap<>(keys);
+    needed.keySet().retainAll(layers.stream().map(layer -> layer.spec().circuitDigest()).toList());
     return needed;
   }
 
@@ -285,7 +301,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       if (sent.slots().isPresent()) {
         sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), outputs);
       } else {
-        layer.client().decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
+        layer.decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
       }
     } catch (InvalidInputException error) {
       throw new InvalidInputException(
@@ -317,7 +333,8 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     }
     // Spark waits for the removal of none on a thread that is interrupted.
     boolean isInterrupted = Thread.interrupted();
-    try (Resources broadcasts = new Resources()) {
+    try (sentKeys;
+        Resources broadcasts = new Resources()) {
       // Blocking: a session that is stopped right after would log the removal's failure.
       circuits.values().forEach(circuit -> broadcasts.add(() -> circuit.destroy(true)));
     } finally {

@@ -2,7 +2,9 @@ package org.fhespark.jobs.client;
 
 import java.io.IOException;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.DoubleConsumer;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
@@ -74,7 +76,45 @@ public final class HybridModel {
 
   /** Draws a new secret key for this model. */
   public ClientKey newKey() {
-    return ClientKey.generate(HexFormat.of().parseHex(client.id()), specs().secretKeyShapes());
+    return ClientKey.generate(
+        HexFormat.of().parseHex(client.id()),
+        specs().secretKeyShapes(),
+        specs().lweDimensions().stream().mapToInt(dimension -> dimension).toArray());
+  }
+
+  /** Whether circuits of it look values up, so that mode EXECUTE needs {@link #evaluationKeys}. */
+  public boolean needsEvaluationKeys() {
+    return !specs().evaluationKeys().isEmpty();
+  }
+
+  /** Bytes that its evaluation keys will take. */
+  public long evaluationKeyBytes() {
+    return specs().evaluationKeys().stream()
+        .mapToLong(spec -> spec.parameters().evaluationKeyBytes())
+        .sum();
+  }
+
+  /**
+   * Makes the evaluation keys that this model's circuits need of a client key, on all cores, and
+   * writes them into a local folder: {@code evaluation.key}. They hold no secret and go to the
+   * executors; {@link #session(SparkSession, Mode, ClientKey, java.nio.file.Path)} takes the
+   * folder.
+   *
+   * @param key of {@link #newKey}
+   * @param progress is given the share that is done, up to 1; what it throws ends the work
+   * @return the files; none if the model needs none
+   * @throws InvalidInputException if the key belongs to another client artefact, or a file is there
+   *     or cannot be written
+   */
+  public List<java.nio.file.Path> evaluationKeys(
+      ClientKey key, java.nio.file.Path folder, DoubleConsumer progress) {
+    requireOurs(key);
+    return EvaluationKeyFiles.write(
+        specs().evaluationKeys(),
+        key,
+        folder.toAbsolutePath(),
+        Runtime.getRuntime().availableProcessors(),
+        progress);
   }
 
   /**
@@ -83,7 +123,7 @@ public final class HybridModel {
    * @throws InvalidInputException if the mode needs a key, or circuits that were not loaded
    */
   public HybridSession session(SparkSession spark, Mode mode) {
-    return HybridSession.open(spark, this, mode, Optional.empty());
+    return HybridSession.open(spark, this, mode, Optional.empty(), Optional.empty());
   }
 
   /**
@@ -93,6 +133,26 @@ public final class HybridModel {
    *     not loaded
    */
   public HybridSession session(SparkSession spark, Mode mode, ClientKey key) {
+    requireOurs(key);
+    return HybridSession.open(spark, this, mode, Optional.of(key), Optional.empty());
+  }
+
+  /**
+   * Opens a session of a model with look-ups, whose evaluation keys go to the executors.
+   *
+   * @param evaluationKeys the folder that {@link #evaluationKeys} wrote; its files must stay as
+   *     they are while the session is open
+   * @throws InvalidInputException as the other, and if an evaluation key is missing, damaged or of
+   *     another client key
+   */
+  public HybridSession session(
+      SparkSession spark, Mode mode, ClientKey key, java.nio.file.Path evaluationKeys) {
+    requireOurs(key);
+    return HybridSession.open(
+        spark, this, mode, Optional.of(key), Optional.of(evaluationKeys.toAbsolutePath()));
+  }
+
+  private void requireOurs(ClientKey key) {
     String keyClient = HexFormat.of().formatHex(key.clientId());
     if (!keyClient.equals(client.id())) {
       throw new InvalidInputException(
@@ -105,7 +165,6 @@ public final class HybridModel {
               + "...): make one with keygen --client "
               + client.folder());
     }
-    return HybridSession.open(spark, this, mode, Optional.of(key));
   }
 
   ClientArtifact client() {

@@ -32,6 +32,9 @@ import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.nativelib.LookupClient;
+import org.fhespark.nativelib.LookupResultsSpec;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.udf.Circuit;
@@ -52,6 +55,7 @@ public final class HybridSession implements AutoCloseable {
   private final HybridModel model;
   private final Mode mode;
   private final Optional<ClientKey> key;
+  private final Optional<EvaluationKeyFiles> evaluationKeys;
   private final ClientThreads threads;
   private final Measurements measurements = new Measurements();
   private final CurrentProgress progress = new CurrentProgress();
@@ -76,11 +80,17 @@ public final class HybridSession implements AutoCloseable {
   /** In mode CALIBRATE. */
   private final Optional<StatisticsGatherer> gatherer;
 
-  private HybridSession(SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
+  private HybridSession(
+      SparkSession spark,
+      HybridModel model,
+      Mode mode,
+      Optional<ClientKey> key,
+      Optional<EvaluationKeyFiles> evaluationKeys) {
     this.spark = spark;
     this.model = model;
     this.mode = mode;
     this.key = key;
+    this.evaluationKeys = evaluationKeys;
     this.gatherer =
         mode == Mode.CALIBRATE
             ? Optional.of(new StatisticsGatherer(model.specs()))
@@ -89,7 +99,11 @@ public final class HybridSession implements AutoCloseable {
   }
 
   static HybridSession open(
-      SparkSession spark, HybridModel model, Mode mode, Optional<ClientKey> key) {
+      SparkSession spark,
+      HybridModel model,
+      Mode mode,
+      Optional<ClientKey> key,
+      Optional<java.nio.file.Path> evaluationKeys) {
     if (mode == Mode.EXECUTE && key.isEmpty()) {
       throw new InvalidInputException(
           "mode execute needs the client's key: give one (--keys KEYS; keygen makes it)");
@@ -101,7 +115,27 @@ public final class HybridSession implements AutoCloseable {
               + " --deploy-mode client");
     }
     model.server();
-    return new HybridSession(spark, model, mode, key);
+    return new HybridSession(
+        spark,
+        model,
+        mode,
+        key,
+        mode == Mode.EXECUTE && model.needsEvaluationKeys()
+            ? Optional.of(openEvaluationKeys(model, key.orElseThrow(), evaluationKeys))
+            : Optional.empty());
+  }
+
+  private static EvaluationKeyFiles openEvaluationKeys(
+      HybridModel model, ClientKey key, Optional<java.nio.file.Path> folder) {
+    return EvaluationKeyFiles.open(
+        model.specs().evaluationKeys(),
+        key,
+        folder.orElseThrow(
+            () ->
+                new InvalidInputException(
+                    "mode execute of this model needs evaluation keys: make them with"
+                        + " HybridModel.evaluationKeys and give their folder to session")),
+        model.client().folder());
   }
 
   /**
@@ -503,11 +537,40 @@ public final class HybridSession implements AutoCloseable {
           key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
       resources.add(client);
-      RemoteLayer layer = new RemoteLayer(remote, mask, client);
+      Optional<LookupClient> lookups =
+          remote.hasLookups()
+              ? Optional.of(resources.add(lookupClient(remote)))
+              : Optional.empty();
+      RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
       resources.add(layer.preparedMasks());
       layers.add(layer);
     }
     return layers;
+  }
+
+  private LookupClient lookupClient(RemoteCallSpec remote) {
+    LookupResultsSpec spec =
+        new LookupResultsSpec(
+            CircuitDigest.parse(remote.circuitDigest()),
+            remote.lookups().parameters(),
+            remote.lookups().outputScales(),
+            remote.bias() == null ? new float[0] : remote.bias());
+    return key.map(k -> LookupClient.withKey(spec, k))
+        .orElseGet(() -> LookupClient.withoutKey(spec));
+  }
+
+  /** The circuit of a call in clear. */
+  private QuantizedEvaluator.Product product(RemoteCallSpec call, Resources resources) {
+    byte[] file = model.server().circuit(call.circuit());
+    boolean isNoisy = mode == Mode.SIMULATE;
+    if (call.hasLookups()) {
+      LookupCircuit circuit = resources.add(LookupCircuit.open(file));
+      return (client, activations) ->
+          isNoisy ? circuit.simulate(activations) : circuit.phases(activations);
+    }
+    PackedCircuit circuit = resources.add(PackedCircuit.open(file));
+    return (client, activations) ->
+        isNoisy ? client.simulate(circuit, activations) : circuit.accumulate(activations);
   }
 
   private Map<Integer, OnnxSegment> segments(Resources resources) {
@@ -542,28 +605,30 @@ public final class HybridSession implements AutoCloseable {
             : inFloat;
       }
       case DISABLE, SIMULATE -> {
-        Map<CircuitDigest, PackedCircuit> circuits = new HashMap<>();
+        Map<CircuitDigest, QuantizedEvaluator.Product> circuits = new HashMap<>();
         for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
-              CircuitDigest.parse(call.circuitDigest()),
-              digest -> resources.add(PackedCircuit.open(model.server().circuit(call.circuit()))));
+              CircuitDigest.parse(call.circuitDigest()), digest -> product(call, resources));
         }
-        QuantizedEvaluator.Product product =
-            mode == Mode.SIMULATE
-                ? QuantizedEvaluator.Product.NOISY
-                : QuantizedEvaluator.Product.EXACT;
-        return new QuantizedEvaluator(product, circuits, threads, measurements);
+        return new QuantizedEvaluator(circuits, threads, measurements);
       }
       case EXECUTE -> {
         Map<String, Circuit> circuits = new LinkedHashMap<>();
+        Map<String, EvaluationKeyFiles.Checked> keys = new HashMap<>();
         for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
               call.circuit(), name -> new Circuit(model.server().circuit(name)));
+          if (call.hasLookups()) {
+            keys.put(
+                call.circuitDigest(),
+                evaluationKeys.orElseThrow().of(call.lookups().parameters()));
+          }
         }
         return resources.add(
             new EncryptedEvaluator(
                 JavaSparkContext.fromSparkContext(spark.sparkContext()),
                 List.copyOf(circuits.values()),
+                keys,
                 threads,
                 measurements,
                 progress));

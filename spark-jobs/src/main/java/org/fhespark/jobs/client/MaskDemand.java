@@ -21,7 +21,8 @@ record MaskDemand(RemoteLayer layer, int slots) {
    * @param mostBytes of native memory that all masks may hold then
    * @throws InvalidInputException if they would hold more; nothing is given up then
    */
-  static List<MaskDemand> of(List<RemoteLayer> layers, long rows, long mostBytes) {
+  static List<MaskDemand> of(List<RemoteLayer> all, long rows, long mostBytes) {
+    List<RemoteLayer> layers = all.stream().filter(RemoteLayer::canPrepareMasks).toList();
     double unusedBytes = 0;
     long heldBytes = 0;
     long rowBytes = 0;

@@ -6,38 +6,26 @@ import java.util.Map;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ModuleClient;
-import org.fhespark.nativelib.PackedCircuit;
 
 /**
  * The remote modules with integer weights and activations, in clear: modes DISABLE and SIMULATE.
  */
 final class QuantizedEvaluator implements RemoteEvaluator {
-  /** How integer activations {@code [T][dIn]} become accumulators {@code [T][dOut]}. */
+  /** How integer activations {@code [T][dIn]} become accumulators, or phases, {@code [T][dOut]}. */
   @FunctionalInterface
   interface Product {
-    /** The accumulators that there are. */
-    Product EXACT = (client, circuit, activations) -> circuit.accumulate(activations);
-
-    /** Those that would be decrypted. */
-    Product NOISY = ModuleClient::simulate;
-
-    long[] of(ModuleClient client, PackedCircuit circuit, int[] activations);
+    long[] of(ModuleClient client, int[] activations);
   }
 
-  private final Product product;
-  private final Map<CircuitDigest, PackedCircuit> circuits;
+  private final Map<CircuitDigest, Product> circuits;
   private final ClientThreads threads;
   private final Measurements measurements;
 
   /**
-   * @param circuits those of the layers; they stay the caller's
+   * @param circuits those of the layers; what they use stays the caller's
    */
   QuantizedEvaluator(
-      Product product,
-      Map<CircuitDigest, PackedCircuit> circuits,
-      ClientThreads threads,
-      Measurements measurements) {
-    this.product = product;
+      Map<CircuitDigest, Product> circuits, ClientThreads threads, Measurements measurements) {
     this.circuits = circuits;
     this.threads = threads;
     this.measurements = measurements;
@@ -62,12 +50,12 @@ final class QuantizedEvaluator implements RemoteEvaluator {
     } catch (InvalidInputException error) {
       throw block.explain(error);
     }
-    long[] accumulators;
+    long[] results;
     try (var unused = measurements.time(Step.EVALUATE)) {
-      accumulators = product.of(client, circuits.get(client.spec().circuit()), activations);
+      results = circuits.get(client.spec().circuit()).of(client, activations);
     }
     try (var unused = measurements.time(Step.DECRYPT)) {
-      client.dequantize(accumulators, scales, block.outputs());
+      block.layer().dequantize(results, scales, block.outputs());
     }
   }
 }

@@ -1,16 +1,20 @@
 package org.fhespark.jobs.client;
 
 import ai.onnxruntime.OnnxJavaType;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.LongStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.InputRows;
+import org.fhespark.nativelib.LookupClient;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.OutputRows;
 import org.fhespark.nativelib.PackedParameters;
@@ -31,6 +35,12 @@ final class RemoteLayer {
   /** Beyond this a result fits no Java array and no default of spark.driver.maxResultSize. */
   private static final long LARGEST_RESULT_BYTES = 768L << 20;
 
+  /**
+   * Blocks of circuits with look-ups are cut to about so many: some seconds of one core. Their mask
+   * costs little beside, and what a lost task costs, or the last one alone on its core, is less.
+   */
+  private static final int BLOCK_LOOKUPS = 512;
+
   /** Rows of a ciphertext panel. */
   static final int PANEL_ROWS = 64;
 
@@ -38,6 +48,7 @@ final class RemoteLayer {
   private final Optional<Convolution> convolution;
   private final Optional<PaddingMask> mask;
   private final ModuleClient client;
+  private final Optional<LookupClient> lookups;
   private final PreparedMasks preparedMasks = new PreparedMasks();
 
   /**
@@ -45,10 +56,22 @@ final class RemoteLayer {
    * @param client quantisation, and with a key encryption
    */
   RemoteLayer(RemoteCallSpec spec, Optional<PaddingMask> mask, ModuleClient client) {
+    this(spec, mask, client, Optional.empty());
+  }
+
+  /**
+   * @param lookups of a circuit with look-ups: what reads its results
+   */
+  RemoteLayer(
+      RemoteCallSpec spec,
+      Optional<PaddingMask> mask,
+      ModuleClient client,
+      Optional<LookupClient> lookups) {
     this.spec = spec;
     this.convolution = Optional.ofNullable(spec.unfolding()).map(Convolution::new);
     this.mask = mask.filter(unused -> spec.skipsPadding());
     this.client = client;
+    this.lookups = lookups;
   }
 
   RemoteCallSpec spec() {
@@ -57,6 +80,33 @@ final class RemoteLayer {
 
   ModuleClient client() {
     return client;
+  }
+
+  /**
+   * Decrypts and dequantises a block of results.
+   *
+   * @param scales that encryption gave
+   */
+  void decrypt(ByteBuffer block, long number, float[] scales, int cores, OutputRows outputs) {
+    if (lookups.isPresent()) {
+      lookups.get().decrypt(block, number, cores, outputs);
+    } else {
+      client.decrypt(block, number, scales, cores, outputs);
+    }
+  }
+
+  /** Outputs of accumulators, or of phases if there are look-ups. */
+  void dequantize(long[] results, float[] scales, OutputRows outputs) {
+    if (lookups.isPresent()) {
+      lookups.get().dequantize(results, outputs);
+    } else {
+      client.dequantize(results, scales, outputs);
+    }
+  }
+
+  /** Whether rows are whole records, whatever their axes. */
+  private boolean readsRecords() {
+    return spec.hasLookups() && spec.lookups().readsRecords();
   }
 
   /** Masks for rows to come. */
@@ -83,6 +133,12 @@ final class RemoteLayer {
     }
     if (convolution.isPresent()) {
       convolution.get().requireFits(tensor.shape(), expected -> unfit(tensor, expected));
+    } else if (readsRecords()) {
+      long[] shape = tensor.shape();
+      List<Long> record = Arrays.stream(shape).skip(1).boxed().toList();
+      if (shape.length < 1 || !record.equals(spec.lookups().recordShape())) {
+        throw unfit(tensor, "of records of shape " + spec.lookups().recordShape());
+      }
     } else if (tensor.width() != spec.dIn()) {
       throw unfit(tensor, "whose last axis is " + spec.dIn());
     }
@@ -113,6 +169,9 @@ final class RemoteLayer {
       long[] shape;
       if (convolution.isPresent()) {
         shape = convolution.get().outputShape(input, output.columns());
+      } else if (readsRecords()) {
+        LongStream record = spec.lookups().outputShape().stream().mapToLong(axis -> axis);
+        shape = LongStream.concat(LongStream.of(input[0]), record).toArray();
       } else {
         shape = input.clone();
         shape[shape.length - 1] = output.columns();
@@ -133,6 +192,9 @@ final class RemoteLayer {
   /** All rows that it makes of a batch. */
   private int rowsOf(Batch batch) {
     Tensor input = inputOf(batch);
+    if (readsRecords()) {
+      return Math.toIntExact(input.shape()[0]);
+    }
     return convolution
         .map(windows -> Math.toIntExact(windows.rows(input.shape())))
         .orElseGet(input::rows);
@@ -251,6 +313,11 @@ final class RemoteLayer {
    */
   int blockRows() {
     PackedParameters parameters = spec.parameters();
+    if (spec.hasLookups()) {
+      long fitting = RESULT_BYTES / bytesDown(1);
+      long rows = Math.min(fitting, BLOCK_LOOKUPS / Math.max(1, spec.lookups().lookups()));
+      return (int) Math.max(1, Math.min(parameters.maxRecords(), rows));
+    }
     if (bytesDown(PANEL_ROWS) > LARGEST_RESULT_BYTES) {
       throw new InvalidInputException(
           "module "
@@ -265,15 +332,28 @@ final class RemoteLayer {
     return (int) Math.min(parameters.maxRecords(), Math.max(PANEL_ROWS, rows));
   }
 
+  /** What the rows of a block should be a multiple of: a panel, if rows are cheap. */
+  int rowStep() {
+    return spec.hasLookups() ? 1 : PANEL_ROWS;
+  }
+
   /**
    * Whether the mask is most of what the server multiplies for a block of so many rows. Only those
    * blocks take slots of prepared masks: one row with a mask of its own costs as much as some 1,500
    * rows, so its slot saves that; the slots of a larger block save less than a row's work each.
    */
   boolean isMostlyMask(int rows) {
+    if (!canPrepareMasks()) {
+      return false;
+    }
     PackedParameters parameters = spec.parameters();
     long mask = (long) parameters.lweDimension() * parameters.limbs();
     return (long) rows * parameters.bodyLimbs() < mask;
+  }
+
+  /** Whether masks can be prepared for its rows. With look-ups they would gain nothing. */
+  boolean canPrepareMasks() {
+    return !spec.hasLookups();
   }
 
   /** Bytes of memory of so many slots of a prepared mask. */
@@ -291,6 +371,10 @@ final class RemoteLayer {
 
   /** Bytes of an encrypted result of so many rows in one block. */
   long bytesDown(long rows) {
+    if (spec.hasLookups()) {
+      BootstrapParameters lookup = spec.lookups().parameters();
+      return rows * spec.dOut() * (lookup.lweDimension() + 1) * lookup.outputBytes();
+    }
     PackedParameters parameters = spec.parameters();
     long mask = (long) parameters.lweDimension() * parameters.outputLimbs();
     return (mask + rows * parameters.outputBodyLimbs()) * spec.dOut();

@@ -79,8 +79,12 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
     while (blocks < wanted && !layer.isMostlyMask(rows / (blocks + 1))) {
       blocks++;
     }
-    int panels = ceilDiv(ceilDiv(rows, blocks), RemoteLayer.PANEL_ROWS);
-    return Math.min(most, Math.max(1, panels) * RemoteLayer.PANEL_ROWS);
+    int step = layer.rowStep();
+    if (step == 1) {
+      // The mask is no matter, so all cores are at work to the end.
+      blocks = ceilDiv(blocks, wanted) * wanted;
+    }
+    return Math.min(most, Math.max(1, ceilDiv(ceilDiv(rows, blocks), step)) * step);
   }
 
   private static int ceilDiv(int dividend, int divisor) {

@@ -28,6 +28,7 @@ public final class Digits {
 
   private static Path workFolder;
   private static Path compiled;
+  private static Path compiledWhole;
 
   private Digits() {}
 
@@ -86,14 +87,27 @@ public final class Digits {
     return compiled;
   }
 
+  /** mlp.onnx, 64-32-10, compiled as a whole: its ReLU is looked up. It must not be changed. */
+  public static synchronized Path compiledWhole(SparkSession spark) {
+    if (compiledWhole == null) {
+      compiledWhole = compile(spark, "mlp.onnx", CompileOptions.remote(List.of(".")).build());
+    }
+    return compiledWhole;
+  }
+
   /** Compiles the example anew. */
   public static Path compile(SparkSession spark, CompileOptions options) {
+    return compile(spark, "digits.onnx", options);
+  }
+
+  /** Compiles a model of the example anew. */
+  public static Path compile(SparkSession spark, String model, CompileOptions options) {
     Path out = newFolder("model").resolve("digits");
+    Path onnx = file(model);
     try (CalibrationTable calibration =
-        CalibrationTable.open(
-            spark, hadoop(file("digits.onnx")), hadoop(file("calibration.parquet")))) {
+        CalibrationTable.open(spark, hadoop(onnx), hadoop(file("calibration.parquet")))) {
       new ModelCompiler(new Configuration())
-          .compile(hadoop(file("digits.onnx")), calibration.batches(), options, hadoop(out));
+          .compile(hadoop(onnx), calibration.batches(), options, hadoop(out));
       return out;
     } catch (IOException error) {
       throw new UncheckedIOException(error);

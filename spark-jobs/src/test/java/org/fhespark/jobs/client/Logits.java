@@ -39,6 +39,25 @@ public final class Logits {
     return differing;
   }
 
+  /** The largest difference of a logit, relative to the largest logit of all that are expected. */
+  public static double largestError(List<Row> expected, List<Row> actual) {
+    double range = 0;
+    for (Row row : expected) {
+      for (float logit : of(row)) {
+        range = Math.max(range, Math.abs(logit));
+      }
+    }
+    double largest = 0;
+    for (int record = 0; record < actual.size(); record++) {
+      float[] wanted = of(expected.get(record));
+      float[] found = of(actual.get(record));
+      for (int i = 0; i < wanted.length; i++) {
+        largest = Math.max(largest, Math.abs(wanted[i] - found[i]));
+      }
+    }
+    return largest / range;
+  }
+
   /** Share of the test images whose largest logit is that of their label. */
   static double testAccuracy(List<Row> scored) {
     int right = 0;

@@ -88,7 +88,8 @@ class PreparedMasksTest {
             null,
             4,
             -40,
-            0);
+            0,
+            null);
   }
 
   @AfterAll
@@ -113,7 +114,7 @@ class PreparedMasksTest {
   private EncryptedEvaluator evaluator(byte[] circuit) {
     return new EncryptedEvaluator(
         JavaSparkContext.fromSparkContext(spark.sparkContext()),
-        List.of(new Circuit(circuit)),
+        List.of(new Circuit(circuit)), Map.of(),
         threads,
         measurements,
         ScoreProgress.SILENT);

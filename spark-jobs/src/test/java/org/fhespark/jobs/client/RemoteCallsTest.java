@@ -106,7 +106,8 @@ class RemoteCallsTest {
               bias,
               4,
               -40,
-              0);
+              0,
+              null);
       return new Call(spec, weights, circuit);
     }
 
@@ -145,6 +146,10 @@ class RemoteCallsTest {
     PREPARED
   }
 
+  private static QuantizedEvaluator.Product accumulate(PackedCircuit circuit) {
+    return (client, activations) -> circuit.accumulate(activations);
+  }
+
   /** Outputs of every batch, tensor by tensor, of one evaluator. */
   private static List<List<float[]>> evaluate(Way way, Call call, List<Map<String, Tensor>> wave) {
     List<Batch> batches = wave.stream().map(RemoteCallsTest::batch).toList();
@@ -158,15 +163,14 @@ class RemoteCallsTest {
               way != Way.IN_CLEAR
                   ? new EncryptedEvaluator(
                       JavaSparkContext.fromSparkContext(spark.sparkContext()),
-                      List.of(new Circuit(call.circuit())),
+                      List.of(new Circuit(call.circuit())), Map.of(),
                       threads,
                       measurements,
                       ScoreProgress.SILENT)
                   : new QuantizedEvaluator(
-                      QuantizedEvaluator.Product.EXACT,
                       Map.of(
                           CircuitDigest.of(call.circuit()),
-                          resources.add(PackedCircuit.open(call.circuit()))),
+                          accumulate(resources.add(PackedCircuit.open(call.circuit())))),
                       threads,
                       measurements));
       if (way == Way.PREPARED) {

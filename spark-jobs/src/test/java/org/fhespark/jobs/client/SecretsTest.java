@@ -383,7 +383,7 @@ class SecretsTest {
         assertRefusesInAJob(client.orderMask(5, 0, block.bytes()));
         MaskOrder order = client.orderMask(5, 0, block.bytes());
         EncryptedBlock results =
-            BlockBatch.evaluate(circuit, List.of(block), 1, () -> false).get(0);
+            BlockBatch.evaluate(circuit::evaluate, List.of(block), 1, () -> false).get(0);
         try (results;
             PreparedMask mask = order.prepare(results.bytes(), 1)) {
           assertRefusesInAJob(mask);

@@ -55,7 +55,7 @@ final class LocalClusterProgram {
     }
   }
 
-  private static void awaitExecutors(SparkSession spark) throws InterruptedException {
+  static void awaitExecutors(SparkSession spark) throws InterruptedException {
     long deadline = System.nanoTime() + 60_000_000_000L;
     // The driver is one of them.
     while (spark.sparkContext().statusTracker().getExecutorInfos().length < EXECUTORS + 1) {

@@ -65,7 +65,7 @@ class LocalClusterTest {
   }
 
   /** A folder that Spark takes for a distribution: jars/ links to the jars of the class path. */
-  private static Path sparkHome(Path folder) throws Exception {
+  static Path sparkHome(Path folder) throws Exception {
     Path jars = Files.createDirectories(folder.resolve("spark/jars"));
     for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
       Path jar = Path.of(entry);

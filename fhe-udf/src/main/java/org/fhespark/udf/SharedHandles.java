@@ -1,0 +1,109 @@
+package org.fhespark.udf;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.Map;
+import java.util.function.LongSupplier;
+import java.util.function.Supplier;
+import org.fhespark.nativelib.CircuitDigest;
+
+/**
+ * Things in native memory by the digest of what they are made of: made when a task first needs one,
+ * shared by all tasks, released when no task has used one for a while and another comes by.
+ */
+final class SharedHandles<T extends AutoCloseable> {
+  private final Duration idleLimit;
+  private final LongSupplier nanoTime;
+  private final Map<CircuitDigest, Entry<T>> entries = new HashMap<>();
+
+  SharedHandles(Duration idleLimit, LongSupplier nanoTime) {
+    this.idleLimit = idleLimit;
+    this.nanoTime = nanoTime;
+  }
+
+  /** Borrows a thing, which {@code make} makes if it is not there; the caller closes the lease. */
+  synchronized Lease<T> acquire(CircuitDigest digest, Supplier<T> make) {
+    releaseIdle();
+    Entry<T> entry = entries.get(digest);
+    if (entry == null) {
+      // Under the lock, so that tasks that start together make one.
+      entry = new Entry<>(make.get());
+      entries.put(digest, entry);
+    }
+    entry.users++;
+    return new Lease<>(this, entry);
+  }
+
+  /** Things that are there now. */
+  synchronized int size() {
+    return entries.size();
+  }
+
+  /** Tasks that use a thing now. */
+  synchronized int users(CircuitDigest digest) {
+    Entry<T> entry = entries.get(digest);
+    return entry == null ? 0 : entry.users;
+  }
+
+  /** Releases what nobody uses and nobody has used for the idle limit. */
+  synchronized void releaseIdle() {
+    long now = nanoTime.getAsLong();
+    for (Iterator<Entry<T>> rest = entries.values().iterator(); rest.hasNext(); ) {
+      Entry<T> entry = rest.next();
+      if (entry.users == 0 && now - entry.lastUse > idleLimit.toNanos()) {
+        rest.remove();
+        entry.close();
+      }
+    }
+  }
+
+  private synchronized void release(Entry<T> entry) {
+    entry.users--;
+    entry.lastUse = nanoTime.getAsLong();
+    releaseIdle();
+  }
+
+  private static final class Entry<T extends AutoCloseable> {
+    final T value;
+    int users;
+    long lastUse;
+
+    Entry(T value) {
+      this.value = value;
+    }
+
+    void close() {
+      try {
+        value.close();
+      } catch (Exception error) {
+        throw new IllegalStateException("native memory could not be released", error);
+      }
+    }
+  }
+
+  /** The use of a thing by one task. */
+  static final class Lease<T extends AutoCloseable> implements AutoCloseable {
+    private final SharedHandles<T> owner;
+    private final Entry<T> entry;
+    private boolean isClosed;
+
+    private Lease(SharedHandles<T> owner, Entry<T> entry) {
+      this.owner = owner;
+      this.entry = entry;
+    }
+
+    /** The thing; valid until the lease is closed. */
+    T value() {
+      return entry.value;
+    }
+
+    @Override
+    public void close() {
+      if (!isClosed) {
+        isClosed = true;
+        owner.release(entry);
+      }
+    }
+  }
+}

@@ -1,0 +1,192 @@
+package org.fhespark.nativelib;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.BooleanSupplier;
+
+/**
+ * A packed linear layer with linear maps and look-ups after it, ready to be evaluated on encrypted
+ * blocks; safe to share between threads.
+ *
+ * <p>Blocks of activations are made by the {@link ModuleClient} of the packed layer, whose circuit
+ * digest is this circuit's; their results are read by a {@link LookupClient}.
+ */
+public final class LookupCircuit implements AutoCloseable {
+  private final NativeHandle handle;
+  private final CircuitDigest digest;
+  private final PackedParameters packedParameters;
+  private final BootstrapParameters parameters;
+  private final int inputs;
+  private final int packedOutputs;
+  private final int outputs;
+  private final int lookups;
+
+  private LookupCircuit(NativeHandle handle, CircuitDigest digest, int[] shape) {
+    this.handle = handle;
+    this.digest = digest;
+    this.packedParameters = PackedParameters.of(Arrays.copyOf(shape, 8));
+    this.parameters = BootstrapParameters.of(Arrays.copyOfRange(shape, 8, 16));
+    this.inputs = shape[16];
+    this.packedOutputs = shape[17];
+    this.outputs = shape[18];
+    this.lookups = shape[19];
+  }
+
+  /**
+   * The bytes of a circuit file.
+   *
+   * @param packed parameters of the packed layer: one body, the same k and N as {@code parameters},
+   *     and results that are not rounded
+   * @param moduleKey the {@code named_modules()} key it comes from
+   * @param inputs d_in
+   * @param packedOutputs outputs of the packed layer; their accumulators m are the values m / 2^p
+   * @param weights integers {@code [packedOutputs][d_in]}, row-major
+   * @param tables N torus elements each
+   * @param outputs the values that are the result
+   * @throws org.fhespark.InvalidInputException if a shape or parameter is out of range, a step
+   *     reads a value that is not there, or the parameters are below 132-bit security
+   */
+  public static byte[] encode(
+      PackedParameters packed,
+      BootstrapParameters parameters,
+      String moduleKey,
+      int inputs,
+      int packedOutputs,
+      byte[] weights,
+      List<long[]> tables,
+      List<LookupStep> steps,
+      int[] outputs) {
+    StepStreams streams = StepStreams.of(steps);
+    NativeLibrary.load();
+    return FheNative.encodeLookupCircuit(
+        packed.fields(),
+        parameters.fields(),
+        moduleKey,
+        inputs,
+        packedOutputs,
+        weights,
+        tables.stream().flatMapToLong(Arrays::stream).toArray(),
+        streams.integers(),
+        streams.words(),
+        outputs);
+  }
+
+  /**
+   * Prepares a circuit file.
+   *
+   * @throws org.fhespark.InvalidInputException if the file is truncated, altered or of another
+   *     version
+   */
+  public static LookupCircuit open(byte[] file) {
+    NativeLibrary.load();
+    long handle = FheNative.openLookupCircuit(file);
+    return new LookupCircuit(
+        new NativeHandle("circuit with look-ups", handle, FheNative::closeLookupCircuit),
+        CircuitDigest.of(file),
+        FheNative.lookupCircuitShape(handle));
+  }
+
+  public CircuitDigest digest() {
+    return digest;
+  }
+
+  public BootstrapParameters parameters() {
+    return parameters;
+  }
+
+  /** Of the packed layer. */
+  public PackedParameters packedParameters() {
+    return packedParameters;
+  }
+
+  /** d_in. */
+  public int inputs() {
+    return inputs;
+  }
+
+  /** Outputs of the packed layer. */
+  public int packedOutputs() {
+    return packedOutputs;
+  }
+
+  /** Values that are the result, a record. */
+  public int outputs() {
+    return outputs;
+  }
+
+  /** Look-ups of a record. */
+  public int lookups() {
+    return lookups;
+  }
+
+  /**
+   * Evaluates a batch of encrypted blocks, one {@code LargeVarBinary} row each, through the Arrow C
+   * Data Interface.
+   *
+   * @param keys evaluation key of the client whose blocks they are
+   * @param inputArray address of an exported {@code ArrowArray}; moved out by this call
+   * @param inputSchema address of its {@code ArrowSchema}; moved out by this call
+   * @param outputArray address of an empty {@code ArrowArray}, filled with the results
+   * @param outputSchema address of an empty {@code ArrowSchema}, filled
+   * @param threads threads to use at most, the calling one among them
+   * @param shouldStop asked by the calling thread, some times a second
+   * @throws java.util.concurrent.CancellationException if {@code shouldStop} said so
+   * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block, or of
+   *     one that the key does not belong to
+   */
+  public void evaluate(
+      EvaluationKey keys,
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop) {
+    keys.use(
+        keyHandle ->
+            FheNative.evaluateLookups(
+                handle.get(),
+                keyHandle,
+                inputArray,
+                inputSchema,
+                outputArray,
+                outputSchema,
+                threads,
+                shouldStop));
+  }
+
+  /**
+   * The circuit in clear, what encrypted evaluation decrypts to but for its noise; a look-up takes
+   * the nearest entry of its table.
+   *
+   * @param activations integers {@code [T][d_in]}
+   * @return phases {@code [T][outputs]}, in units of 2^-64 of the torus
+   */
+  public long[] phases(int[] activations) {
+    return FheNative.lookupPhases(handle.get(), activations, false);
+  }
+
+  /**
+   * The same with noise drawn as the circuit's parameters make it, wherever it arises: what an
+   * encrypted evaluation decrypts to, in distribution. Needs no key.
+   *
+   * @param activations integers {@code [T][d_in]}
+   * @return phases {@code [T][outputs]}, in units of 2^-64 of the torus
+   */
+  public long[] simulate(int[] activations) {
+    return FheNative.lookupPhases(handle.get(), activations, true);
+  }
+
+  /** The noise that its parameters are predicted to have. */
+  public LookupNoise noise() {
+    double[] deviations = FheNative.lookupNoise(handle.get());
+    int last = deviations.length - 1;
+    List<Double> steps = Arrays.stream(deviations, 1, last).boxed().toList();
+    return new LookupNoise(deviations[0], steps, deviations[last]);
+  }
+
+  @Override
+  public void close() {
+    handle.close();
+  }
+}

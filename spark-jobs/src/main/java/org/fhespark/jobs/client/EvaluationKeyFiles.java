@@ -1,0 +1,160 @@
+package org.fhespark.jobs.client;
+
+import java.io.IOException;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.DoubleConsumer;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.EvaluationKeySpec;
+import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.EvaluationKey;
+
+/**
+ * The evaluation keys of a model in a folder, a file for each that its circuits need. They hold no
+ * secret, but belong to one client key.
+ *
+ * @param files in the order of the model's specs
+ */
+record EvaluationKeyFiles(List<Checked> files) {
+  /**
+   * A file that was found whole.
+   *
+   * @param digest SHA-256, in hexadecimal
+   * @param bytes its length
+   */
+  record Checked(Path file, BootstrapParameters parameters, String digest, long bytes) {}
+
+  /** The name of a model's first, usually only, evaluation key, and of further ones. */
+  static String name(int index) {
+    return index == 0 ? "evaluation.key" : "evaluation." + (index + 1) + ".key";
+  }
+
+  /**
+   * Makes those of a client key and writes them, each under another name first.
+   *
+   * @param progress is given the share that is done, up to 1
+   * @return the files
+   * @throws InvalidInputException if a file is there, or cannot be written
+   */
+  static List<Path> write(
+      List<EvaluationKeySpec> specs,
+      ClientKey key,
+      Path folder,
+      int threads,
+      DoubleConsumer progress) {
+    for (int index = 0; index < specs.size(); index++) {
+      Path file = folder.resolve(name(index));
+      if (Files.exists(file)) {
+        throw new InvalidInputException(
+            file + ": exists, and keys are never overwritten: move it away or choose another folder");
+      }
+    }
+    double all = specs.stream().mapToLong(spec -> spec.parameters().evaluationKeyBytes()).sum();
+    double done = 0;
+    List<Path> files = new ArrayList<>();
+    for (int index = 0; index < specs.size(); index++) {
+      EvaluationKeySpec spec = specs.get(index);
+      double before = done / all;
+      double share = spec.parameters().evaluationKeyBytes() / all;
+      byte[] bytes =
+          key.evaluationKey(
+              spec.parameters(),
+              spec.secretKeyShape(),
+              threads,
+              part -> progress.accept(before + share * part));
+      done += bytes.length;
+      files.add(write(folder.resolve(name(index)), bytes));
+    }
+    return files;
+  }
+
+  private static Path write(Path file, byte[] bytes) {
+    try {
+      Files.createDirectories(file.getParent());
+      Path partial = Files.createTempFile(file.getParent(), "." + file.getFileName(), ".partial");
+      try {
+        Files.write(partial, bytes);
+        try {
+          Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
+        } catch (AtomicMoveNotSupportedException error) {
+          Files.move(partial, file);
+        }
+      } finally {
+        Files.deleteIfExists(partial);
+      }
+      return file;
+    } catch (IOException error) {
+      throw new InvalidInputException(file + ": cannot be written: " + error.getMessage(), error);
+    }
+  }
+
+  /**
+   * Finds and checks those of a model.
+   *
+   * @throws InvalidInputException naming the file that is missing, damaged, of another client key
+   *     or of other parameters
+   */
+  static EvaluationKeyFiles open(
+      List<EvaluationKeySpec> specs, ClientKey key, Path folder, org.apache.hadoop.fs.Path client) {
+    List<Checked> files = new ArrayList<>();
+    String wayOut =
+        "; make it with keygen --evaluation-keys-only --client " + client + " --out " + folder;
+    for (int index = 0; index < specs.size(); index++) {
+      Path file = folder.resolve(name(index));
+      EvaluationKey.Description found;
+      long bytes;
+      try (FileChannel channel = FileChannel.open(file)) {
+        bytes = channel.size();
+        if (bytes > Integer.MAX_VALUE) {
+          throw new InvalidInputException(file + ": " + bytes + " bytes are no evaluation key");
+        }
+        MappedByteBuffer mapped = channel.map(MapMode.READ_ONLY, 0, bytes);
+        found = EvaluationKey.describe(mapped);
+      } catch (NoSuchFileException error) {
+        throw new InvalidInputException(
+            file + ": there is no evaluation key, which this model needs" + wayOut, error);
+      } catch (IOException error) {
+        throw new InvalidInputException(file + ": cannot be read: " + error.getMessage(), error);
+      } catch (InvalidInputException error) {
+        throw new InvalidInputException(file + ": " + error.getMessage() + wayOut, error);
+      }
+      if (!found.keyId().equals(key.id())) {
+        throw new InvalidInputException(
+            file
+                + ": belongs to client key "
+                + found.keyId()
+                + ", and the client's is "
+                + key.id()
+                + wayOut);
+      }
+      if (!found.parameters().isSameKey(specs.get(index).parameters())) {
+        throw new InvalidInputException(
+            file + ": its parameters are not those of this model" + wayOut);
+      }
+      files.add(new Checked(file, found.parameters(), found.digest().hex(), bytes));
+    }
+    return new EvaluationKeyFiles(files);
+  }
+
+  /** The file for a circuit's parameters. */
+  Checked of(BootstrapParameters parameters) {
+    return files.stream()
+        .filter(each -> each.parameters().isSameKey(parameters))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new InvalidInputException(
+                    "client.json lists no evaluation key of the parameters "
+                        + parameters
+                        + "; compile the model again"));
+  }
+}
