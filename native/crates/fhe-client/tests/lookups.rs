@@ -7,6 +7,7 @@ use fhe_client::{
     Activations, ClientKey, Dequantizer, LookupClient, LookupResultsSpec, ModuleClient, ModuleSpec,
     Quantizer, SecretKeyShape, WeightNorms,
 };
+use fhe_core::Error;
 use fhe_core::bootstrap::{
     BootstrapCircuit, BootstrapNoise, BootstrapParameters, Decomposition, SparseRows, Step,
 };
@@ -63,6 +64,7 @@ const MESSAGE_BITS: usize = 16;
 /// Both sides of a circuit.
 struct Circuit {
     client: ModuleClient,
+    key: ClientKey,
     server: PreparedBootstrapCircuit,
     keys: BootstrapKeys,
     results: LookupClient,
@@ -117,6 +119,7 @@ impl Circuit {
                 Some(&key),
             )
             .unwrap(),
+            key,
             server,
             keys,
         }
@@ -400,55 +403,40 @@ fn networks_err_as_their_simulation_does() {
 #[test]
 #[ignore = "takes minutes"]
 fn lookups_fail_as_often_as_predicted() {
-    let parameters = BootstrapParameters {
-        glwe_dimension: 4,
-        polynomial_size: 256,
-        ..parameters()
-    };
-    let noise = BootstrapNoise::of(&parameters).unwrap();
-    let deviation = noise.reading().sqrt();
-    let copies = 50;
-    let mut repeated = SparseRows::default();
-    for _ in 0..copies {
-        repeated.push([(0, 1)]);
-    }
-    let mut parts = packed(1, vec![1]);
-    parts.parameters.glwe_dimension = parameters.glwe_dimension;
-    parts.parameters.polynomial_size = parameters.polynomial_size;
+    let noise = BootstrapNoise::of(&parameters()).unwrap();
+    let size = parameters().polynomial_size;
+    // A feature a look-up, each encrypted by itself: equal ciphertexts would fail together.
+    let features = 25;
+    let identity = (0..features * features)
+        .map(|i| i8::from(i % (features + 1) == 0))
+        .collect();
     let circuit = Circuit::new(BootstrapCircuit {
-        packed: parts,
-        parameters,
-        tables: vec![vec![1 << 61; parameters.polynomial_size]],
-        steps: vec![
-            Step::Linear {
-                rows: repeated,
-                constants: vec![0; copies],
-            },
-            Step::Lookup {
-                first: 1,
-                count: copies as u32,
-                factor: 1,
-                offset: 0,
-                table: 0,
-            },
-        ],
-        outputs: (1 + copies as u32..1 + 2 * copies as u32).collect(),
+        packed: packed(features, identity),
+        parameters: parameters(),
+        tables: vec![vec![1 << 61; size]],
+        steps: vec![Step::Lookup {
+            first: 0,
+            count: features as u32,
+            factor: 1,
+            offset: 0,
+            table: 0,
+        }],
+        outputs: (features as u32..2 * features as u32).collect(),
     });
-    // Two standard deviations from the edge, at the middle between two entries.
-    let entry = 0.5 / parameters.polynomial_size as f64;
-    let steps = (2.0 * deviation / entry).round() - 0.5;
-    let phase = (steps * entry * f64::from(1 << MESSAGE_BITS)).round();
-    let margin = phase / f64::from(1 << MESSAGE_BITS) + entry / 2.0;
+    // Two standard deviations from the edge, which is half an entry below zero.
+    let deviation = noise.reading().sqrt();
+    let unit = f64::from(1 << MESSAGE_BITS);
+    let edge = -0.25 / size as f64;
+    let phase = ((edge + 2.0 * deviation) * unit).round();
+    let margin = phase / unit - edge;
     let mut failures = 0;
     let mut lookups = 0;
-    for _ in 0..8 {
-        let records = vec![phase as i16; 250];
-        for found in circuit.evaluate(&records) {
+    while lookups < 100_000 {
+        for found in circuit.evaluate(&vec![phase as i16; features * size]) {
             failures += usize::from(found < 0.0);
             lookups += 1;
         }
     }
-    assert!(lookups >= 100_000);
     let found = failures as f64 / lookups as f64;
     let predicted = normal_tail(margin / deviation);
     println!(
@@ -460,6 +448,134 @@ fn lookups_fail_as_often_as_predicted() {
         (found / predicted - 1.0).abs() < 0.25,
         "{found} {predicted}"
     );
+}
+
+/// A circuit of one look-up, and a block for it.
+fn single_lookup() -> (Circuit, Vec<u8>) {
+    let circuit = Circuit::new(BootstrapCircuit {
+        packed: packed(1, vec![1]),
+        parameters: parameters(),
+        tables: vec![vec![1 << 61; parameters().polynomial_size]],
+        steps: vec![Step::Lookup {
+            first: 0,
+            count: 1,
+            factor: 1,
+            offset: 0,
+            table: 0,
+        }],
+        outputs: vec![1],
+    });
+    let block = circuit
+        .client
+        .encrypt(&Activations::from_records(&[1000, 2000], 1), 7)
+        .unwrap();
+    (circuit, block)
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused_in_one_line() {
+    let (circuit, block) = single_lookup();
+    let (other, _) = single_lookup();
+    let refused = |keys: &BootstrapKeys, block: &[u8]| {
+        let result = circuit.server.evaluate(keys, block, 2, &mut || false);
+        let message = result.unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    };
+    let message = refused(&other.keys, &block);
+    assert!(message.contains("is under client key"), "{message}");
+    assert!(message.contains("the evaluation key is of client key"));
+
+    let mut damaged = block.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let message = refused(&circuit.keys, &damaged);
+    assert!(message.contains("payload does not match"), "{message}");
+    assert!(refused(&circuit.keys, &block[..130]).contains("truncated or too long"));
+
+    let results = circuit
+        .server
+        .evaluate(&circuit.keys, &block, 2, &mut || false)
+        .unwrap();
+    let message = refused(&circuit.keys, &results);
+    assert!(message.contains("holds LookupResults"), "{message}");
+    let unread = |results: &[u8], number| {
+        let result = circuit.results.decrypt(results, number, 2);
+        result.unwrap_err().to_string()
+    };
+    assert!(unread(&results, 8).contains("block 7 came back for block 8"));
+    assert!(unread(&block, 7).contains("holds Activations"));
+    assert!(unread(&results[..150], 7).contains("truncated or too long"));
+    let foreign = other.results.decrypt(&results, 7, 2).unwrap_err();
+    assert!(
+        foreign.to_string().contains("under client key"),
+        "{foreign}"
+    );
+
+    let stopped = circuit
+        .server
+        .evaluate(&circuit.keys, &block, 2, &mut || true);
+    assert_eq!(stopped, Err(Error::Stopped));
+}
+
+#[test]
+fn keys_of_other_parameters_are_refused() {
+    let (circuit, block) = single_lookup();
+    let other = BootstrapParameters {
+        keyswitch: Decomposition {
+            base_log: 4,
+            levels: 2,
+        },
+        ..parameters()
+    };
+    let shape = SecretKeyShape {
+        glwe_dimension: other.glwe_dimension,
+        polynomial_size: other.polynomial_size,
+        limbs: 5,
+        bodies: 1,
+    };
+    let key = &circuit.key;
+    let file = key
+        .evaluation_key(&other, &shape, 2, &mut |_| true)
+        .unwrap();
+    let keys = BootstrapKeys::expand(&file, 2).unwrap();
+    let error = circuit
+        .server
+        .evaluate(&keys, &block, 1, &mut || false)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("has other parameters"),
+        "{error}"
+    );
+    let stopped = key.evaluation_key(&other, &shape, 2, &mut |share| share < 0.5);
+    assert_eq!(stopped, Err(Error::Stopped));
+    let wrong_shape = SecretKeyShape { limbs: 4, ..shape };
+    let error = key.evaluation_key(&other, &wrong_shape, 2, &mut |_| true);
+    assert!(error.unwrap_err().to_string().contains("no secret key for"));
+}
+
+/// Records are cut to batches and threads in every way.
+#[test]
+fn any_number_of_records_and_threads_gives_the_same_values() {
+    let mut data = TestData::new(9);
+    let circuit = Circuit::new(network(parameters(), &mut data));
+    for (records, threads) in [(1, 1), (1, 3), (3, 2), (7, 4)] {
+        let records: Vec<i16> = (0..10 * records).map(|_| data.signed(100) as i16).collect();
+        let block = circuit
+            .client
+            .encrypt(&Activations::from_records(&records, 10), 7)
+            .unwrap();
+        let evaluate = |threads| {
+            let results = circuit
+                .server
+                .evaluate(&circuit.keys, &block, threads, &mut || false);
+            relative(&circuit.results.decrypt(&results.unwrap(), 7, 1).unwrap())
+        };
+        let (one, some) = (evaluate(1), evaluate(threads));
+        for (one, some) in one.iter().zip(&some) {
+            // Transforms round alike whatever shares a batch; only which table entry is read could differ.
+            assert_eq!(one, some);
+        }
+    }
 }
 
 /// P(standard normal > x), by its continued fraction.

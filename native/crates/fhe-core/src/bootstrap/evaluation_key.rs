@@ -152,3 +152,95 @@ fn words(bytes: &[u8]) -> Vec<u64> {
         .map(|word| u64::from_le_bytes(*word))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Decomposition;
+    use super::*;
+
+    fn header() -> EvaluationKeyHeader {
+        EvaluationKeyHeader {
+            key_id: [7; 16],
+            parameters: BootstrapParameters {
+                lwe_dimension: 900,
+                glwe_dimension: 4,
+                polynomial_size: 256,
+                bootstrap: Decomposition {
+                    base_log: 15,
+                    levels: 1,
+                },
+                keyswitch: Decomposition {
+                    base_log: 4,
+                    levels: 1,
+                },
+                output_bytes: 2,
+            },
+            keyswitch_seed: [1; 16],
+            bootstrap_seed: [2; 16],
+        }
+    }
+
+    fn file() -> Vec<u8> {
+        let header = header();
+        let words = |count: usize| (0..count as u64).collect::<Vec<_>>();
+        EvaluationKey::encode(
+            &header,
+            &words(header.keyswitch_words()),
+            &words(header.bootstrap_words()),
+        )
+    }
+
+    #[test]
+    fn a_key_survives_its_file() {
+        let file = file();
+        let key = EvaluationKey::decode(&file).unwrap();
+        assert_eq!(key.header, header());
+        assert_eq!(file.len(), header().file_bytes());
+        assert_eq!(key.keyswitch_words().last(), Some(&1023));
+        assert_eq!(key.bootstrap_words().last(), Some(&(900 * 5 * 256 - 1)));
+    }
+
+    #[test]
+    fn a_length_that_its_header_does_not_have_is_told_before_anything_is_read() {
+        let mut file = file();
+        // n: the file would be several times as long.
+        file[24..28].copy_from_slice(&4096u32.to_le_bytes());
+        let error = EvaluationKey::decode(&file).unwrap_err().to_string();
+        assert!(error.contains("truncated or damaged"), "{error}");
+        file[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
+        let error = EvaluationKey::decode(&file).unwrap_err().to_string();
+        assert!(error.contains("LWE dimension is 4294967295"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn altered_and_truncated_keys_are_noticed(
+            position in any::<prop::sample::Index>(),
+            head in 0usize..EvaluationKeyHeader::BYTES,
+            bits in 1u8..=255,
+        ) {
+            let mut bytes = file();
+            let position = position.index(bytes.len());
+            prop_assert!(EvaluationKey::decode(&bytes[..position]).is_err());
+            for place in [position, head] {
+                bytes[place] ^= bits;
+                prop_assert!(EvaluationKey::decode(&bytes).is_err());
+                bytes[place] ^= bits;
+            }
+        }
+
+        /// Past the checksum, as an attacker would.
+        #[test]
+        fn altered_heads_with_a_right_checksum_do_no_harm(head in 0usize..EvaluationKeyHeader::BYTES, bits in 1u8..=255) {
+            let mut bytes = file();
+            bytes[head] ^= bits;
+            let length = bytes.len() - 4;
+            let checksum = crc32c(&bytes[..length]).to_le_bytes();
+            bytes[length..].copy_from_slice(&checksum);
+            let _ = EvaluationKey::decode(&bytes);
+        }
+    }
+}

@@ -16,6 +16,9 @@ use crate::{AcceptedBlock, Kernel, PreparedCircuit};
 /// Memory of the values of records that are worked on together.
 const GROUP_BYTES: usize = 64 << 20;
 
+/// Most memory of one record's values.
+const MAX_RECORD_BYTES: usize = 8 << 30;
+
 /// A block that passed every check against a circuit with look-ups and its keys, but for its payload's checksum.
 pub struct AcceptedLookups<'a> {
     packed: AcceptedBlock<'a>,
@@ -36,19 +39,34 @@ pub struct PreparedBootstrapCircuit {
     packed: PreparedCircuit,
     /// The step that reads a value last; values that only are outputs stay to the end.
     last_reads: Vec<usize>,
+    /// Most memory of a record's values at a time.
+    record_bytes: usize,
 }
 
 impl PreparedBootstrapCircuit {
     /// Prepares a circuit file for the kernel of [`Kernel::choose`].
     ///
     /// # Errors
-    /// As [`BootstrapCircuit::decode`] and [`Kernel::choose`].
+    /// As [`BootstrapCircuit::decode`] and [`Kernel::choose`]; [`Error::InvalidInput`] if a record takes more
+    /// memory than any should.
     pub fn open(bytes: &[u8]) -> Result<Self> {
         let circuit = BootstrapCircuit::decode(bytes)?;
         let digest = PackedCircuit::digest(bytes);
+        let last_reads = last_reads(&circuit);
+        let record_bytes =
+            8 * (circuit.parameters.value_dimension() + 1) * most_values(&circuit, &last_reads);
+        if record_bytes > MAX_RECORD_BYTES {
+            return Err(Error::invalid(format!(
+                "bootstrap circuit of module {:?} takes {} MiB of memory a record, at most {} are given: cut the module into smaller ones",
+                circuit.packed.module_key,
+                record_bytes >> 20,
+                MAX_RECORD_BYTES >> 20
+            )));
+        }
         Ok(PreparedBootstrapCircuit {
             packed: PreparedCircuit::of(circuit.packed.clone(), digest, Kernel::choose()?),
-            last_reads: last_reads(&circuit),
+            last_reads,
+            record_bytes,
             circuit,
         })
     }
@@ -136,8 +154,7 @@ impl PreparedBootstrapCircuit {
             &packed[HEADER_BYTES..],
         );
         let (masks, bodies) = output[HEADER_BYTES..].split_at_mut(result.layout().mask.bytes());
-        let most = GROUP_BYTES / (self.circuit.values() * 8 * self.value_words());
-        let group = most.clamp(1, result.records);
+        let group = (GROUP_BYTES / self.record_bytes).clamp(1, result.records);
         let mut run = Run {
             circuit: self,
             keys,
@@ -223,6 +240,36 @@ fn last_reads(circuit: &BootstrapCircuit) -> Vec<usize> {
     last
 }
 
+/// Most values that are there at a time. Those of a step go together.
+fn most_values(circuit: &BootstrapCircuit, last_reads: &[usize]) -> usize {
+    let made = [circuit.packed.outputs]
+        .into_iter()
+        .chain(circuit.steps.iter().map(Step::values));
+    let (mut first, mut live, mut most) = (0, Vec::new(), 0);
+    for (after, count) in made.enumerate() {
+        let last = last_reads[first..first + count].iter().max();
+        live.push((count, last.copied().unwrap_or(0)));
+        first += count;
+        most = most.max(live.iter().map(|(count, _)| count).sum());
+        // What the step that made these read last is gone.
+        live.retain(|&(_, last)| last >= after);
+    }
+    most
+}
+
+/// Zeros.
+///
+/// # Errors
+/// [`Error::Internal`] if there is no memory: that must fail the task, not the executor.
+fn zeros(words: usize) -> Result<Vec<u64>> {
+    let mut zeros = Vec::new();
+    zeros
+        .try_reserve_exact(words)
+        .map_err(|_| Error::Internal(format!("no memory for values of {} bytes", 8 * words)))?;
+    zeros.resize(words, 0);
+    Ok(zeros)
+}
+
 /// One evaluation.
 struct Run<'a> {
     circuit: &'a PreparedBootstrapCircuit,
@@ -241,7 +288,7 @@ impl Run<'_> {
     ) -> Result<Values> {
         let outputs = self.circuit.circuit.packed.outputs;
         let words = self.circuit.value_words();
-        let mut made = vec![0; count * outputs * words];
+        let mut made = zeros(count * outputs * words)?;
         let parts = made.chunks_mut(words).enumerate();
         self.share(parts, |_, (item, value)| {
             packed.extract(item % outputs, first + item / outputs, value);
@@ -257,7 +304,7 @@ impl Run<'_> {
         let words = circuit.value_words();
         for (number, step) in circuit.circuit.steps.iter().enumerate() {
             let count = step.values();
-            let mut made = vec![0; values.records() * count * words];
+            let mut made = zeros(values.records() * count * words)?;
             match step {
                 Step::Linear { rows, constants } => {
                     let some = count
@@ -386,5 +433,86 @@ impl Worker<'_> {
     fn gather<'v>(&mut self, values: impl Iterator<Item = &'v [u64]>) {
         self.values.clear();
         values.for_each(|value| self.values.extend_from_slice(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fhe_core::bootstrap::{BootstrapParameters, Decomposition, SparseRows};
+    use fhe_core::parameters::PackedParameters;
+
+    use super::*;
+
+    fn circuit(steps: Vec<Step>, outputs: Vec<u32>) -> BootstrapCircuit {
+        BootstrapCircuit {
+            packed: PackedCircuit {
+                parameters: PackedParameters {
+                    glwe_dimension: 4,
+                    polynomial_size: 512,
+                    limbs: 5,
+                    body_limbs: 5,
+                    output_limbs: 5,
+                    output_body_limbs: 5,
+                    message_bits: 16,
+                    bodies: 1,
+                },
+                module_key: "mlp".into(),
+                inputs: 1,
+                outputs: 3,
+                weights: vec![1; 3],
+            },
+            parameters: BootstrapParameters {
+                lwe_dimension: 900,
+                glwe_dimension: 4,
+                polynomial_size: 512,
+                bootstrap: Decomposition {
+                    base_log: 23,
+                    levels: 1,
+                },
+                keyswitch: Decomposition {
+                    base_log: 4,
+                    levels: 3,
+                },
+                output_bytes: 2,
+            },
+            tables: vec![],
+            steps,
+            outputs,
+        }
+    }
+
+    fn rows(count: usize, column: u32) -> Step {
+        let mut rows = SparseRows::default();
+        for _ in 0..count {
+            rows.push([(column, 1)]);
+        }
+        Step::Linear {
+            rows,
+            constants: vec![0; count],
+        }
+    }
+
+    #[test]
+    fn values_count_until_they_are_read_for_the_last_time() {
+        let most = |steps, outputs| {
+            let circuit = circuit(steps, outputs);
+            most_values(&circuit, &last_reads(&circuit))
+        };
+        assert_eq!(most(vec![], vec![0]), 3);
+        // Three and ten, then ten and four.
+        assert_eq!(most(vec![rows(10, 0), rows(4, 5)], vec![14]), 14);
+        assert_eq!(most(vec![rows(10, 0), rows(4, 5)], vec![0, 14]), 17);
+        assert_eq!(
+            most(vec![rows(10, 0), rows(20, 5), rows(1, 20)], vec![33]),
+            30
+        );
+    }
+
+    #[test]
+    fn a_circuit_that_takes_all_memory_is_refused() {
+        let circuit = circuit(vec![rows(1 << 20, 0)], vec![9]);
+        let error = PreparedBootstrapCircuit::open(&circuit.encode()).err();
+        let message = error.unwrap().to_string();
+        assert!(message.contains("MiB of memory a record"), "{message}");
     }
 }
