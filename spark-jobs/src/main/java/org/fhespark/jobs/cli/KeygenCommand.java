@@ -79,8 +79,7 @@ final class KeygenCommand implements Callable<Integer> {
 
   private void makeEvaluationKeys(HybridModel model, ClientKey key) {
     double megabytes = model.evaluationKeyBytes() / 1e6;
-    System.out.printf(
-        Locale.ROOT, "making evaluation keys for look-ups, %.1f MB ...%n", megabytes);
+    System.out.printf(Locale.ROOT, "making evaluation keys for look-ups, %.1f MB ...%n", megabytes);
     long start = System.nanoTime();
     if (progress.isDrawn()) {
       try (ProgressBar bar =

@@ -17,8 +17,8 @@ import org.fhespark.nativelib.ClientKey;
 
 /**
  * A driver whose model looks values up, on a cluster of two executor JVMs of which one is killed
- * once it has evaluated a block; says on standard output how it went. Arguments: the compiled model,
- * the folder of keys, the input, the output, the largest evaluation key that is broadcast.
+ * once it has evaluated a block; says on standard output how it went. Arguments: the compiled
+ * model, the folder of keys, the input, the output, the largest evaluation key that is broadcast.
  */
 final class LookupClusterProgram {
   private LookupClusterProgram() {}

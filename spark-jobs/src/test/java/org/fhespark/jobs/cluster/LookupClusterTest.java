@@ -38,8 +38,7 @@ class LookupClusterTest {
       List<Row> images = Digits.images(spark).subList(0, IMAGES);
       Path input = Digits.write(spark, "images", Digits.schema(), images);
       try (HybridSession session = model.session(spark, Mode.DISABLE)) {
-        expected =
-            session.forward(spark.createDataFrame(images, Digits.schema())).collectAsList();
+        expected = session.forward(spark.createDataFrame(images, Digits.schema())).collectAsList();
       }
       run =
           new ChildJvm()
