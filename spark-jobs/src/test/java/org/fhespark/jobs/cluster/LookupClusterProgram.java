@@ -1,5 +1,7 @@
 package org.fhespark.jobs.cluster;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.apache.spark.SparkConf;
@@ -72,9 +74,14 @@ final class LookupClusterProgram {
       }
     }
 
+    /** The command line is too long for {@link ProcessHandle.Info} to tell it. */
     private static boolean isExecutor(ProcessHandle process, String id) {
-      String line = String.join(" ", process.info().arguments().orElse(new String[0]));
-      return line.contains("--executor-id " + id + " ");
+      try {
+        String line = Files.readString(Path.of("/proc", Long.toString(process.pid()), "cmdline"));
+        return line.contains("--executor-id\0" + id + "\0");
+      } catch (IOException gone) {
+        return false;
+      }
     }
 
     @Override

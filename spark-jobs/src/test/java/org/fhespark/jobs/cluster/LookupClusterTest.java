@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 
 class LookupClusterTest {
   /** Some blocks, so that one is under way when the executor goes. */
-  private static final int IMAGES = 48;
+  private static final int IMAGES = 40;
 
   @Test
   void anExecutorThatIsKilledWithKeysLoadedLosesNothing() throws Exception {
