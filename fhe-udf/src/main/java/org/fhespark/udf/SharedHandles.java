@@ -11,8 +11,8 @@ import org.fhespark.nativelib.CircuitDigest;
 
 /**
  * Things in native memory by the digest of what they are made of: made when a task first needs one,
- * shared by all tasks, released when no task has used one for a while and another comes by,
- * or {@link #releaseIdle} is called.
+ * shared by all tasks, released when no task has used one for a while and another comes by, or
+ * {@link #releaseIdle} is called.
  */
 final class SharedHandles<T extends AutoCloseable> {
   private final Duration idleLimit;

@@ -204,7 +204,13 @@ class EvaluateLookupsTest {
       BlockEvaluation evaluation =
           (inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop) ->
               opened.evaluate(
-                  expanded, inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop);
+                  expanded,
+                  inputArray,
+                  inputSchema,
+                  outputArray,
+                  outputSchema,
+                  threads,
+                  shouldStop);
       assertThrows(
           CancellationException.class,
           () -> BlockBatch.evaluate(evaluation, List.of(sent), 2, () -> true));

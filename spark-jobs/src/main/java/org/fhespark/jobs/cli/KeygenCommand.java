@@ -84,9 +84,7 @@ final class KeygenCommand implements Callable<Integer> {
           new ProgressBarBuilder()
               .setTaskName(
                   String.format(
-                      Locale.ROOT,
-                      "evaluation keys, %.1f MB",
-                      model.evaluationKeyBytes() / 1e6))
+                      Locale.ROOT, "evaluation keys, %.1f MB", model.evaluationKeyBytes() / 1e6))
               .setInitialMax(PARTS)
               .setStyle(ProgressBarStyle.ASCII)
               .build()) {
