@@ -55,7 +55,8 @@ record EvaluationKeyFiles(List<Checked> files) {
       Path file = folder.resolve(name(index));
       if (Files.exists(file)) {
         throw new InvalidInputException(
-            file + ": exists, and keys are never overwritten: move it away or choose another folder");
+            file
+                + ": exists, and keys are never overwritten: move it away or choose another folder");
       }
     }
     double all = specs.stream().mapToLong(spec -> spec.parameters().evaluationKeyBytes()).sum();

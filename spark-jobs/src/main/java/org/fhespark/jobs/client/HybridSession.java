@@ -538,9 +538,7 @@ public final class HybridSession implements AutoCloseable {
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
       resources.add(client);
       Optional<LookupClient> lookups =
-          remote.hasLookups()
-              ? Optional.of(resources.add(lookupClient(remote)))
-              : Optional.empty();
+          remote.hasLookups() ? Optional.of(resources.add(lookupClient(remote))) : Optional.empty();
       RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
       resources.add(layer.preparedMasks());
       layers.add(layer);
@@ -620,8 +618,7 @@ public final class HybridSession implements AutoCloseable {
               call.circuit(), name -> new Circuit(model.server().circuit(name)));
           if (call.hasLookups()) {
             keys.put(
-                call.circuitDigest(),
-                evaluationKeys.orElseThrow().of(call.lookups().parameters()));
+                call.circuitDigest(), evaluationKeys.orElseThrow().of(call.lookups().parameters()));
           }
         }
         return resources.add(
