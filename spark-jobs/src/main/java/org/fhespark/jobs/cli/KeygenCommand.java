@@ -65,6 +65,8 @@ final class KeygenCommand implements Callable<Integer> {
       throw new InvalidInputException(
           client + ": this model needs no evaluation keys: leave out --evaluation-keys-only");
     }
+    // Before the client key is there, which no evaluation key of another would fit.
+    model.requireNoEvaluationKeys(out);
     try (ClientKey key = evaluationKeysOnly ? ClientKey.load(file) : model.newKey()) {
       if (!evaluationKeysOnly) {
         key.save(file);
@@ -79,8 +81,7 @@ final class KeygenCommand implements Callable<Integer> {
 
   private void makeEvaluationKeys(HybridModel model, ClientKey key) {
     double megabytes = model.evaluationKeyBytes() / 1e6;
-    System.out.printf(
-        Locale.ROOT, "making evaluation keys for look-ups, %.1f MB ...%n", megabytes);
+    System.out.printf(Locale.ROOT, "making evaluation keys for look-ups, %.1f MB ...%n", megabytes);
     long start = System.nanoTime();
     if (progress.isDrawn()) {
       try (ProgressBar bar =
