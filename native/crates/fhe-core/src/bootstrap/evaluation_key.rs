@@ -95,7 +95,11 @@ impl<'a> EvaluationKey<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new("evaluation key", bytes);
         reader.expect_format(MAGIC, VERSION)?;
-        reader.u16()?;
+        if reader.u16()? != 0 {
+            return Err(Error::invalid(
+                "evaluation key has a reserved field that is not zero",
+            ));
+        }
         let key_id = reader.array()?;
         let mut fields = [0; BootstrapParameters::FIELDS];
         for field in &mut fields {
@@ -212,6 +216,22 @@ mod tests {
         file[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = EvaluationKey::decode(&file).unwrap_err().to_string();
         assert!(error.contains("LWE dimension is 4294967295"), "{error}");
+    }
+
+    #[test]
+    fn a_file_whose_masks_would_take_all_memory_is_refused() {
+        let mut file = file();
+        // n, k, N, bootstrap base and levels, keyswitch base and levels: bodies are a 4097th of that key.
+        for (place, field) in [4096u32, 4, 2048, 15, 1, 1, 32].into_iter().enumerate() {
+            file[24 + 4 * place..][..4].copy_from_slice(&field.to_le_bytes());
+        }
+        let error = EvaluationKey::decode(&file).unwrap_err().to_string();
+        let expected = "the keyswitch key takes 8194 MiB of memory";
+        assert!(error.contains(expected), "{error}");
+        file[24 + 4 * 6..][..4].copy_from_slice(&1u32.to_le_bytes());
+        file[24 + 4 * 3..][..8].copy_from_slice(&[1, 0, 0, 0, 32, 0, 0, 0]);
+        let error = EvaluationKey::decode(&file).unwrap_err().to_string();
+        assert!(error.contains("the bootstrap key takes"), "{error}");
     }
 
     proptest! {

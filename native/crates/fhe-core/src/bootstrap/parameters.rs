@@ -5,6 +5,10 @@ use crate::{Error, Result};
 
 use super::lwe_noise_bound_log2;
 
+/// Most memory of either key: a file is thousands of times smaller than what its masks expand to, so its length
+/// bounds nothing.
+const MAX_EXPANDED_BYTES: usize = 4 << 30;
+
 /// A gadget decomposition: `levels` digits of `base_log` bits, from the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Decomposition {
@@ -87,9 +91,36 @@ impl BootstrapParameters {
             )?;
         }
         within("bytes of a result's entry", self.output_bytes, 1, 4)?;
+        for (name, bytes) in [
+            ("bootstrap", self.expanded_bootstrap_bytes()),
+            ("keyswitch", self.expanded_keyswitch_bytes()),
+        ] {
+            if bytes > MAX_EXPANDED_BYTES {
+                return Err(Error::invalid(format!(
+                    "bootstrap parameters: the {name} key takes {} MiB of memory once its masks are expanded, at most {} are given",
+                    bytes >> 20,
+                    MAX_EXPANDED_BYTES >> 20
+                )));
+            }
+        }
         lwe_noise_bound_log2(self.lwe_dimension)?;
         lwe_noise_bound_log2(self.value_dimension())?;
         Ok(self)
+    }
+
+    /// Bytes of the bootstrap key with its masks.
+    fn expanded_bootstrap_bytes(&self) -> usize {
+        let polynomials = self.glwe_dimension + 1;
+        8 * self.lwe_dimension
+            * self.bootstrap.levels
+            * polynomials
+            * polynomials
+            * self.polynomial_size
+    }
+
+    /// Bytes of the keyswitch key with its masks.
+    fn expanded_keyswitch_bytes(&self) -> usize {
+        8 * self.value_dimension() * self.keyswitch.levels * (self.lwe_dimension + 1)
     }
 
     /// k·N, the LWE dimension of values.

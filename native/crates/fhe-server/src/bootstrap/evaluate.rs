@@ -10,7 +10,7 @@ use fhe_core::{Error, Result};
 
 use super::BootstrapKeys;
 use super::lookup::Lookups;
-use super::values::{PackedResults, Values};
+use super::values::{PackedResults, Values, zeros};
 use crate::{AcceptedBlock, Kernel, PreparedCircuit};
 
 /// Memory of the values of records that are worked on together.
@@ -144,7 +144,7 @@ impl PreparedBootstrapCircuit {
     ) -> Result<()> {
         let result = &accepted.result;
         let accepted = &accepted.packed;
-        let mut packed = vec![0; accepted.result_bytes()];
+        let mut packed: Vec<u8> = zeros(accepted.result_bytes())?;
         self.packed
             .evaluate_into(accepted, &mut packed, threads, should_stop)?;
         let packed = PackedResults::new(
@@ -152,7 +152,7 @@ impl PreparedBootstrapCircuit {
             self.circuit.packed.outputs,
             result.records,
             &packed[HEADER_BYTES..],
-        );
+        )?;
         let (masks, bodies) = output[HEADER_BYTES..].split_at_mut(result.layout().mask.bytes());
         let group = (GROUP_BYTES / self.record_bytes).clamp(1, result.records);
         let mut run = Run {
@@ -255,19 +255,6 @@ fn most_values(circuit: &BootstrapCircuit, last_reads: &[usize]) -> usize {
         live.retain(|&(_, last)| last >= after);
     }
     most
-}
-
-/// Zeros.
-///
-/// # Errors
-/// [`Error::Internal`] if there is no memory: that must fail the task, not the executor.
-fn zeros(words: usize) -> Result<Vec<u64>> {
-    let mut zeros = Vec::new();
-    zeros
-        .try_reserve_exact(words)
-        .map_err(|_| Error::Internal(format!("no memory for values of {} bytes", 8 * words)))?;
-    zeros.resize(words, 0);
-    Ok(zeros)
 }
 
 /// One evaluation.

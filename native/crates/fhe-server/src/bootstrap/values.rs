@@ -5,6 +5,7 @@ use std::ops::Range;
 use fhe_core::bootstrap::SparseRows;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
+use fhe_core::{Error, Result};
 
 use super::vectors::Vectors;
 
@@ -21,12 +22,15 @@ pub(crate) struct PackedResults {
 
 impl PackedResults {
     /// Reads a payload of mask rows and body rows. Entries modulo 2^(8·limbs) become torus elements.
+    ///
+    /// # Errors
+    /// As [`zeros`].
     pub(crate) fn new(
         parameters: &PackedParameters,
         outputs: usize,
         records: usize,
         payload: &[u8],
-    ) -> Self {
+    ) -> Result<Self> {
         let layout = |rows, limbs| PanelLayout {
             rows,
             features: outputs,
@@ -35,13 +39,13 @@ impl PackedResults {
         let mask = layout(parameters.lwe_dimension(), parameters.limbs);
         let body = layout(records, parameters.body_limbs);
         let (mask_bytes, body_bytes) = payload.split_at(mask.bytes());
-        PackedResults {
-            masks: entries(&mask, mask_bytes),
-            bodies: entries(&body, body_bytes),
+        Ok(PackedResults {
+            masks: entries(&mask, mask_bytes)?,
+            bodies: entries(&body, body_bytes)?,
             records,
             polynomial_size: parameters.polynomial_size,
             lwe_dimension: parameters.lwe_dimension(),
-        }
+        })
     }
 
     /// Writes the value of an output for a record: its coefficient, extracted.
@@ -64,8 +68,8 @@ impl PackedResults {
 }
 
 /// `[feature][row]`, from planar limbs.
-fn entries(layout: &PanelLayout, bytes: &[u8]) -> Vec<u64> {
-    let mut entries = vec![0u64; layout.rows * layout.features];
+fn entries(layout: &PanelLayout, bytes: &[u8]) -> Result<Vec<u64>> {
+    let mut entries = zeros(layout.rows * layout.features)?;
     let shift = 64 - 8 * layout.limbs;
     for panel in 0..layout.panels() {
         let width = layout.panel_width(panel);
@@ -80,7 +84,23 @@ fn entries(layout: &PanelLayout, bytes: &[u8]) -> Vec<u64> {
             }
         }
     }
-    entries
+    Ok(entries)
+}
+
+/// Zeros.
+///
+/// # Errors
+/// [`Error::Internal`] if there is no memory: that must fail the task, not the executor.
+pub(crate) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(count).map_err(|_| {
+        Error::Internal(format!(
+            "no memory for values of {} bytes",
+            count.saturating_mul(size_of::<T>())
+        ))
+    })?;
+    zeros.resize(count, T::default());
+    Ok(zeros)
 }
 
 /// The values that some records have so far.
@@ -226,7 +246,7 @@ mod tests {
             })
         ) {
             let layout = PanelLayout { rows, features, limbs };
-            let read = entries(&layout, &bytes);
+            let read = entries(&layout, &bytes).unwrap();
             for row in 0..rows {
                 let (panel, place) = (row / PANEL_ROWS, row % PANEL_ROWS);
                 for feature in 0..features {

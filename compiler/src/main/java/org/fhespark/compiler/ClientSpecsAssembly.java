@@ -59,7 +59,7 @@ final class ClientSpecsAssembly {
       String digest = CircuitDigest.of(module.circuit()).hex();
       for (LookupCall call : split.lookups()) {
         if (call.module().equals(module.module())) {
-          remote.add(remoteCall(module, call, digest, options));
+          remote.add(remoteCall(module, call, digest));
         }
       }
     }
@@ -83,8 +83,7 @@ final class ClientSpecsAssembly {
         options.log2PError());
   }
 
-  private static RemoteCallSpec remoteCall(
-      CompiledLookups module, LookupCall call, String digest, CompileOptions options) {
+  private static RemoteCallSpec remoteCall(CompiledLookups module, LookupCall call, String digest) {
     return new RemoteCallSpec(
         module.module(),
         call.stage(),
@@ -101,8 +100,8 @@ final class ClientSpecsAssembly {
         new float[0],
         module.bias(),
         module.weightBits(),
-        options.log2PError(),
-        0,
+        module.failure().log2PerValue(),
+        module.failure().marginBits(),
         new LookupSpec(
             module.parameters(),
             module.packedOutputs(),

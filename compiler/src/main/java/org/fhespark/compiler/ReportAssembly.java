@@ -203,18 +203,21 @@ final class ReportAssembly {
   }
 
   private static String leakage(CompiledLookups module) {
-    return "a client that scores with this module learns its outputs and nothing between input and"
-        + " output: each row gives it "
+    return "a client that scores with this module gets "
         + module.outputs()
-        + " numbers, which noise leaves exact to "
+        + " numbers a row, blurred by at least "
         + "%.1g".formatted(module.outputDeviation())
-        + " of their range. They are no linear function of the weights, so that no block gives the"
-        + " weights by linear algebra as that of a linear module does; but with enough rows of its"
-        + " choice a client can train a model that answers alike, and work out small networks of"
-        + " rectifiers from answers near their kinks. Limit how many records a client may score, and"
-        + " how exactly (--lookup-error), where that matters. client.json publishes shapes, the"
-        + " number of look-ups, scale and middle of each output's range and three norms of the"
-        + " packed layer's integers, and no weight";
+        + " of their range, in ciphertexts it has the key of. The numbers are no linear function of"
+        + " the weights, so that no block gives the weights by linear algebra as that of a linear"
+        + " module does; more is not claimed. Results are not re-randomised: their masks and noise"
+        + " depend on the weights and on values inside the module, and what they tell the holder of"
+        + " the key beside the numbers is not known. With enough rows of its choice, also such as no"
+        + " record makes, a client can train a model that answers alike, and work out small networks"
+        + " of rectifiers from answers near their kinks; the blur is no protection, for it averages"
+        + " out over repetitions. Limit how many records a client may score where that matters."
+        + " client.json publishes shapes, the number of look-ups, the scale of activations, scale"
+        + " and middle of each output's range and three norms of the packed layer's integers, and no"
+        + " weight";
   }
 
   private static CompileReport.CalibratedInput input(
@@ -239,8 +242,8 @@ final class ReportAssembly {
         + " equations for the "
         + layer.dIn()
         + " weights of each output, and neither fewer output bits nor a query budget hides them;"
-        + " only a remote part with a non-linearity hides its weights, and this one has none, so"
-        + " keep out of the client's reach what must stay secret; client.json itself publishes the"
+        + " only a remote part with a non-linearity keeps them from being read off so, and this one"
+        + " has none, so keep out of the client's reach what must stay secret; client.json itself publishes the"
         + " scale of each output's weights (with the integers, that is the float weights), three"
         + " norms of the integers"
         + (layer.biases().isPresent() ? " and the bias" : "");

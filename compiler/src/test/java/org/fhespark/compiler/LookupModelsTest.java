@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
@@ -134,6 +135,18 @@ class LookupModelsTest {
   }
 
   @Test
+  void theReportPromisesNoMoreThanIsKnown() throws IOException {
+    RecordedModel recorded = RecordedModel.load("nested_sequential");
+    String leakage =
+        compile(recorded, "nested_sequential", List.of("seq")).lookups().get(0).leakage();
+    assertTrue(leakage.contains("not re-randomised"), leakage);
+    assertTrue(leakage.contains("averages out"), leakage);
+    String page = Files.readString(folder.resolve("report.html"));
+    assertTrue(page.contains("nothing tells the client"), "what leaves its range");
+    assertTrue(page.contains("what look-ups read wrongly and pass on comes on top"));
+  }
+
+  @Test
   void aModuleThatReadsWholeRecordsSaysSo() throws IOException {
     RecordedModel recorded = RecordedModel.load("conv");
     compile(recorded, "conv", List.of("features"));
@@ -154,6 +167,10 @@ class LookupModelsTest {
     assertTrue(module.outputDeviation() <= 0.005, "" + module.outputDeviation());
     module.layers().forEach(layer -> assertTrue(layer.deviation() <= 0.0052, "" + layer));
     RemoteCallSpec call = client().specs().remote().get(0);
+    // Computed, not what was asked for; arguments that calibration saw are far from their table's
+    // end.
+    assertTrue(call.log2FailureProbability() < 2 * report.log2PError(), call.toString());
+    assertTrue(call.noiseMarginBits() > 0, call.toString());
     String output = call.outputs().get(0).tensor();
     float[] clear = RecordedModel.values(run(recorded, false).get(output));
     float[] noisy = RecordedModel.values(run(recorded, true).get(output));

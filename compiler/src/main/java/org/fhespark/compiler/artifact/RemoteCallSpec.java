@@ -29,7 +29,9 @@ import org.fhespark.nativelib.WeightNorms;
  * @param weightScales scale of each output's weights, {@code [dOut]}
  * @param bias added after dequantisation, {@code [dOut]}; null if no module has one
  * @param weightBits bits of the weights
- * @param log2FailureProbability log2 of a bound on the probability of a wrong accumulator
+ * @param log2FailureProbability log2 of a bound on the probability of a wrong accumulator; with
+ *     look-ups, which read with an error, of the probability that the circuit's own noise takes a
+ *     value that calibration saw out of the range of its table, or an output to the other end
  * @param noiseMarginBits see {@link org.fhespark.compiler.parameters.FailureProbability}
  * @param lookups what a circuit with look-ups has besides; null for a packed one. Such a circuit is
  *     of one module, its quantisation is static, dOut counts what the look-ups make, {@code

@@ -1,6 +1,7 @@
 package org.fhespark.compiler.lookups;
 
 import java.util.List;
+import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.LookupNoise;
 import org.fhespark.nativelib.PackedParameters;
@@ -24,6 +25,8 @@ import org.fhespark.nativelib.WeightNorms;
  * @param weightBits bits of the integers that what a look-up gives is multiplied by
  * @param layers what is looked up, in order
  * @param noise predicted, of each step of the circuit
+ * @param failure that this noise takes a value that calibration saw out of the range of its table,
+ *     or an output to the other end of its range
  * @param millisecondsPerLookup predicted, on one core
  * @param candidates parameters that were looked at
  * @param circuit what the server gets
@@ -43,6 +46,7 @@ public record CompiledLookups(
     int weightBits,
     List<Layer> layers,
     LookupNoise noise,
+    FailureProbability failure,
     double millisecondsPerLookup,
     long candidates,
     byte[] circuit) {
@@ -75,7 +79,10 @@ public record CompiledLookups(
     return outputScales.length;
   }
 
-  /** Predicted noise of an output, relative to the range it lies in. */
+  /**
+   * Predicted noise of an output, relative to the range it lies in, without what look-ups read
+   * wrongly and pass on.
+   */
   public double outputDeviation() {
     return noise.outputs() * FittedNetwork.OUTPUT_HEAD_ROOM;
   }

@@ -47,7 +47,7 @@ record FittedNetwork(
   }
 
   /** Room beyond the largest value that calibration saw. */
-  private static final double HEAD_ROOM = 1.25;
+  static final double HEAD_ROOM = 1.25;
 
   /** The same of outputs: one beyond its range comes out at the other end. */
   static final double OUTPUT_HEAD_ROOM = 2;

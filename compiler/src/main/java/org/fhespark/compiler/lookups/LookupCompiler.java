@@ -10,6 +10,7 @@ import java.util.stream.IntStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.lookups.FloatPart.Values;
 import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.Amplification;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.BootstrapSearch;
@@ -44,6 +45,11 @@ public final class LookupCompiler {
 
   /** A fit's target may be missed by so much, for it moves a little with every fit. */
   private static final double SLACK = 1.02;
+
+  /** Fits that are tried with the error asked for; further ones ask for less, so that they end. */
+  private static final int PATIENT_FITS = 4;
+
+  private static final double TIGHTENING = 0.9;
 
   private static final int CHECKED_ROWS = 64;
 
@@ -84,7 +90,7 @@ public final class LookupCompiler {
   public record Accuracy(double lookupError, double log2PError) {
     /** Standard deviations beyond which a normal variable is so rarely: 2·exp(-t²/2) = p. */
     double tail() {
-      return Math.sqrt(2 * Math.log(2) * (1 - log2PError));
+      return FailureProbability.deviations(log2PError);
     }
   }
 
@@ -174,7 +180,7 @@ public final class LookupCompiler {
       all.add(work);
     }
     BootstrapSearch.Choice choice = choose(all, accuracy);
-    return all.stream().map(work -> finish(work, choice, accuracy.lookupError)).toList();
+    return all.stream().map(work -> finish(work, choice, accuracy)).toList();
   }
 
   /**
@@ -183,9 +189,10 @@ public final class LookupCompiler {
    */
   private static BootstrapSearch.Choice choose(List<Work> all, Accuracy accuracy) {
     double deviation = accuracy.lookupError;
-    while (true) {
+    double error = accuracy.lookupError;
+    for (int fits = 1; ; fits++) {
       fit(all, deviation, accuracy);
-      BootstrapSearch.Choice choice = search(all, accuracy);
+      BootstrapSearch.Choice choice = search(all, error);
       double read =
           choice.lookupDeviations().stream().mapToDouble(Double::doubleValue).max().orElse(0);
       fit(all, read, accuracy);
@@ -199,6 +206,9 @@ public final class LookupCompiler {
       }
       // With less noise, half the torus is soon worth twice the range, and no fit asks for more.
       deviation = Math.min(read, deviation) / 2;
+      if (fits >= PATIENT_FITS) {
+        error *= TIGHTENING;
+      }
     }
   }
 
@@ -208,8 +218,7 @@ public final class LookupCompiler {
   }
 
   /** The fastest parameters, with fewer bits of weights if more cannot be had. */
-  private static BootstrapSearch.Choice search(List<Work> all, Accuracy accuracy) {
-    double error = accuracy.lookupError;
+  private static BootstrapSearch.Choice search(List<Work> all, double error) {
     while (true) {
       all.forEach(work -> work.quantise(FIRST_TABLE));
       BootstrapSearch.Request request = request(all, error);
@@ -265,7 +274,9 @@ public final class LookupCompiler {
   }
 
   /** The circuit, its weights with as many bits as noise leaves. */
-  private static CompiledLookups finish(Work work, BootstrapSearch.Choice choice, double error) {
+  private static CompiledLookups finish(
+      Work work, BootstrapSearch.Choice choice, Accuracy accuracy) {
+    double error = accuracy.lookupError;
     int bits = work.weightBits;
     int tableSize = choice.parameters().polynomialSize();
     byte[] circuit = null;
@@ -283,6 +294,16 @@ public final class LookupCompiler {
       if (spare == 0 || isWithin(work, noise, error)) {
         break;
       }
+    }
+    if (circuit == null) {
+      throw new InvalidInputException(
+          "module '"
+              + work.request.module
+              + "': its packed layer needs "
+              + work.quantised.messageBits()
+              + " bits, and results keep "
+              + 8 * choice.packed().outputBodyLimbs()
+              + "; ask for a smaller error (--lookup-error), or name smaller remote modules");
     }
     RowLayout layout = work.request.sample.layout();
     QuantisedNetwork quantised = work.quantised;
@@ -305,6 +326,7 @@ public final class LookupCompiler {
         work.weightBits,
         layers(work, noise, error),
         noise,
+        failure(work, noise, accuracy.log2PError),
         choice.millisecondsPerLookup(),
         choice.candidates(),
         circuit);
@@ -314,6 +336,22 @@ public final class LookupCompiler {
     double[] read = readDeviations(work, noise);
     return noise.outputs() <= outputTarget(error)
         && IntStream.range(0, read.length).allMatch(g -> read[g] <= work.target(g, error));
+  }
+
+  /**
+   * How surely noise leaves what calibration saw where it belongs: what a look-up reads in its
+   * table, an output away from the other end of its range. The noise is that of the circuit's own
+   * operations; what look-ups read wrongly and pass on is not in it.
+   */
+  private static FailureProbability failure(Work work, LookupNoise noise, double log2PError) {
+    double[] read = readDeviations(work, noise);
+    double least = (1 - 1 / FittedNetwork.OUTPUT_HEAD_ROOM) / 2 / noise.outputs();
+    for (int g = 0; g < read.length; g++) {
+      TableFit fit = work.fitted.layers().get(g).fit();
+      double seen = fit.range() / FittedNetwork.HEAD_ROOM / fit.halfTurn();
+      least = Math.min(least, (1 - seen) / 2 / read[g]);
+    }
+    return FailureProbability.beyond(least, log2PError);
   }
 
   /** What each layer of look-ups reads errs so, in turns. */

@@ -23,8 +23,15 @@ public record FailureProbability(double log2PerValue, double marginBits) {
     return new FailureProbability(log2PerValue, margin);
   }
 
+  /** That normal noise goes beyond so many of its standard deviations. */
+  public static FailureProbability beyond(double deviations, double log2PError) {
+    double log2PerValue = Math.min(0, 1 - deviations * deviations / 2 / Math.log(2));
+    double margin = Math.log(deviations / deviations(log2PError)) / Math.log(2);
+    return new FailureProbability(log2PerValue, margin);
+  }
+
   /** c with 2·exp(-c²/2) = 2^log2Probability. */
-  private static double deviations(double log2Probability) {
+  public static double deviations(double log2Probability) {
     return Math.sqrt(2 * Math.log(2) * (1 - log2Probability));
   }
 }

@@ -65,6 +65,8 @@ final class KeygenCommand implements Callable<Integer> {
       throw new InvalidInputException(
           client + ": this model needs no evaluation keys: leave out --evaluation-keys-only");
     }
+    // Before the client key is there, which no evaluation key of another would fit.
+    model.requireNoEvaluationKeys(out);
     try (ClientKey key = evaluationKeysOnly ? ClientKey.load(file) : model.newKey()) {
       if (!evaluationKeysOnly) {
         key.save(file);

@@ -39,6 +39,22 @@ record EvaluationKeyFiles(List<Checked> files) {
   }
 
   /**
+   * Checks that a folder has no file yet that {@link #write} would write.
+   *
+   * @throws InvalidInputException naming the one that is there
+   */
+  static void requireNone(List<EvaluationKeySpec> specs, Path folder) {
+    for (int index = 0; index < specs.size(); index++) {
+      Path file = folder.resolve(name(index));
+      if (Files.exists(file)) {
+        throw new InvalidInputException(
+            file
+                + ": exists, and keys are never overwritten: move it away or choose another folder");
+      }
+    }
+  }
+
+  /**
    * Makes those of a client key and writes them, each under another name first.
    *
    * @param progress is given the share that is done, up to 1
@@ -51,14 +67,7 @@ record EvaluationKeyFiles(List<Checked> files) {
       Path folder,
       int threads,
       DoubleConsumer progress) {
-    for (int index = 0; index < specs.size(); index++) {
-      Path file = folder.resolve(name(index));
-      if (Files.exists(file)) {
-        throw new InvalidInputException(
-            file
-                + ": exists, and keys are never overwritten: move it away or choose another folder");
-      }
-    }
+    requireNone(specs, folder);
     double all = specs.stream().mapToLong(spec -> spec.parameters().evaluationKeyBytes()).sum();
     double done = 0;
     List<Path> files = new ArrayList<>();

@@ -95,6 +95,16 @@ public final class HybridModel {
   }
 
   /**
+   * Checks that a folder has no evaluation keys, before anything is made for it.
+   *
+   * @throws InvalidInputException naming the file that is there, of which {@link #evaluationKeys}
+   *     would say the same
+   */
+  public void requireNoEvaluationKeys(java.nio.file.Path folder) {
+    EvaluationKeyFiles.requireNone(specs().evaluationKeys(), folder.toAbsolutePath());
+  }
+
+  /**
    * Makes the evaluation keys that this model's circuits need of a client key, on all cores, and
    * writes them into a local folder: {@code evaluation.key}. They hold no secret and go to the
    * executors; {@link #session(SparkSession, Mode, ClientKey, java.nio.file.Path)} takes the

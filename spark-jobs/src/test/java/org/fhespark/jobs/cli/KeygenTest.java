@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.client.Digits;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -32,6 +33,18 @@ class KeygenTest {
     byte[] before = Files.readAllBytes(file);
     keygen(shared.client(), keys).assertRefused(file.toString(), "exists");
     assertArrayEquals(before, Files.readAllBytes(file));
+  }
+
+  @Test
+  void noKeyIsMadeBesideAnEvaluationKeyOfAnother() throws Exception {
+    SparkSession spark = Digits.session();
+    Path client = Digits.compiledWhole(spark).resolve("client");
+    spark.stop();
+    Path keys = Digits.newFolder("keys");
+    Path other = Files.writeString(keys.resolve("evaluation.key"), "of another client");
+    keygen(client, keys).assertRefused(other.toString(), "never overwritten");
+    assertFalse(Files.exists(keys.resolve("client.key")));
+    assertEquals("of another client", Files.readString(other));
   }
 
   @Test
