@@ -399,7 +399,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptPhases<'local>(
     .0
 }
 
-/// Decrypts and dequantises a block of results to the places of its floats.
+/// Decrypts and dequantises a block of results to the places of its floats; gives the number of outputs near the
+/// ends of their range.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptLookups<'local>(
     env: JNIEnv<'local>,
@@ -411,17 +412,17 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptLookups<'local>(
     columns: JIntArray<'local>,
     buffers: JObjectArray<'local>,
     runs: JLongArray<'local>,
-) {
+) -> jlong {
     call(env, |env| {
         let client = LOOKUP_CLIENTS.get(client)?;
         let out = rows::outputs(env, &columns, &buffers, &runs)?;
         let block = arrays::byte_buffer(env, &block)?;
         let threads = arrays::count(threads, "number of threads")?;
-        client.decrypt_to_floats(block, block_number as u64, threads, out)
-    });
+        Ok(client.decrypt_to_floats(block, block_number as u64, threads, out)? as jlong)
+    })
 }
 
-/// Floats of phases `[T][outputs]`.
+/// Floats of phases `[T][outputs]`; gives the number of outputs near the ends of their range.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantizePhases<'local>(
     env: JNIEnv<'local>,
@@ -431,13 +432,13 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantizePhases<'local
     columns: JIntArray<'local>,
     buffers: JObjectArray<'local>,
     runs: JLongArray<'local>,
-) {
+) -> jlong {
     call(env, |env| {
         let client = LOOKUP_CLIENTS.get(client)?;
         let phases = arrays::longs(env, &phases)?;
         let out = rows::outputs(env, &columns, &buffers, &runs)?;
-        client.dequantize(&phases, out)
-    });
+        Ok(client.dequantize(&phases, out)? as jlong)
+    })
 }
 
 /// `shape` is p, d_in, outputs of the packed layer, outputs, look-ups; `targets` of each step of look-ups and of

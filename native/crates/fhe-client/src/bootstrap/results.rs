@@ -28,6 +28,10 @@ pub struct LookupClient {
     key: Option<(KeyId, Zeroizing<Vec<u64>>)>,
 }
 
+/// What calibration saw lies within a quarter of the torus of 0; a phase beyond three eighths, in units of 2^-64,
+/// may as well have come round from the other side.
+const DOUBTFUL: u64 = 3 << 61;
+
 /// The torus.
 const MODULUS: f64 = 18_446_744_073_709_551_616.0;
 
@@ -102,7 +106,8 @@ impl LookupClient {
         Ok(phases)
     }
 
-    /// Decrypts block `block_number` of results and dequantises it.
+    /// Decrypts block `block_number` of results and dequantises it; gives what
+    /// [`LookupClient::dequantize`] does.
     ///
     /// # Errors
     /// As [`LookupClient::decrypt`], and if `out` does not fit the block.
@@ -112,16 +117,17 @@ impl LookupClient {
         block_number: u64,
         threads: usize,
         out: Outputs<f32>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let phases = self.decrypt(block, block_number, threads)?;
         self.dequantize(&phases, out)
     }
 
-    /// Outputs of phases `[records][outputs]`: phase / 2^64 · scale + bias.
+    /// Outputs of phases `[records][outputs]`: phase / 2^64 · scale + bias. Gives the number of those so near
+    /// the ends of their range that they may have left it at the other end.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if `out` does not fit the phases.
-    pub fn dequantize(&self, phases: &[i64], out: Outputs<f32>) -> Result<()> {
+    pub fn dequantize(&self, phases: &[i64], out: Outputs<f32>) -> Result<usize> {
         let outputs = self.spec.scales.len();
         if out.columns() != outputs || out.records() * outputs != phases.len() {
             return Err(Error::invalid(format!(
@@ -139,7 +145,8 @@ impl LookupClient {
                 *value = (phase as f64 * scale + bias) as f32;
             }
         });
-        Ok(())
+        let is_doubtful = |phase: &&i64| phase.unsigned_abs() > DOUBTFUL;
+        Ok(phases.iter().filter(is_doubtful).count())
     }
 
     fn expect(&self, header: &BlockHeader, key_id: &KeyId, block_number: u64) -> Result<()> {
@@ -197,4 +204,42 @@ fn entry(bytes: &[u8]) -> u64 {
     let mut word = [0; 8];
     word[8 - bytes.len()..].copy_from_slice(bytes);
     u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use fhe_core::bootstrap::Decomposition;
+
+    use super::*;
+
+    #[test]
+    fn outputs_at_the_ends_of_their_range_are_counted() {
+        let parameters = BootstrapParameters {
+            lwe_dimension: 930,
+            glwe_dimension: 4,
+            polynomial_size: 512,
+            bootstrap: Decomposition {
+                base_log: 23,
+                levels: 1,
+            },
+            keyswitch: Decomposition {
+                base_log: 3,
+                levels: 6,
+            },
+            output_bytes: 3,
+        };
+        let spec = LookupResultsSpec {
+            circuit: [0; 32],
+            parameters,
+            scales: vec![8.0, 16.0],
+            bias: vec![0.0, 1.0],
+        };
+        let client = LookupClient::new(spec, None).unwrap();
+        let edge = DOUBTFUL as i64;
+        let phases = [edge, -edge, edge + 1, -edge - 1, i64::MIN, 0];
+        let mut values = [0.0; 6];
+        let out = Outputs::table(&mut values, 2).unwrap();
+        assert_eq!(client.dequantize(&phases, out).unwrap(), 3);
+        assert_eq!(values, [3.0, -5.0, 3.0, -5.0, -4.0, 1.0]);
+    }
 }

@@ -142,7 +142,7 @@ class LookupModelsTest {
     assertTrue(leakage.contains("not re-randomised"), leakage);
     assertTrue(leakage.contains("averages out"), leakage);
     String page = Files.readString(folder.resolve("report.html"));
-    assertTrue(page.contains("nothing tells the client"), "what leaves its range");
+    assertTrue(page.contains("the client is warned only of outputs"), "what leaves its range");
     assertTrue(page.contains("what look-ups read wrongly and pass on comes on top"));
   }
 

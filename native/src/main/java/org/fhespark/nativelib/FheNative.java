@@ -212,7 +212,7 @@ final class FheNative {
 
   static native long[] decryptPhases(long client, byte[] block, long blockNumber);
 
-  static native void decryptLookups(
+  static native long decryptLookups(
       long client,
       ByteBuffer block,
       long blockNumber,
@@ -221,7 +221,7 @@ final class FheNative {
       ByteBuffer[] buffers,
       long[] runs);
 
-  static native void dequantizePhases(
+  static native long dequantizePhases(
       long client, long[] phases, int[] columns, ByteBuffer[] buffers, long[] runs);
 
   static native double[] searchBootstrap(long[] shape, double[] targets);

@@ -44,11 +44,13 @@ public final class LookupClient implements AutoCloseable {
    * @param blockNumber the number the block must carry
    * @param threads threads to use at most, the calling one among them
    * @param outputs where the floats of {@code T} rows go
+   * @return how many outputs lie beyond 1.5 times the range that calibration saw, near the ends of
+   *     what they can be: they may have left it at the other end
    * @throws org.fhespark.InvalidInputException if the block is damaged, made by another circuit,
    *     under another key, or another block's result
    */
-  public void decrypt(ByteBuffer block, long blockNumber, int threads, OutputRows outputs) {
-    FheNative.decryptLookups(
+  public long decrypt(ByteBuffer block, long blockNumber, int threads, OutputRows outputs) {
+    return FheNative.decryptLookups(
         handle.get(),
         block,
         blockNumber,
@@ -66,9 +68,9 @@ public final class LookupClient implements AutoCloseable {
     return FheNative.decryptPhases(handle.get(), block, blockNumber);
   }
 
-  /** Outputs of phases {@code [T][outputs]}, as {@link #decrypt} computes them. */
-  public void dequantize(long[] phases, OutputRows outputs) {
-    FheNative.dequantizePhases(
+  /** Outputs of phases {@code [T][outputs]}, as {@link #decrypt} computes and counts them. */
+  public long dequantize(long[] phases, OutputRows outputs) {
+    return FheNative.dequantizePhases(
         handle.get(), phases, outputs.columns(), outputs.buffers(), outputs.runs());
   }
 

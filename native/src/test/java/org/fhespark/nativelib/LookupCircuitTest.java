@@ -212,10 +212,12 @@ class LookupCircuitTest {
     try (LookupClient client = LookupClient.withoutKey(spec)) {
       ByteBuffer outputs = TestLayer.floats(new float[4]);
       long[] phases = {1L << 61, -1L << 62, 0, 1L << 62};
-      client.dequantize(phases, OutputRows.ofTable(outputs, 2, 2));
+      assertEquals(0, client.dequantize(phases, OutputRows.ofTable(outputs, 2, 2)));
       float[] found = new float[4];
       outputs.asFloatBuffer().get(found);
       assertArrayEquals(new float[] {1.5f, -25, 0.5f, 25}, found);
+      long[] ends = {Long.MIN_VALUE, 3L << 61, 0, (3L << 61) + 1};
+      assertEquals(2, client.dequantize(ends, OutputRows.ofTable(outputs, 2, 2)));
       assertRefused(
           "places for", () -> client.dequantize(phases, OutputRows.ofTable(outputs, 1, 2)));
       assertRefused("without a client key", () -> client.decryptPhases(new byte[9], 1));

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.LongStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
@@ -18,12 +19,16 @@ import org.fhespark.nativelib.LookupClient;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.OutputRows;
 import org.fhespark.nativelib.PackedParameters;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One call of remote modules in the schedule: what its rows are made of, and where their results
  * go.
  */
 final class RemoteLayer {
+  private static final Logger LOG = LoggerFactory.getLogger(RemoteLayer.class);
+
   /**
    * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
    */
@@ -50,6 +55,7 @@ final class RemoteLayer {
   private final ModuleClient client;
   private final Optional<LookupClient> lookups;
   private final PreparedMasks preparedMasks = new PreparedMasks();
+  private final AtomicBoolean hasWarned = new AtomicBoolean();
 
   /**
    * @param mask the model's padding mask, if it has one
@@ -89,7 +95,7 @@ final class RemoteLayer {
    */
   void decrypt(ByteBuffer block, long number, float[] scales, int cores, OutputRows outputs) {
     if (lookups.isPresent()) {
-      lookups.get().decrypt(block, number, cores, outputs);
+      warnOf(lookups.get().decrypt(block, number, cores, outputs));
     } else {
       client.decrypt(block, number, scales, cores, outputs);
     }
@@ -98,9 +104,19 @@ final class RemoteLayer {
   /** Outputs of accumulators, or of phases if there are look-ups. */
   void dequantize(long[] results, float[] scales, OutputRows outputs) {
     if (lookups.isPresent()) {
-      lookups.get().dequantize(results, outputs);
+      warnOf(lookups.get().dequantize(results, outputs));
     } else {
       client.dequantize(results, scales, outputs);
+    }
+  }
+
+  /** Once a session: records unlike those of calibration come in numbers. */
+  private void warnOf(long doubtful) {
+    if (doubtful > 0 && hasWarned.compareAndSet(false, true)) {
+      LOG.warn(
+          "module {}: outputs lie beyond 1.5 times the range that calibration saw and may be wrong;"
+              + " compile the model with calibration data like these records",
+          name());
     }
   }
 
