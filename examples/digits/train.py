@@ -94,7 +94,7 @@ class SmallCnn(nn.Module):
         return self.head(self.features(pixels).flatten(1))
 
 
-# Epochs, learning rate, and what the examples' text promises of test accuracy; a training that misses it writes nothing.
+# Epochs, learning rate, and what the text of the examples promises of test accuracy, without which nothing is written.
 MODELS = {
     "digits.onnx": (Digits, 60, 2e-3, 0.97),
     "mlp.onnx": (SmallDigits, 60, 2e-3, 0.95),
