@@ -186,8 +186,7 @@ public final class RemoteModelDemo {
     double simulated = mean(scored.get(Mode.SIMULATE), RemoteModelDemo::accuracy);
     boolean isAsAccurate =
         Math.abs(accuracy(execute) - simulated) <= 0.01 + 1.0 / execute.size() + 1e-9;
-    boolean agrees =
-        agreement(scored.get(Mode.DISABLE).get(0), execute) >= 1 - hundredth - 1e-9;
+    boolean agrees = agreement(scored.get(Mode.DISABLE).get(0), execute) >= 1 - hundredth - 1e-9;
     if (!isAsAccurate) {
       System.out.println("execute is not as accurate as simulate predicts");
     }
@@ -202,8 +201,7 @@ public final class RemoteModelDemo {
   }
 
   private static double accuracy(List<Row> rows) {
-    long right =
-        rows.stream().filter(row -> topClass(row) == row.<Long>getAs("label")).count();
+    long right = rows.stream().filter(row -> topClass(row) == row.<Long>getAs("label")).count();
     return (double) right / rows.size();
   }
 
