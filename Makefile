@@ -53,10 +53,14 @@ test-sanitizer:
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
 
-## test-all: the slow ones too (standalone Spark cluster, MiniLM, SmolLM2, report.html in a browser), and the
-## sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
+## test-all: the slow ones too (standalone Spark cluster, whole models remote, MiniLM, SmolLM2, report.html in a browser),
+## and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
 test-all: test-rust test-rust-slow test-sanitizer build
+	examples/remote-models/demo mlp 50
+	examples/remote-models/demo deep 20
+	examples/remote-models/demo gelu 40
+	examples/remote-models/demo cnn 20
 	examples/minilm/demo 60
 	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \

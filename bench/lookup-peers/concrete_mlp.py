@@ -1,4 +1,4 @@
-"""Times Concrete ML on the MLP that examples/mlp-remote scores: at 6 bits, all of it encrypted.
+"""Times Concrete ML on the MLP that examples/remote-models scores: at 6 bits, all of it encrypted.
 
     python concrete_mlp.py mlp.onnx RECORDS      # prints one JSON object
 
