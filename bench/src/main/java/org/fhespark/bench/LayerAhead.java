@@ -65,7 +65,8 @@ final class LayerAhead implements AutoCloseable {
     close(maskResults);
     orderBlock = EncryptedBlock.allocate(MaskOrder.BLOCK_BYTES);
     order = client.orderMask(slots(), 0, orderBlock.bytes());
-    maskResults = BlockBatch.evaluate(circuit::evaluate, List.of(orderBlock), 1, () -> false).get(0);
+    maskResults =
+        BlockBatch.evaluate(circuit::evaluate, List.of(orderBlock), 1, () -> false).get(0);
   }
 
   /** Both sides' part of preparing a mask. */

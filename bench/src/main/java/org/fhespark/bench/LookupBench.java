@@ -107,7 +107,8 @@ public final class LookupBench {
   }
 
   private static void target(String what, double value, boolean isReached, String aim) {
-    System.out.printf("  %-26s %8.2f  %s (%s)%n", what, value, isReached ? "reached" : "MISSED", aim);
+    System.out.printf(
+        "  %-26s %8.2f  %s (%s)%n", what, value, isReached ? "reached" : "MISSED", aim);
   }
 
   private static void compare(Ours ours, List<String> command)
@@ -190,8 +191,7 @@ public final class LookupBench {
     List<Row> rows = read(new Path(data.resolve("digits.parquet").toString()));
     StructType schema = rows.get(0).schema();
     Path table = new Path(work.resolve(name).toString());
-    try (TableWriter writer =
-        TableWriter.create(spark, table, schema, TableFormat.PARQUET, true)) {
+    try (TableWriter writer = TableWriter.create(spark, table, schema, TableFormat.PARQUET, true)) {
       rows.stream()
           .filter(row -> row.<String>getAs("split").equals("test"))
           .limit(count)

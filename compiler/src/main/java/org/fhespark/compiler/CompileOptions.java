@@ -23,9 +23,9 @@ public final class CompileOptions {
   public static final int DEFAULT_EXPECTED_BATCH = 4096;
 
   /**
-   * The default noise of what a look-up reads, relative to its range. Small classifiers of three
-   * layers agree with their float form on 99.5 % of records at 0.5 %, and on 98 to 99.5 % at 1 %,
-   * which is no twentieth faster; parameters that are much more exact take several times as long.
+   * The default noise of what a look-up reads, relative to its range. Digit classifiers of one to
+   * three layers agree with their float form on 99.6 % of images or more at 0.5 %, and on 98.7 to
+   * 99.8 % at 1 %, which is predicted to take 7 % less time.
    */
   public static final double DEFAULT_LOOKUP_ERROR = 0.005;
 

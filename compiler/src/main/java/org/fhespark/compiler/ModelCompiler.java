@@ -106,8 +106,9 @@ public final class ModelCompiler {
   private static List<String> uncheckedWithoutRecords(Optional<PaddingMask> mask) {
     List<String> unchecked = new ArrayList<>();
     unchecked.add(
-        "whether each remote call computes what the float model does: the compilation that the"
-            + " statistics were gathered with checked it, on its own records");
+        "whether each remote call computes what the float model does: of the calls that were remote in"
+            + " the compilation that the statistics were gathered with, that compilation checked it,"
+            + " on its own records");
     if (mask.isPresent()) {
       unchecked.add(
           "whether padding can be skipped: it is where the client that gathered the statistics"

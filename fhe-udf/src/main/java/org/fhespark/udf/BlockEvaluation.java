@@ -4,7 +4,9 @@ import java.util.function.BooleanSupplier;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PackedCircuit;
 
-/** What evaluates a batch of blocks: a prepared circuit, with its evaluation key if it needs one. */
+/**
+ * What evaluates a batch of blocks: a prepared circuit, with its evaluation key if it needs one.
+ */
 @FunctionalInterface
 public interface BlockEvaluation {
   /**

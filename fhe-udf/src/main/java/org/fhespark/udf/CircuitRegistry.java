@@ -1,6 +1,9 @@
 package org.fhespark.udf;
 
 import java.time.Duration;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
@@ -9,13 +12,17 @@ import org.fhespark.nativelib.PackedCircuit;
 
 /**
  * The prepared circuits and expanded evaluation keys of this JVM: made when a task first needs one,
- * shared by all tasks, released when no task has used one for a while and another comes by.
+ * shared by all tasks, released when no task has used one for a while.
  */
 public final class CircuitRegistry {
   /** How long what is unused stays prepared; the waves of one job are closer together. */
   static final Duration IDLE_LIMIT = Duration.ofMinutes(2);
 
   private static final CircuitRegistry SHARED = new CircuitRegistry(System::nanoTime);
+
+  static {
+    releaseNowAndThen(SHARED);
+  }
 
   private final SharedHandles<PackedCircuit> packed;
   private final SharedHandles<LookupCircuit> lookups;
@@ -30,6 +37,19 @@ public final class CircuitRegistry {
   /** The registry of this JVM. */
   public static CircuitRegistry shared() {
     return SHARED;
+  }
+
+  /** An executor that has no tasks any more keeps nothing: keys are large. */
+  private static void releaseNowAndThen(CircuitRegistry registry) {
+    ScheduledExecutorService timer =
+        Executors.newSingleThreadScheduledExecutor(
+            task -> {
+              Thread thread = new Thread(task, "fhe-spark-registry");
+              thread.setDaemon(true);
+              return thread;
+            });
+    long seconds = IDLE_LIMIT.toSeconds();
+    timer.scheduleWithFixedDelay(registry::releaseIdle, seconds, seconds, TimeUnit.SECONDS);
   }
 
   /** The use of a circuit, and of its evaluation key if it has one, by one task. */
@@ -47,8 +67,6 @@ public final class CircuitRegistry {
    * @throws org.fhespark.InvalidInputException if the circuit's bytes are damaged
    */
   public Lease acquire(Circuit circuit) {
-    lookups.releaseIdle();
-    keys.releaseIdle();
     return new PackedLease(
         packed.acquire(circuit.digest(), () -> PackedCircuit.open(circuit.file())));
   }
@@ -60,7 +78,6 @@ public final class CircuitRegistry {
    * @throws org.fhespark.InvalidInputException if the bytes of circuit or key are damaged
    */
   public Lease acquire(Circuit circuit, EvaluationKeySource source, int threads) {
-    packed.releaseIdle();
     SharedHandles.Lease<LookupCircuit> opened =
         lookups.acquire(circuit.digest(), () -> LookupCircuit.open(circuit.file()));
     try {
@@ -80,6 +97,11 @@ public final class CircuitRegistry {
   /** Evaluation keys expanded now. */
   public int evaluationKeys() {
     return keys.size();
+  }
+
+  /** Native memory that expanded evaluation keys hold now. */
+  public long evaluationKeyBytes() {
+    return keys.sum(EvaluationKey::memoryBytes);
   }
 
   /** Tasks that use a circuit now. */

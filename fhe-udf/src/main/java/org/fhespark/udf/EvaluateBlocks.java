@@ -108,9 +108,7 @@ public final class EvaluateBlocks
       EvaluationKeySource key = keys.get(digest);
       CircuitRegistry registry = CircuitRegistry.shared();
       try (CircuitRegistry.Lease lease =
-          key == null
-              ? registry.acquire(circuit)
-              : registry.acquire(circuit, key, task.cores())) {
+          key == null ? registry.acquire(circuit) : registry.acquire(circuit, key, task.cores())) {
         return task.evaluate(lease.evaluation(), batch);
       } finally {
         batch.forEach(EncryptedBlock::close);

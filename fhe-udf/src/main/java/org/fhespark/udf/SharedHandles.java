@@ -6,11 +6,13 @@ import java.util.Iterator;
 import java.util.Map;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import org.fhespark.nativelib.CircuitDigest;
 
 /**
  * Things in native memory by the digest of what they are made of: made when a task first needs one,
- * shared by all tasks, released when no task has used one for a while and another comes by.
+ * shared by all tasks, released when no task has used one for a while and another comes by, or
+ * {@link #releaseIdle} is called.
  */
 final class SharedHandles<T extends AutoCloseable> {
   private final Duration idleLimit;
@@ -38,6 +40,11 @@ final class SharedHandles<T extends AutoCloseable> {
   /** Things that are there now. */
   synchronized int size() {
     return entries.size();
+  }
+
+  /** A figure of all of them together. */
+  synchronized long sum(ToLongFunction<T> figure) {
+    return entries.values().stream().mapToLong(entry -> figure.applyAsLong(entry.value)).sum();
   }
 
   /** Tasks that use a thing now. */

@@ -340,7 +340,8 @@ class EvaluateBlocksTest {
         for (int threads : new int[] {1, 2, 3, 50}) {
           try (EncryptedBlock sent = EncryptedBlock.copyOf(block);
               EncryptedBlock result =
-                  BlockBatch.evaluate(circuit::evaluate, List.of(sent), threads, () -> false).get(0)) {
+                  BlockBatch.evaluate(circuit::evaluate, List.of(sent), threads, () -> false)
+                      .get(0)) {
             results.add(result.toByteArray());
           }
         }
@@ -359,7 +360,8 @@ class EvaluateBlocksTest {
         assertThrows(
             CancellationException.class,
             () ->
-                BlockBatch.evaluate(circuit::evaluate, List.of(sent), threads, () -> asked.incrementAndGet() == 3));
+                BlockBatch.evaluate(
+                    circuit::evaluate, List.of(sent), threads, () -> asked.incrementAndGet() == 3));
         assertEquals(3, asked.get());
         IllegalStateException failure = new IllegalStateException("from the supplier");
         assertEquals(
@@ -367,7 +369,8 @@ class EvaluateBlocksTest {
             assertThrows(
                 IllegalStateException.class,
                 () ->
-                    BlockBatch.evaluate(circuit::evaluate,
+                    BlockBatch.evaluate(
+                        circuit::evaluate,
                         List.of(sent),
                         threads,
                         () -> {

@@ -113,7 +113,8 @@ public final class SparkBench {
     EncryptedEvaluator evaluator =
         new EncryptedEvaluator(
             spark,
-            List.of(new Circuit(encrypted.circuitFile())), Map.of(),
+            List.of(new Circuit(encrypted.circuitFile())),
+            Map.of(),
             threads,
             measurements,
             ScoreProgress.SILENT);

@@ -45,7 +45,9 @@ public final class CompiledFolder {
    * @throws InvalidInputException if something that is no compiled model is there already, or no
    *     folder can be there
    */
-  public static CompiledFolder at(Path folder, Configuration configuration) {
+  public static CompiledFolder at(Path out, Configuration configuration) {
+    // Of a URI that ends in a slash, as java.nio gives them, a path has no name.
+    Path folder = new Path(out.toString());
     try {
       FileStore files = FileStore.of(folder, configuration);
       requireReplaceable(folder, files);

@@ -13,6 +13,7 @@ import java.util.List;
  * @param outputCentres the middle of each output's range
  * @param outputHalves half the range of each output, with head room
  * @param means of the atoms over the calibration rows
+ * @param inputSquares means of the squares of a row's values over them
  */
 record FittedNetwork(
     Network network,
@@ -20,7 +21,8 @@ record FittedNetwork(
     Combination[] outputs,
     double[] outputCentres,
     double[] outputHalves,
-    double[] means) {
+    double[] means,
+    double[] inputSquares) {
 
   /**
    * A fitted layer. With homogeneous functions, f(λx) = λf(x) for λ ≥ 0, each argument has a range
@@ -72,8 +74,10 @@ record FittedNetwork(
     Combination.Sum sum = new Combination.Sum(network.variables());
     List<Layer> layers = new ArrayList<>();
     double[] means = new double[network.variables()];
+    double[] squares = new double[inputs];
     for (int i = 0; i < inputs; i++) {
       means[i] = mean(trace.variables()[i]);
+      squares[i] = meanSquare(trace.variables()[i]);
     }
     for (int g = 0; g < network.layers().size(); g++) {
       Network.Layer layer = network.layers().get(g);
@@ -111,7 +115,8 @@ record FittedNetwork(
     for (int j = 0; j < outputs.length; j++) {
       halves[j] = Math.max(halves[j], largest == 0 ? 1 : LEAST_UNIT * largest);
     }
-    return new FittedNetwork(network, List.copyOf(layers), outputs, centres, halves, means);
+    return new FittedNetwork(
+        network, List.copyOf(layers), outputs, centres, halves, means, squares);
   }
 
   private static Combination expand(
@@ -127,6 +132,14 @@ record FittedNetwork(
     double total = 0;
     for (float value : values) {
       total += value;
+    }
+    return total / values.length;
+  }
+
+  private static double meanSquare(float[] values) {
+    double total = 0;
+    for (float value : values) {
+      total += (double) value * value;
     }
     return total / values.length;
   }

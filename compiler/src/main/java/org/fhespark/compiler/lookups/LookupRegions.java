@@ -415,7 +415,9 @@ public final class LookupRegions {
       foreign.removeAll(read);
       if (read.size() != 1) {
         throw new Refusal(
-            "reads several tensors, '" + String.join("', '", read) + "'; a remote part reads one");
+            "reads several tensors, '"
+                + String.join("', '", new TreeSet<>(read))
+                + "'; a remote part reads one");
       }
       if (!foreign.isEmpty()) {
         throw new Refusal(

@@ -9,8 +9,9 @@ import org.fhespark.nativelib.WeightNorms;
 
 /**
  * A network in integers: what a circuit with look-ups computes. A packed layer makes the part of
- * each combination that comes of the row's values; then, for each layer, a linear step makes the
- * phases to read and a look-up reads them; a last linear step makes the outputs.
+ * each combination that comes of the row's values, some in two planes of weights; then, for each
+ * layer, a linear step makes the phases to read and a look-up reads them; a last linear step makes
+ * the outputs.
  *
  * @param packedOutputs outputs of the packed layer
  * @param packedWeights {@code [packedOutputs][inputs]}
@@ -35,6 +36,9 @@ record QuantisedNetwork(
 
   /** Packed results are multiplied by integers of at least this, so that scales meet well. */
   private static final int LEAST_MULTIPLIER = 16;
+
+  /** What rounding packed weights may err, in turns; a second plane holds the rest of more. */
+  private static final double MOST_PACKED_ERROR = 0.0005;
 
   /** Parts of a turn that matter. */
   private static final double RESOLUTION = 1 << 16;
@@ -117,12 +121,12 @@ record QuantisedNetwork(
       List<Packed> packed = packed();
       List<Row> all = rows.stream().flatMap(List::stream).toList();
       byte[] packedWeights = new byte[Math.multiplyExact(packed.size(), inputs)];
-      int[] packedOf = new int[all.size()];
-      Arrays.fill(packedOf, -1);
+      List<List<Integer>> packedOf = new ArrayList<>();
+      all.forEach(unused -> packedOf.add(new ArrayList<>()));
       for (int i = 0; i < packed.size(); i++) {
         System.arraycopy(packed.get(i).weights, 0, packedWeights, i * inputs, inputs);
         if (packed.get(i).row >= 0) {
-          packedOf[packed.get(i).row] = i;
+          packedOf.get(packed.get(i).row).add(i);
         }
       }
       // Values: the packed layer's, then those of each step.
@@ -134,8 +138,7 @@ record QuantisedNetwork(
         int first = next;
         LinearStep linear = new LinearStep();
         for (Row own : rows.get(g)) {
-          int of = packedOf[row++];
-          linear.add(own, of < 0 ? null : packed.get(of), of, valueOf);
+          linear.add(own, packed, packedOf.get(row++), valueOf);
           next++;
         }
         steps.add(linear.step());
@@ -280,18 +283,18 @@ record QuantisedNetwork(
             }
             double scale =
                 all.get(r).turn * multiplier / precision.scale() / Math.pow(2, messageBits);
+            double[] left = packedPart(all.get(r).combination);
             byte[] weights = new byte[inputs];
-            long l1 = 0;
-            Combination combination = all.get(r).combination;
-            for (int i = 0; i < combination.variables().length; i++) {
-              if (combination.variables()[i] < inputs) {
-                byte weight = (byte) Math.rint(combination.weights()[i] / scale);
-                weights[combination.variables()[i]] = weight;
-                l1 += Math.abs(weight);
-              }
-            }
-            largestL1 = Math.max(largestL1, l1);
+            largestL1 = Math.max(largestL1, round(left, scale, weights));
             packed.add(Packed.of(r, weights, (int) multiplier));
+            if (error(left) > MOST_PACKED_ERROR * all.get(r).turn && multiplier > 1) {
+              // A second plane for what rounding left, as fine as the torus is cut.
+              byte[] finer = new byte[inputs];
+              double largest = Arrays.stream(left).map(Math::abs).max().orElse(0);
+              double steps = Math.ceil(largest * multiplier / scale / LARGEST_PACKED_WEIGHT);
+              largestL1 = Math.max(largestL1, round(left, scale * steps / multiplier, finer));
+              packed.add(Packed.of(r, finer, (int) steps));
+            }
           }
         }
         // No record's accumulators may leave their range: the client would coarsen its scale.
@@ -309,6 +312,37 @@ record QuantisedNetwork(
       }
     }
 
+    /** The weights of a row's values. */
+    private double[] packedPart(Combination combination) {
+      double[] part = new double[inputs];
+      for (int i = 0; i < combination.variables().length; i++) {
+        if (combination.variables()[i] < inputs) {
+          part[combination.variables()[i]] = combination.weights()[i];
+        }
+      }
+      return part;
+    }
+
+    /** Rounds weights and leaves what that loses; returns the sum of magnitudes. */
+    private static long round(double[] left, double scale, byte[] weights) {
+      long l1 = 0;
+      for (int i = 0; i < left.length; i++) {
+        weights[i] = (byte) Math.rint(left[i] / scale);
+        left[i] -= weights[i] * scale;
+        l1 += Math.abs(weights[i]);
+      }
+      return l1;
+    }
+
+    /** Root mean square of what weights that are missing make, roughly. */
+    private double error(double[] missing) {
+      double square = 0;
+      for (int i = 0; i < missing.length; i++) {
+        square += missing[i] * missing[i] * network.inputSquares()[i];
+      }
+      return Math.sqrt(square);
+    }
+
     private InvalidInputException tooUneven() {
       return new InvalidInputException(
           "module '"
@@ -323,24 +357,26 @@ record QuantisedNetwork(
       private final IntList weights = new IntList();
       private final List<Long> constants = new ArrayList<>();
 
-      void add(Row row, Packed packed, int packedValue, int[] valueOf) {
+      void add(Row row, List<Packed> packed, List<Integer> packedValues, int[] valueOf) {
         Combination combination = row.combination;
         // What rounding weights does to the mean.
         double drift = 0;
-        if (packed != null) {
-          columns.add(packedValue);
-          weights.add(packed.multiplier);
+        double[] kept = new double[inputs];
+        for (int value : packedValues) {
+          Packed part = packed.get(value);
+          columns.add(value);
+          weights.add(part.multiplier);
+          double unit = part.multiplier * row.turn / precision.scale() / Math.pow(2, messageBits);
+          for (int i = 0; i < inputs; i++) {
+            kept[i] += part.weights[i] * unit;
+          }
         }
-        double packedUnit =
-            packed == null
-                ? 0
-                : packed.multiplier * row.turn / precision.scale() / Math.pow(2, messageBits);
         for (int i = 0; i < combination.variables().length; i++) {
           int atom = combination.variables()[i];
           double weight = combination.weights()[i];
-          double kept;
+          double is;
           if (atom < inputs) {
-            kept = packed.weights[atom] * packedUnit;
+            is = kept[atom];
           } else {
             double exact = weight * atomTurns[atom] / row.turn;
             double rounded = Math.rint(exact);
@@ -351,9 +387,9 @@ record QuantisedNetwork(
               columns.add(valueOf[atom]);
               weights.add((int) rounded);
             }
-            kept = rounded * row.turn / atomTurns[atom];
+            is = rounded * row.turn / atomTurns[atom];
           }
-          drift += (kept - weight) * network.means()[atom];
+          drift += (is - weight) * network.means()[atom];
         }
         ends.add(columns.size());
         constants.add(torus((combination.constant() - drift - row.centre) / row.turn));

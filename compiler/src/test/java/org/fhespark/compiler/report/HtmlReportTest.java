@@ -56,6 +56,37 @@ class HtmlReportTest {
   }
 
   @Test
+  void everyPlainFieldOfAModuleWithLookupsStandsInThePage() throws Exception {
+    new ModelCompiler(new Configuration())
+        .compile(
+            RecordedModel.path("conv"),
+            List.of(RecordedModel.load("conv").calibrationBatch()),
+            CompileOptions.remote(List.of("features", "classifier")).build(),
+            new org.apache.hadoop.fs.Path(folder.resolve("out").toString()));
+    String page = Files.readString(folder.resolve("out/report.html"));
+    JsonNode module =
+        new ObjectMapper().readTree(folder.resolve("out/report.json").toFile()).at("/lookups/0");
+    String[] articles = page.split("<article ");
+    assertEquals(3, articles.length);
+    for (var field : module.properties()) {
+      if (field.getValue().isValueNode()) {
+        assertTrue(
+            articles[1].contains(
+                "<data data-field=\"%s\"%s"
+                    .formatted(
+                        field.getKey(),
+                        field.getValue().isInt()
+                            ? " value=\"" + field.getValue().asText() + "\""
+                            : "")),
+            field.getKey());
+      }
+    }
+    for (JsonNode layer : module.get("layers")) {
+      assertTrue(articles[1].contains(layer.get("tensor").asText()));
+    }
+  }
+
+  @Test
   void theSameReportGivesTheSameBytes() throws Exception {
     CompileReport report = compile();
     assertArrayEquals(HtmlReport.of(report), HtmlReport.of(report));

@@ -80,13 +80,13 @@ final class KeygenCommand implements Callable<Integer> {
   }
 
   private void makeEvaluationKeys(HybridModel model, ClientKey key) {
-    double megabytes = model.evaluationKeyBytes() / 1e6;
-    System.out.printf(Locale.ROOT, "making evaluation keys for look-ups, %.1f MB ...%n", megabytes);
     long start = System.nanoTime();
     if (progress.isDrawn()) {
       try (ProgressBar bar =
           new ProgressBarBuilder()
-              .setTaskName("evaluation keys")
+              .setTaskName(
+                  String.format(
+                      Locale.ROOT, "evaluation keys, %.1f MB", model.evaluationKeyBytes() / 1e6))
               .setInitialMax(PARTS)
               .setStyle(ProgressBarStyle.ASCII)
               .build()) {

@@ -174,8 +174,13 @@ final class ScoreCommand implements Callable<Integer> {
 
   private void print(ScoreReport report) {
     System.out.printf(
-        "%s: %d records in %.2f s, %.0f records/s%n",
-        mode.lowerCase(), report.records(), report.seconds(), report.recordsPerSecond());
+        report.recordsPerSecond() < 10
+            ? "%s: %d records in %.2f s, %.2f records/s%n"
+            : "%s: %d records in %.2f s, %.0f records/s%n",
+        mode.lowerCase(),
+        report.records(),
+        report.seconds(),
+        report.recordsPerSecond());
     for (Step step : Step.values()) {
       System.out.printf("  %-24s %8.2f s%n", step.label(), report.stepSeconds().get(step));
     }

@@ -16,7 +16,7 @@ final class BatchSizes {
   private static final long BATCH_TENSOR_BYTES = 24L << 20;
 
   /** The largest tensors, one a batch, of a wave are held to about this size together. */
-  private static final long WAVE_TENSOR_BYTES = 96L << 20;
+  private static final long WAVE_TENSOR_BYTES = 112L << 20;
 
   /** Units of a batch until a wave has told how large tensors are. */
   private static final int PROBE = 64;
@@ -31,14 +31,20 @@ final class BatchSizes {
   private final boolean isKnown;
   private final int probe;
 
-  /** Largest bytes of a tensor, and most rows of a call, that a unit was seen to make. */
-  private final AtomicLong tensorBytes = new AtomicLong();
+  /** Largest bytes of a tensor that a unit was seen to make. */
+  private final AtomicLong tensorBytes;
 
   /**
    * @param inputs the model's inputs
+   * @param tokenBytes largest bytes of a tensor that a token made in runs before, 0 at first: of
+   *     tokens, one table tells about another
    * @param taskSlots tasks that run at a time now; executors come and go
    */
-  BatchSizes(List<RemoteLayer> layers, List<TensorSpec> inputs, IntSupplier taskSlots) {
+  BatchSizes(
+      List<RemoteLayer> layers,
+      List<TensorSpec> inputs,
+      AtomicLong tokenBytes,
+      IntSupplier taskSlots) {
     this.layers = layers;
     this.taskSlots = taskSlots;
     // Of vectors, a call makes a row each.
@@ -48,6 +54,7 @@ final class BatchSizes {
     // Such layers make a row of each token.
     boolean isOfTokens =
         !layers.isEmpty() && layers.stream().allMatch(layer -> layer.spec().skipsPadding());
+    this.tensorBytes = isOfTokens ? tokenBytes : new AtomicLong();
     long largestRow = layers.stream().mapToLong(BatchSizes::rowBytes).max().orElse(1);
     // A fourth, for there may be tensors that no remote layer reads or writes.
     long fitting = Math.max(PROBE, BATCH_TENSOR_BYTES / 4 / largestRow);

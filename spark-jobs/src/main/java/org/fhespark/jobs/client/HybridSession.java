@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -58,6 +59,9 @@ public final class HybridSession implements AutoCloseable {
   private final ClientThreads threads;
   private final Measurements measurements = new Measurements();
   private final CurrentProgress progress = new CurrentProgress();
+
+  /** What runs have told of the size of tensors. */
+  private final AtomicLong tokenBytes = new AtomicLong();
 
   /** Remote calls with their keys and prepared masks, once they are needed. */
   private List<RemoteLayer> layers;
@@ -258,7 +262,8 @@ public final class HybridSession implements AutoCloseable {
     try {
       OpenSchedule open = open();
       BatchSizes sizes =
-          new BatchSizes(layers, binding.specs(), () -> spark.sparkContext().defaultParallelism());
+          new BatchSizes(
+              layers, binding.specs(), tokenBytes, () -> spark.sparkContext().defaultParallelism());
       new WavePipeline(open.schedule())
           .run(
               waves(rows, binding, sizes, measurements),
@@ -533,9 +538,7 @@ public final class HybridSession implements AutoCloseable {
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
       resources.add(client);
       Optional<LookupClient> lookups =
-          remote.hasLookups()
-              ? Optional.of(resources.add(lookupClient(remote)))
-              : Optional.empty();
+          remote.hasLookups() ? Optional.of(resources.add(lookupClient(remote))) : Optional.empty();
       RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
       resources.add(layer.preparedMasks());
       layers.add(layer);
@@ -615,8 +618,7 @@ public final class HybridSession implements AutoCloseable {
               call.circuit(), name -> new Circuit(model.server().circuit(name)));
           if (call.hasLookups()) {
             keys.put(
-                call.circuitDigest(),
-                evaluationKeys.orElseThrow().of(call.lookups().parameters()));
+                call.circuitDigest(), evaluationKeys.orElseThrow().of(call.lookups().parameters()));
           }
         }
         return resources.add(

@@ -34,8 +34,7 @@ final class SentEvaluationKeys implements AutoCloseable {
   /** Sends a key, once. */
   EvaluationKeySource send(EvaluationKeyFiles.Checked key) {
     return sources.computeIfAbsent(
-        key.digest(),
-        digest -> key.bytes() <= broadcastLimit ? broadcast(key) : addFile(key));
+        key.digest(), digest -> key.bytes() <= broadcastLimit ? broadcast(key) : addFile(key));
   }
 
   private EvaluationKeySource broadcast(EvaluationKeyFiles.Checked key) {
@@ -58,18 +57,28 @@ final class SentEvaluationKeys implements AutoCloseable {
       return new EvaluationKeySource.InFile(key.digest(), name);
     }
     try {
-      Path folder = Files.createTempDirectory("fhe-spark-evaluation-key-");
-      Path link = Files.createSymbolicLink(folder.resolve(name), key.file().toRealPath());
-      try {
-        spark.addFile(link.toString());
-      } finally {
-        Files.delete(link);
-        Files.delete(folder);
-      }
+      spark.addFile(linkOrCopy(key.file(), name).toString());
     } catch (IOException error) {
       throw unreadable(key, error);
     }
     return new EvaluationKeySource.InFile(key.digest(), name);
+  }
+
+  /**
+   * The same file under another name, for as long as this process lasts; new executors ask for it.
+   */
+  private static Path linkOrCopy(Path file, String name) throws IOException {
+    Path folder = Files.createTempDirectory("fhe-spark-evaluation-key-");
+    folder.toFile().deleteOnExit();
+    Path named = folder.resolve(name);
+    named.toFile().deleteOnExit();
+    try {
+      // Spark follows symbolic links, and takes the name at their end.
+      Files.createLink(named, file.toRealPath());
+    } catch (IOException | UnsupportedOperationException otherFileSystem) {
+      Files.copy(file, named);
+    }
+    return named;
   }
 
   private static InvalidInputException unreadable(

@@ -145,14 +145,8 @@ class CompileTest {
   }
 
   @Test
-  void aContainerCannotGoRemoteAndTheReasonIsGiven() throws Exception {
-    compile("--remote", "seq").assertRefused("'seq'", "cannot go remote", "seq.0, seq.2, seq.4");
-    assertNothingIsLeft();
-  }
-
-  @Test
   void aReluCannotGoRemoteAndTheReasonIsGiven() throws Exception {
-    compile("--remote", "seq.1").assertRefused("'seq.1'", "cannot go remote", "Relu");
+    compile("--remote", "seq.1").assertRefused("'seq.1'", "cannot go remote", "no product by weights");
     assertNothingIsLeft();
   }
 

@@ -121,7 +121,8 @@ class UsageTest {
     run.assertDone();
     assertTrue(run.out().contains("seq.0"), run.out());
     assertTrue(run.out().contains("weight [128, 64]"), run.out());
-    assertTrue(run.out().contains("no: contains Relu at node"), run.out());
+    assertTrue(run.out().contains("no: holds no product by weights"), run.out());
+    assertTrue(run.out().contains("yes, by look-ups"), run.out());
   }
 
   @Test

@@ -114,8 +114,7 @@ class LookupScoringTest {
         List.of(true, false),
         mixed.specs().remote().stream().map(RemoteCallSpec::hasLookups).toList());
     Path folder = Digits.newFolder("mixed");
-    Dataset<Row> records =
-        spark.createDataFrame(images.subList(0, ENCRYPTED), Digits.schema());
+    Dataset<Row> records = spark.createDataFrame(images.subList(0, ENCRYPTED), Digits.schema());
     try (ClientKey mixedKey = mixed.newKey();
         HybridSession clear = mixed.session(spark, Mode.DISABLE);
         HybridSession noisy = mixed.session(spark, Mode.SIMULATE)) {

@@ -114,7 +114,8 @@ class PreparedMasksTest {
   private EncryptedEvaluator evaluator(byte[] circuit) {
     return new EncryptedEvaluator(
         JavaSparkContext.fromSparkContext(spark.sparkContext()),
-        List.of(new Circuit(circuit)), Map.of(),
+        List.of(new Circuit(circuit)),
+        Map.of(),
         threads,
         measurements,
         ScoreProgress.SILENT);

@@ -163,7 +163,8 @@ class RemoteCallsTest {
               way != Way.IN_CLEAR
                   ? new EncryptedEvaluator(
                       JavaSparkContext.fromSparkContext(spark.sparkContext()),
-                      List.of(new Circuit(call.circuit())), Map.of(),
+                      List.of(new Circuit(call.circuit())),
+                      Map.of(),
                       threads,
                       measurements,
                       ScoreProgress.SILENT)

@@ -1,5 +1,7 @@
 package org.fhespark.jobs.cluster;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.apache.spark.SparkConf;
@@ -17,8 +19,8 @@ import org.fhespark.nativelib.ClientKey;
 
 /**
  * A driver whose model looks values up, on a cluster of two executor JVMs of which one is killed
- * once it has evaluated a block; says on standard output how it went. Arguments: the compiled model,
- * the folder of keys, the input, the output, the largest evaluation key that is broadcast.
+ * once it has evaluated a block; says on standard output how it went. Arguments: the compiled
+ * model, the folder of keys, the input, the output, the largest evaluation key that is broadcast.
  */
 final class LookupClusterProgram {
   private LookupClusterProgram() {}
@@ -72,9 +74,14 @@ final class LookupClusterProgram {
       }
     }
 
+    /** The command line is too long for {@link ProcessHandle.Info} to tell it. */
     private static boolean isExecutor(ProcessHandle process, String id) {
-      String line = String.join(" ", process.info().arguments().orElse(new String[0]));
-      return line.contains("--executor-id " + id + " ");
+      try {
+        String line = Files.readString(Path.of("/proc", Long.toString(process.pid()), "cmdline"));
+        return line.contains("--executor-id\0" + id + "\0");
+      } catch (IOException gone) {
+        return false;
+      }
     }
 
     @Override

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 
 class LookupClusterTest {
   /** Some blocks, so that one is under way when the executor goes. */
-  private static final int IMAGES = 48;
+  private static final int IMAGES = 40;
 
   @Test
   void anExecutorThatIsKilledWithKeysLoadedLosesNothing() throws Exception {
@@ -38,8 +38,7 @@ class LookupClusterTest {
       List<Row> images = Digits.images(spark).subList(0, IMAGES);
       Path input = Digits.write(spark, "images", Digits.schema(), images);
       try (HybridSession session = model.session(spark, Mode.DISABLE)) {
-        expected =
-            session.forward(spark.createDataFrame(images, Digits.schema())).collectAsList();
+        expected = session.forward(spark.createDataFrame(images, Digits.schema())).collectAsList();
       }
       run =
           new ChildJvm()

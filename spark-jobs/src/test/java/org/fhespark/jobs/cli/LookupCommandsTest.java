@@ -1,0 +1,99 @@
+package org.fhespark.jobs.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.jobs.client.Digits;
+import org.fhespark.jobs.client.Logits;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** keygen and score of a model that looks values up. */
+class LookupCommandsTest {
+  private static Path model;
+  private static Path images;
+
+  @BeforeAll
+  static void compile() {
+    SparkSession spark = Digits.session();
+    model = Digits.compiledWhole(spark);
+    List<Row> first = Digits.images(spark).subList(0, 2);
+    images = Digits.write(spark, "images", Digits.schema(), first);
+    spark.stop();
+  }
+
+  private static CommandRun keygen(Path keys, String... more) {
+    String client = model.resolve("client").toString();
+    return more.length == 0
+        ? CommandRun.of("keygen", "--client", client, "--out", keys.toString())
+        : CommandRun.of("keygen", "--client", client, "--out", keys.toString(), more[0]);
+  }
+
+  private static CommandRun score(String mode, Path keys, Path output) {
+    return CommandRun.of(
+        "score",
+        "--client",
+        model.resolve("client").toString(),
+        "--server",
+        model.resolve("server").toString(),
+        "--keys",
+        keys.toString(),
+        "--input",
+        images.toString(),
+        "--output",
+        output.toString(),
+        "--mode",
+        mode);
+  }
+
+  @Test
+  void keygenMakesAnEvaluationKeyWithWhichScoreRuns() throws Exception {
+    Path keys = Digits.newFolder("keys");
+    CommandRun made = keygen(keys);
+    made.assertDone();
+    Path file = keys.resolve("evaluation.key");
+    String size = "%.1f MB".formatted(Files.size(file) / 1e6);
+    assertTrue(made.out().contains(size), made.out());
+    assertEquals(2, Files.list(keys).count());
+
+    Path scored = Digits.newFolder("scored");
+    score("disable", keys, scored.resolve("disable")).assertDone();
+    score("execute", keys, scored.resolve("execute")).assertDone();
+    SparkSession spark = Digits.session();
+    List<Row> expected = Digits.read(spark, scored.resolve("disable"));
+    List<Row> found = Digits.read(spark, scored.resolve("execute"));
+    spark.stop();
+    double error = Logits.largestError(expected, found);
+    assertTrue(error > 0 && error < 0.2, "error " + error);
+
+    byte[] before = Files.readAllBytes(file);
+    keygen(keys, "--evaluation-keys-only").assertRefused(file.toString(), "never overwritten");
+    assertArrayEquals(before, Files.readAllBytes(file));
+    Files.delete(file);
+    score("execute", keys, scored.resolve("none"))
+        .assertRefused(file.toString(), "keygen --evaluation-keys-only");
+    byte[] clientKey = Files.readAllBytes(keys.resolve("client.key"));
+    keygen(keys, "--evaluation-keys-only").assertDone();
+    assertEquals(before.length, Files.size(file));
+    assertArrayEquals(clientKey, Files.readAllBytes(keys.resolve("client.key")));
+  }
+
+  @Test
+  void aModelOfLinearModulesNeedsNoEvaluationKeys() {
+    Artefacts linear = Artefacts.shared();
+    CommandRun.of(
+            "keygen",
+            "--client",
+            linear.client().toString(),
+            "--out",
+            linear.keys().toString(),
+            "--evaluation-keys-only")
+        .assertRefused("needs no evaluation keys");
+  }
+}
