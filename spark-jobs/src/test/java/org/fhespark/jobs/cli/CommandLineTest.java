@@ -147,7 +147,7 @@ class CommandLineTest {
     SparkSession spark = Digits.session();
     List<Row> records = new ArrayList<>();
     Random random = new Random(1);
-    for (int i = 0; i < 120_000; i++) {
+    for (int i = 0; i < 260_000; i++) {
       float[] noise = new float[64];
       for (int j = 0; j < 64; j++) {
         noise[j] = random.nextFloat();
@@ -157,10 +157,10 @@ class CommandLineTest {
     Path input = Digits.write(spark, "noise", Digits.schema(), records);
     spark.stop();
     Path folder = Digits.newFolder("child");
-    // Too little for the 30 MB of results, but enough for the native libraries' files.
+    // Too little for the 65 MB of results, but enough for the native libraries' files.
     CommandRun run =
         new ChildJvm()
-            .fileSizeLimit(24_000)
+            .fileSizeLimit(52_000)
             .run(FheSpark.class, score(input, folder.resolve("scored"), "--mode", "disable"));
     assertTrue(run.status() != 0, "the limit was not reached");
     try (Stream<Path> left = Files.list(folder)) {
