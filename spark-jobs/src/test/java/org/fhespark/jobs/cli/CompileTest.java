@@ -146,7 +146,8 @@ class CompileTest {
 
   @Test
   void aReluCannotGoRemoteAndTheReasonIsGiven() throws Exception {
-    compile("--remote", "seq.1").assertRefused("'seq.1'", "cannot go remote", "no product by weights");
+    compile("--remote", "seq.1")
+        .assertRefused("'seq.1'", "cannot go remote", "no product by weights");
     assertNothingIsLeft();
   }
 
