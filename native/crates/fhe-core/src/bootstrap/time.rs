@@ -3,8 +3,8 @@
 use super::BootstrapParameters;
 
 /// Seconds on one core, in batches. The constants were fitted on one core of an AMD EPYC (Zen 5, AVX-512) by
-/// `cargo bench -p fhe-client --bench lookups`, which shows how far they hold: bootstraps within a tenth there, keyswitches within a
-/// quarter.
+/// `cargo bench -p fhe-client --bench lookups`, which shows how far they hold: bootstraps within a tenth there,
+/// keyswitches within a quarter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LookupTime {
     /// Of a keyswitch.
