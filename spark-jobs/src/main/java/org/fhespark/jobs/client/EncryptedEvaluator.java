@@ -8,11 +8,13 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
 import org.apache.spark.SparkException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -22,6 +24,7 @@ import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.MaskOrder;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.OutputRows;
+import org.fhespark.nativelib.PreparedMask;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluateBlocks;
@@ -175,19 +178,30 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       String modules =
           masks.stream().map(mask -> mask.layer().name()).distinct().collect(joining(", "));
       int cores = threads.coresEach(masks.size());
-      evaluate(
-          "masks ahead, " + modules,
-          masks.stream().map(MaskDemand::layer).toList(),
-          blocks,
-          (index, result) ->
-              makeReady(masks.get(index).layer(), pending.get(index), result, cores));
+      PreparedMask[] made = new PreparedMask[masks.size()];
+      try {
+        evaluate(
+            "masks ahead, " + modules,
+            masks.stream().map(MaskDemand::layer).toList(),
+            blocks,
+            (index, result) ->
+                made[index] = prepare(masks.get(index).layer(), pending.get(index), result, cores));
+      } catch (Throwable error) {
+        Stream.of(made).filter(Objects::nonNull).forEach(PreparedMask::close);
+        throw error;
+      }
+      // In the order in which they were asked for, whichever came back first.
+      for (int index = 0; index < made.length; index++) {
+        masks.get(index).layer().preparedMasks().add(made[index]);
+      }
     }
   }
 
-  private void makeReady(RemoteLayer layer, MaskOrder order, EncryptedBlock result, int cores) {
+  private PreparedMask prepare(
+      RemoteLayer layer, MaskOrder order, EncryptedBlock result, int cores) {
     try (result;
         var unused = measurements.time(Step.DECRYPT)) {
-      layer.preparedMasks().add(order.prepare(result.bytes(), cores));
+      return order.prepare(result.bytes(), cores);
     } catch (InvalidInputException error) {
       throw new InvalidInputException(
           "module " + layer.name() + ": its mask cannot be prepared: " + error.getMessage(), error);

