@@ -7,6 +7,7 @@ import java.util.OptionalInt;
 import java.util.function.IntToDoubleFunction;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.affine.IntegerWeights;
+import org.fhespark.compiler.parameters.BlockLimits;
 import org.fhespark.compiler.parameters.BlockWork;
 import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.compiler.parameters.ParameterChoice;
@@ -51,15 +52,6 @@ record CompiledCircuit(
     int blockRows,
     Optional<FixedQuantization> fixed,
     byte[] circuit) {
-  /** Rows of a ciphertext panel: the least that a result holds. */
-  private static final int PANEL_ROWS = 64;
-
-  /** Beyond this a result fits no Java array and no default of spark.driver.maxResultSize. */
-  private static final long LARGEST_RESULT_BYTES = 768L << 20;
-
-  /** What the client cuts blocks to, about. */
-  private static final long BLOCK_BYTES = 64 << 20;
-
   private static final int TYPICAL_BODY_LIMBS = 5;
   private static final int MOST_ROWS = 16_384;
 
@@ -127,8 +119,12 @@ record CompiledCircuit(
     if (rowsPerRecord == 1) {
       return expectedBatch;
     }
-    long fitting = BLOCK_BYTES / (dIn * TYPICAL_BODY_LIMBS) / PANEL_ROWS * PANEL_ROWS;
-    double most = Math.min(MOST_ROWS, Math.max(PANEL_ROWS, fitting));
+    long fitting =
+        BlockLimits.BLOCK_BYTES
+            / (dIn * TYPICAL_BODY_LIMBS)
+            / BlockLimits.PANEL_ROWS
+            * BlockLimits.PANEL_ROWS;
+    double most = Math.min(MOST_ROWS, Math.max(BlockLimits.PANEL_ROWS, fitting));
     return (int) Math.max(1, Math.min(most, Math.round(expectedBatch * rowsPerRecord)));
   }
 
@@ -183,16 +179,16 @@ record CompiledCircuit(
   private static void requireSendable(CircuitStack stack, PackedParameters parameters) {
     long bytes =
         ((long) parameters.lweDimension() * parameters.outputLimbs()
-                + (long) PANEL_ROWS * parameters.outputBodyLimbs())
+                + (long) BlockLimits.PANEL_ROWS * parameters.outputBodyLimbs())
             * stack.dOut();
-    if (bytes > LARGEST_RESULT_BYTES) {
+    if (bytes > BlockLimits.LARGEST_RESULT_BYTES) {
       throw new InvalidInputException(
           "module "
               + stack.quotedKeys()
               + ": the encrypted result of one record takes "
               + bytes
               + " bytes, more than the "
-              + LARGEST_RESULT_BYTES
+              + BlockLimits.LARGEST_RESULT_BYTES
               + " that a task can return; keep this module in clear");
     }
   }

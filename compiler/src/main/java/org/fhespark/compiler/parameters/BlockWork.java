@@ -13,9 +13,6 @@ import org.fhespark.nativelib.PackedParameters;
  */
 public record BlockWork(
     Server server, Client encryption, Client decryption, double bytesUp, double bytesDown) {
-  /** Rows of a ciphertext panel: the server computes whole panels. */
-  private static final int PANEL_ROWS = 64;
-
   /** Widest entries that the client's transforms carry in one piece. */
   private static final int BITS_PER_TRANSFORM = 40;
 
@@ -54,7 +51,7 @@ public record BlockWork(
    */
   public static BlockWork of(PackedParameters parameters, int records, Layer layer) {
     double n = parameters.lweDimension();
-    double rows = PANEL_ROWS * Math.ceil((double) records / PANEL_ROWS);
+    double rows = BlockLimits.PANEL_ROWS * Math.ceil((double) records / BlockLimits.PANEL_ROWS);
     double limbRows = n * parameters.limbs() + rows * parameters.bodyLimbs();
     double features = (double) layer.circuits() * layer.dIn();
     double maskBytes = features * n * parameters.limbs();

@@ -13,6 +13,7 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.ElementType;
+import org.fhespark.compiler.parameters.BlockLimits;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.LookupClient;
@@ -29,25 +30,14 @@ import org.slf4j.LoggerFactory;
 final class RemoteLayer {
   private static final Logger LOG = LoggerFactory.getLogger(RemoteLayer.class);
 
-  /**
-   * Blocks are cut to about this size: large enough to amortise the mask, small enough for a task.
-   */
-  private static final int BLOCK_BYTES = 64 << 20;
-
   /** Results are held to about this size, which the mask rows may exceed by themselves. */
   private static final long RESULT_BYTES = 128L << 20;
-
-  /** Beyond this a result fits no Java array and no default of spark.driver.maxResultSize. */
-  private static final long LARGEST_RESULT_BYTES = 768L << 20;
 
   /**
    * Blocks of circuits with look-ups are cut to about so many: some seconds of one core. Their mask
    * costs little beside, and what a lost task costs, or the last one alone on its core, is less.
    */
   private static final int BLOCK_LOOKUPS = 512;
-
-  /** Rows of a ciphertext panel. */
-  static final int PANEL_ROWS = 64;
 
   private final RemoteCallSpec spec;
   private final Optional<Convolution> convolution;
@@ -122,7 +112,12 @@ final class RemoteLayer {
 
   /** Whether rows are whole records, whatever their axes. */
   private boolean readsRecords() {
-    return spec.hasLookups() && spec.lookups().readsRecords();
+    return hasLookups() && spec.lookups().readsRecords();
+  }
+
+  /** Whether its circuit looks values up; beside that masks cost little, and are not prepared. */
+  boolean hasLookups() {
+    return spec.hasLookups();
   }
 
   /** Masks for rows to come. */
@@ -329,12 +324,12 @@ final class RemoteLayer {
    */
   int blockRows() {
     PackedParameters parameters = spec.parameters();
-    if (spec.hasLookups()) {
+    if (hasLookups()) {
       long fitting = RESULT_BYTES / bytesDown(1);
       long rows = Math.min(fitting, BLOCK_LOOKUPS / Math.max(1, spec.lookups().lookups()));
       return (int) Math.max(1, Math.min(parameters.maxRecords(), rows));
     }
-    if (bytesDown(PANEL_ROWS) > LARGEST_RESULT_BYTES) {
+    if (bytesDown(BlockLimits.PANEL_ROWS) > BlockLimits.LARGEST_RESULT_BYTES) {
       throw new InvalidInputException(
           "module "
               + name()
@@ -342,15 +337,10 @@ final class RemoteLayer {
               + bytesDown(1)
               + " bytes, more than a task can return; keep this module in clear");
     }
-    long upward = BLOCK_BYTES / bytesUp(1);
+    long upward = BlockLimits.BLOCK_BYTES / bytesUp(1);
     long downward = (RESULT_BYTES - bytesDown(0)) / (bytesDown(1) - bytesDown(0));
-    long rows = Math.min(upward, downward) / PANEL_ROWS * PANEL_ROWS;
-    return (int) Math.min(parameters.maxRecords(), Math.max(PANEL_ROWS, rows));
-  }
-
-  /** What the rows of a block should be a multiple of: a panel, if rows are cheap. */
-  int rowStep() {
-    return spec.hasLookups() ? 1 : PANEL_ROWS;
+    long rows = Math.min(upward, downward) / BlockLimits.PANEL_ROWS * BlockLimits.PANEL_ROWS;
+    return (int) Math.min(parameters.maxRecords(), Math.max(BlockLimits.PANEL_ROWS, rows));
   }
 
   /**
@@ -359,17 +349,12 @@ final class RemoteLayer {
    * rows, so its slot saves that; the slots of a larger block save less than a row's work each.
    */
   boolean isMostlyMask(int rows) {
-    if (!canPrepareMasks()) {
+    if (hasLookups()) {
       return false;
     }
     PackedParameters parameters = spec.parameters();
     long mask = (long) parameters.lweDimension() * parameters.limbs();
     return (long) rows * parameters.bodyLimbs() < mask;
-  }
-
-  /** Whether masks can be prepared for its rows. With look-ups they would gain nothing. */
-  boolean canPrepareMasks() {
-    return !spec.hasLookups();
   }
 
   /** Bytes of memory of so many slots of a prepared mask. */
@@ -387,7 +372,7 @@ final class RemoteLayer {
 
   /** Bytes of an encrypted result of so many rows in one block. */
   long bytesDown(long rows) {
-    if (spec.hasLookups()) {
+    if (hasLookups()) {
       BootstrapParameters lookup = spec.lookups().parameters();
       return rows * spec.dOut() * (lookup.lweDimension() + 1) * lookup.outputBytes();
     }

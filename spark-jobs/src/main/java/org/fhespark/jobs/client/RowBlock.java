@@ -3,6 +3,7 @@ package org.fhespark.jobs.client;
 import java.util.ArrayList;
 import java.util.List;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.parameters.BlockLimits;
 import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.OutputRows;
 
@@ -79,12 +80,13 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
     while (blocks < wanted && !layer.isMostlyMask(rows / (blocks + 1))) {
       blocks++;
     }
-    int step = layer.rowStep();
-    if (step == 1) {
-      // The mask is no matter, so all cores are at work to the end.
+    if (layer.hasLookups()) {
+      // Rows are dear, the mask is no matter: all cores are at work to the end.
       blocks = ceilDiv(blocks, wanted) * wanted;
+      return Math.min(most, Math.max(1, ceilDiv(rows, blocks)));
     }
-    return Math.min(most, Math.max(1, ceilDiv(ceilDiv(rows, blocks), step)) * step);
+    int panels = Math.max(1, ceilDiv(ceilDiv(rows, blocks), BlockLimits.PANEL_ROWS));
+    return Math.min(most, panels * BlockLimits.PANEL_ROWS);
   }
 
   private static int ceilDiv(int dividend, int divisor) {
@@ -121,7 +123,9 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
             where
                 + ", record "
                 + (run.batch().recordNumber(record) + 1)
-                + ": a value that reaches the module is NaN or infinite; correct or drop the record",
+                + ": a value that reaches the module is NaN or infinite ("
+                + error.getMessage()
+                + "); correct or drop the record",
             error);
       }
     }

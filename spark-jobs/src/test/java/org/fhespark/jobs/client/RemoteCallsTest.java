@@ -398,6 +398,7 @@ class RemoteCallsTest {
           assertThrows(InvalidInputException.class, () -> evaluate(way, call, wave));
       // The batch's records are numbered from 100, people count from 1.
       assertTrue(error.getMessage().contains("record 126:"), error.getMessage());
+      assertTrue(error.getMessage().contains("feature 1"), error.getMessage());
       assertEquals(1, error.getMessage().lines().count());
     }
   }
