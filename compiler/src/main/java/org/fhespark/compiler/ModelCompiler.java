@@ -25,6 +25,7 @@ import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.onnx.TrainingMode;
+import org.fhespark.compiler.quantize.ActivationStatistics;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.FixedQuantization;
@@ -209,7 +210,6 @@ public final class ModelCompiler {
                 module.lookups().stream().map(LookupRegion::input).distinct().toList());
         int bits =
             options.activationBits(module.key()).orElse(CompileOptions.LOOKUP_ACTIVATION_BITS);
-        float scale = Math.max(Float.MIN_NORMAL, sample.maxAbs() / ((1 << (bits - 1)) - 1));
         requests.add(
             new LookupCompiler.Request(
                 module.key(),
@@ -217,7 +217,10 @@ public final class ModelCompiler {
                 sample,
                 fixed
                     .map(own -> new Quantization(own.activationBits(), own.scale()))
-                    .orElse(new Quantization(bits, sample.maxAbs() == 0 ? 1 : scale)),
+                    .orElseGet(
+                        () ->
+                            new Quantization(
+                                bits, ActivationStatistics.staticScale(sample.maxAbs(), bits))),
                 options.weightBits(module.key())));
       }
     }

@@ -1,6 +1,7 @@
 package org.fhespark.compiler.lookups;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -164,7 +165,7 @@ record FittedNetwork(
       largest = Math.max(largest, units[k]);
     }
     if (!isHomogeneous(layer.function(), largest)) {
-      java.util.Arrays.fill(units, 1);
+      Arrays.fill(units, 1);
       return units;
     }
     for (int k = 0; k < units.length; k++) {

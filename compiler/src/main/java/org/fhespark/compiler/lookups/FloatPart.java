@@ -3,23 +3,22 @@ package org.fhespark.compiler.lookups;
 import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
-import ai.onnx.proto.OnnxMl.TensorProto;
-import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.onnx.ExactSession;
 import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -48,20 +47,20 @@ final class FloatPart implements AutoCloseable {
    *
    * @param stops tensors that may be given; those that the outputs need become {@link #inputs()}
    * @param outputs tensors to compute
-   * @param roundsActivations whether activations are quantised and dequantised as the nodes say, or
-   *     pass unchanged
+   * @param rounds whether activations are quantised and dequantised as the nodes say, or pass
+   *     unchanged
    */
   static FloatPart of(
       OnnxModel model, Collection<String> stops, Collection<String> outputs, boolean rounds) {
     OnnxGraph graph = model.graph();
     TreeSet<Integer> nodes = new TreeSet<>();
     TreeSet<String> initializers = new TreeSet<>();
-    Map<String, Boolean> seen = new LinkedHashMap<>();
+    Set<String> seen = new HashSet<>();
     List<String> pending = new ArrayList<>(outputs);
     List<String> inputs = new ArrayList<>();
     while (!pending.isEmpty()) {
       String tensor = pending.remove(pending.size() - 1);
-      if (seen.put(tensor, true) != null) {
+      if (!seen.add(tensor)) {
         continue;
       }
       int producer = graph.producer(tensor);
@@ -82,7 +81,7 @@ final class FloatPart implements AutoCloseable {
                     ? identity(graph.node(node))
                     : graph.node(node)));
     initializers.forEach(name -> proto.addInitializer(graph.initializers().get(name)));
-    inputs.forEach(name -> proto.addInput(floats(name)));
+    inputs.forEach(name -> proto.addInput(OnnxGraph.floats(name)));
     outputs.forEach(name -> proto.addOutput(ValueInfoProto.newBuilder().setName(name)));
     ModelProto part =
         ModelProto.newBuilder()
@@ -90,14 +89,9 @@ final class FloatPart implements AutoCloseable {
             .addAllOpsetImport(model.proto().getOpsetImportList())
             .setGraph(proto)
             .build();
-    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-      // What fails is in the exception, and said once.
-      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
-      options.addConfigEntry("session.disable_quant_qdq", "1");
+    try {
       return new FloatPart(
-          model.file(),
-          List.copyOf(inputs),
-          OrtEnvironment.getEnvironment().createSession(part.toByteArray(), options));
+          model.file(), List.copyOf(inputs), ExactSession.open(part.toByteArray()));
     } catch (OrtException e) {
       throw failure(model.file(), e);
     }
@@ -109,16 +103,6 @@ final class FloatPart implements AutoCloseable {
         .setName(node.getName())
         .addInput(node.getInput(0))
         .addOutput(node.getOutput(0))
-        .build();
-  }
-
-  private static ValueInfoProto floats(String name) {
-    return ValueInfoProto.newBuilder()
-        .setName(name)
-        .setType(
-            TypeProto.newBuilder()
-                .setTensorType(
-                    TypeProto.Tensor.newBuilder().setElemType(TensorProto.DataType.FLOAT_VALUE)))
         .build();
   }
 
@@ -160,17 +144,13 @@ final class FloatPart implements AutoCloseable {
     return new InvalidInputException(
         file
             + ": ONNX Runtime cannot run a part of it: "
-            + String.valueOf(e.getMessage()).lines().findFirst().orElse("no reason given")
+            + ExactSession.reason(e)
             + "; name smaller remote modules",
         e);
   }
 
   @Override
   public void close() {
-    try {
-      session.close();
-    } catch (OrtException e) {
-      throw new IllegalStateException("ONNX Runtime session is closed already", e);
-    }
+    ExactSession.close(session);
   }
 }

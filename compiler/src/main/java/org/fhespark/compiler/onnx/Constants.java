@@ -176,7 +176,7 @@ public final class Constants {
               + ": ONNX Runtime cannot compute the constant '"
               + tensor
               + "': "
-              + String.valueOf(e.getMessage()).lines().findFirst().orElse("no reason given")
+              + ExactSession.reason(e)
               + "; export the model with do_constant_folding=True",
           e);
     }

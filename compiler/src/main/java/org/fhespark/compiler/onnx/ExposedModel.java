@@ -5,9 +5,7 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import ai.onnxruntime.NodeInfo;
 import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtLoggingLevel;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.TensorInfo;
 import java.util.Collection;
@@ -40,17 +38,13 @@ public final class ExposedModel implements AutoCloseable {
     GraphProto.Builder proto = graph.proto().toBuilder();
     missing.forEach(name -> proto.addOutput(ValueInfoProto.newBuilder().setName(name)));
     byte[] bytes = ModelProto.newBuilder(model.proto()).setGraph(proto).build().toByteArray();
-    try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-      // What fails is in the exception, and said once.
-      options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL);
-      // Fused, a quantised layer is computed less exactly than its nodes say.
-      options.addConfigEntry("session.disable_quant_qdq", "1");
-      session = OrtEnvironment.getEnvironment().createSession(bytes, options);
+    try {
+      session = ExactSession.open(bytes);
       inputs = session.getInputInfo();
       outputs = session.getOutputInfo();
     } catch (OrtException e) {
       throw new InvalidInputException(
-          file + ": ONNX Runtime refuses it: " + firstLine(e) + "; export it again", e);
+          file + ": ONNX Runtime refuses it: " + ExactSession.reason(e) + "; export it again", e);
     }
   }
 
@@ -86,20 +80,12 @@ public final class ExposedModel implements AutoCloseable {
       return session.run(values, wanted);
     } catch (OrtException e) {
       throw new InvalidInputException(
-          file + ": ONNX Runtime cannot run it on these inputs: " + firstLine(e), e);
+          file + ": ONNX Runtime cannot run it on these inputs: " + ExactSession.reason(e), e);
     }
-  }
-
-  private static String firstLine(OrtException e) {
-    return String.valueOf(e.getMessage()).lines().findFirst().orElse("no reason given").strip();
   }
 
   @Override
   public void close() {
-    try {
-      session.close();
-    } catch (OrtException e) {
-      throw new IllegalStateException("ONNX Runtime session is closed already", e);
-    }
+    ExactSession.close(session);
   }
 }

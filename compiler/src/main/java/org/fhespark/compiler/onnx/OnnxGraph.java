@@ -4,6 +4,7 @@ import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
+import ai.onnx.proto.OnnxMl.TypeProto;
 import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -147,5 +148,16 @@ public final class OnnxGraph {
   /** Names of the graph's outputs, in order. */
   public Set<String> outputNames() {
     return Collections.unmodifiableSet(outputNames);
+  }
+
+  /** A graph's input or output of float32, of any shape. */
+  public static ValueInfoProto floats(String name) {
+    return ValueInfoProto.newBuilder()
+        .setName(name)
+        .setType(
+            TypeProto.newBuilder()
+                .setTensorType(
+                    TypeProto.Tensor.newBuilder().setElemType(TensorProto.DataType.FLOAT_VALUE)))
+        .build();
   }
 }

@@ -206,6 +206,11 @@ public final class ActivationStatistics {
    * The scale that static quantisation gives every record, max|x| / (2^(a-1)-1); 1 if all is zero.
    */
   public float staticScale(int activationBits) {
+    return staticScale(maxAbs, activationBits);
+  }
+
+  /** The same of a largest magnitude. */
+  public static float staticScale(float maxAbs, int activationBits) {
     float scale = maxAbs / largestInteger(activationBits);
     return scale < Float.MIN_NORMAL ? 1f : scale;
   }

@@ -5,8 +5,6 @@ import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.NodeProto;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import ai.onnx.proto.OnnxMl.TensorProto.DataType;
-import ai.onnx.proto.OnnxMl.TypeProto;
-import ai.onnx.proto.OnnxMl.ValueInfoProto;
 import ai.onnxruntime.TensorInfo;
 import com.google.protobuf.ByteString;
 import java.nio.ByteBuffer;
@@ -16,6 +14,7 @@ import java.util.Optional;
 import java.util.function.Function;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.lookups.LookupRegion;
+import org.fhespark.compiler.onnx.OnnxGraph;
 import org.fhespark.compiler.onnx.OnnxModel;
 
 /** A remote module in float: the model's own nodes, where one copy of them can serve all calls. */
@@ -55,8 +54,8 @@ final class FloatModule {
     GraphProto.Builder graph =
         GraphProto.newBuilder()
             .setName("fhe-spark")
-            .addInput(floats(layer.input()))
-            .addOutput(floats(layer.output()))
+            .addInput(OnnxGraph.floats(layer.input()))
+            .addOutput(OnnxGraph.floats(layer.output()))
             .addInitializer(constant("fhe-spark.weight", transposed, dIn, dOut))
             .addNode(
                 NodeProto.newBuilder()
@@ -78,16 +77,6 @@ final class FloatModule {
         .setIrVersion(model.proto().getIrVersion())
         .addAllOpsetImport(model.proto().getOpsetImportList())
         .setGraph(graph)
-        .build();
-  }
-
-  private static ValueInfoProto floats(String name) {
-    return ValueInfoProto.newBuilder()
-        .setName(name)
-        .setType(
-            TypeProto.newBuilder()
-                .setTensorType(
-                    TypeProto.Tensor.newBuilder().setElemType(DataType.FLOAT.getNumber())))
         .build();
   }
 
