@@ -1,6 +1,7 @@
 //! Java arrays and direct buffers.
 
 use fhe_core::bootstrap::BootstrapParameters;
+use fhe_core::circuit::PackedCircuit;
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
@@ -26,6 +27,14 @@ fn length<'a, T: TypeArray>(env: &JNIEnv, array: &JPrimitiveArray<'a, T>) -> Res
 pub fn bytes(env: &JNIEnv, array: &JByteArray) -> Result<Vec<u8>> {
     length(env, array)?;
     env.convert_byte_array(array).map_err(jni_error)
+}
+
+/// A copy of a `byte[]` as Java sees it.
+pub fn signed_bytes(env: &JNIEnv, array: &JByteArray) -> Result<Vec<i8>> {
+    Ok(bytes(env, array)?
+        .into_iter()
+        .map(|byte| byte as i8)
+        .collect())
 }
 
 /// A copy of a `byte[]` of a given length.
@@ -209,6 +218,24 @@ pub fn parameter_fields(p: &PackedParameters) -> [i32; 8] {
         p.bodies,
     ]
     .map(|field| field as i32)
+}
+
+/// A packed layer, checked.
+pub fn packed_circuit(
+    env: &mut JNIEnv,
+    parameters: &JIntArray,
+    module_key: &JString,
+    [inputs, outputs]: [jint; 2],
+    weights: &JByteArray,
+) -> Result<PackedCircuit> {
+    PackedCircuit {
+        parameters: self::parameters(&ints(env, parameters)?)?,
+        module_key: string(env, module_key)?,
+        inputs: count(inputs, "inputs")?,
+        outputs: count(outputs, "outputs")?,
+        weights: signed_bytes(env, weights)?,
+    }
+    .validate()
 }
 
 /// Bootstrap parameters from their fields ([`BootstrapParameters::fields`]).

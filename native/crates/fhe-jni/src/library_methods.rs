@@ -1,7 +1,6 @@
 //! Native methods about the library itself, parameters and circuit files.
 
 use fhe_core::Result;
-use fhe_core::circuit::PackedCircuit;
 use fhe_core::noise::{self, ColumnNorms, OutputNoise};
 use fhe_core::parameters::PackedParameters;
 use fhe_server::Kernel;
@@ -118,17 +117,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeCircuit<'local>(
     weights: JByteArray<'local>,
 ) -> jbyteArray {
     call(env, |env| {
-        let circuit = PackedCircuit {
-            parameters: arrays::parameters(&arrays::ints(env, &parameters)?)?,
-            module_key: arrays::string(env, &module_key)?,
-            inputs: arrays::count(inputs, "inputs")?,
-            outputs: arrays::count(outputs, "outputs")?,
-            weights: arrays::bytes(env, &weights)?
-                .into_iter()
-                .map(|byte| byte as i8)
-                .collect(),
-        }
-        .validate()?;
+        let shape = [inputs, outputs];
+        let circuit = arrays::packed_circuit(env, &parameters, &module_key, shape, &weights)?;
         pointer(arrays::new_bytes(env, &circuit.encode()))
     })
     .0

@@ -6,7 +6,6 @@ use fhe_core::bootstrap::{
     Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, EvaluationKey,
     NoiseTarget, SearchRequest,
 };
-use fhe_core::circuit::PackedCircuit;
 use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit};
 use jni::JNIEnv;
 use jni::objects::{
@@ -43,14 +42,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeLookupCircuit<'lo
 ) -> jbyteArray {
     call(env, |env| {
         let parameters = arrays::bootstrap_parameters(&arrays::ints(env, &parameters)?)?;
-        let packed = PackedCircuit {
-            parameters: arrays::parameters(&arrays::ints(env, &packed)?)?,
-            module_key: arrays::string(env, &module_key)?,
-            inputs: arrays::count(inputs, "inputs")?,
-            outputs: arrays::count(packed_outputs, "outputs")?,
-            weights: signed_bytes(arrays::bytes(env, &weights)?),
-        }
-        .validate()?;
+        let shape = [inputs, packed_outputs];
+        let packed = arrays::packed_circuit(env, &packed, &module_key, shape, &weights)?;
         let tables = arrays::longs(env, &tables)?
             .chunks(parameters.polynomial_size)
             .map(|table| table.iter().map(|&entry| entry as u64).collect())
@@ -67,10 +60,6 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeLookupCircuit<'lo
         pointer(arrays::new_bytes(env, &circuit.encode()))
     })
     .0
-}
-
-fn signed_bytes(bytes: Vec<u8>) -> Vec<i8> {
-    bytes.into_iter().map(|byte| byte as i8).collect()
 }
 
 #[unsafe(no_mangle)]
@@ -178,7 +167,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_amplifications<'local>(
 ) -> jdoubleArray {
     call(env, |env| {
         let inputs = arrays::count(inputs, "inputs")?.max(1);
-        let weights = signed_bytes(arrays::bytes(env, &weights)?);
+        let weights = arrays::signed_bytes(env, &weights)?;
         let step_integers = arrays::ints(env, &step_integers)?;
         let steps = steps(&step_integers, &arrays::longs(env, &step_words)?)?;
         let outputs = counts(&arrays::ints(env, &outputs)?, "an output")?;
