@@ -142,8 +142,9 @@ public final class CircuitRegistry {
 
     @Override
     public void close() {
-      circuit.close();
-      key.close();
+      try (key) {
+        circuit.close();
+      }
     }
   }
 }

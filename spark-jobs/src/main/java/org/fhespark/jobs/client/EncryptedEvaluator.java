@@ -223,7 +223,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       String modules, List<RemoteLayer> layers, List<EncryptedBlock> blocks, ResultTaker taker) {
     progress.blocksSent(modules, blocks.size());
     blocks.forEach(block -> measurements.bytesUp.add(block.length()));
-    EvaluateBlocks work = new EvaluateBlocks(circuitsOf(layers), keysOf(layers));
+    EvaluateBlocks work = new EvaluateBlocks(only(layers, circuits), only(layers, keys));
     EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
     Results results = new Results(blocks.size(), taker);
     // Masks are prepared on the caller's thread, whose description stays.
@@ -254,22 +254,9 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     results.await();
   }
 
-  /** No more than a job needs: they are serialised with it. */
-  private Map<String, Broadcast<Circuit>> circuitsOf(List<RemoteLayer> layers) {
-    Map<String, Broadcast<Circuit>> needed = new HashMap<>();
-    for (RemoteLayer layer : layers) {
-      String digest = layer.spec().circuitDigest();
-      Broadcast<Circuit> circuit = circuits.get(digest);
-      if (circuit != null) {
-        needed.put(digest, circuit);
-      }
-    }
-    return needed;
-  }
-
-  /** The evaluation keys of these calls, by the circuit's digest. */
-  private Map<String, EvaluationKeySource> keysOf(List<RemoteLayer> layers) {
-    Map<String, EvaluationKeySource> needed = new HashMap<>(keys);
+  /** Those of some calls, by the circuit's digest: a job carries no more than it needs. */
+  private static <T> Map<String, T> only(List<RemoteLayer> layers, Map<String, T> all) {
+    Map<String, T> needed = new HashMap<>(all);
     needed.keySet().retainAll(layers.stream().map(layer -> layer.spec().circuitDigest()).toList());
     return needed;
   }
