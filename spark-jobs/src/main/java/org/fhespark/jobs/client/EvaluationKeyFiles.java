@@ -4,11 +4,10 @@ import java.io.IOException;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
-import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.DoubleConsumer;
@@ -47,11 +46,14 @@ record EvaluationKeyFiles(List<Checked> files) {
     for (int index = 0; index < specs.size(); index++) {
       Path file = folder.resolve(name(index));
       if (Files.exists(file)) {
-        throw new InvalidInputException(
-            file
-                + ": exists, and keys are never overwritten: move it away or choose another folder");
+        throw exists(file);
       }
     }
+  }
+
+  private static InvalidInputException exists(Path file) {
+    return new InvalidInputException(
+        file + ": exists, and keys are never overwritten: move it away or choose another folder");
   }
 
   /**
@@ -87,17 +89,17 @@ record EvaluationKeyFiles(List<Checked> files) {
     return files;
   }
 
-  private static Path write(Path file, byte[] bytes) {
+  /** Writes a file whole or not at all. */
+  static Path write(Path file, byte[] bytes) {
     try {
       Files.createDirectories(file.getParent());
       Path partial = Files.createTempFile(file.getParent(), "." + file.getFileName(), ".partial");
       try {
         Files.write(partial, bytes);
-        try {
-          Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
-        } catch (AtomicMoveNotSupportedException error) {
-          Files.move(partial, file);
-        }
+        // A hard link fails where a move would replace a key that was made meanwhile.
+        Files.createLink(file, partial);
+      } catch (FileAlreadyExistsException error) {
+        throw exists(file);
       } finally {
         Files.deleteIfExists(partial);
       }
