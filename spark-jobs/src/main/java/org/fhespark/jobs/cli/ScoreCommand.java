@@ -186,10 +186,10 @@ final class ScoreCommand implements Callable<Integer> {
     }
     if (mode == Mode.EXECUTE) {
       System.out.printf(
-          "  %.2f bytes a value up, %.2f bytes a value down, noise margin %.2f bits%n",
-          report.bytesPerValueUp(), report.bytesPerValueDown(), report.noiseMarginBits());
+          "  %.2f bytes a value up, %.2f bytes a value down%n",
+          report.bytesPerValueUp(), report.bytesPerValueDown());
     }
-    if (mode == Mode.SIMULATE) {
+    if (!Double.isNaN(report.noiseMarginBits())) {
       System.out.printf("  noise margin %.2f bits%n", report.noiseMarginBits());
     }
     if (statistics != null) {

@@ -511,6 +511,7 @@ public final class HybridSession implements AutoCloseable {
     double margin =
         mode == Mode.EXECUTE || mode == Mode.SIMULATE
             ? model.specs().remote().stream()
+                .filter(call -> !call.hasLookups())
                 .mapToDouble(RemoteCallSpec::noiseMarginBits)
                 .min()
                 .orElse(Double.NaN)

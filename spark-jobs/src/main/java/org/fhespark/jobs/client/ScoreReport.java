@@ -17,8 +17,9 @@ import java.util.Map;
  * @param bytesDown bytes of encrypted results
  * @param preparedRows rows of remote modules that took slots of prepared masks, see {@link
  *     HybridSession#prepare}
- * @param noiseMarginBits least margin of the remote modules beyond what p_error asks, in bits; NaN
- *     in modes without noise
+ * @param noiseMarginBits least margin of the linear remote modules beyond what p_error asks, in
+ *     bits; NaN in modes without noise, and if all remote modules look values up: those are not
+ *     exact, so no margin tells how right their results are
  */
 public record ScoreReport(
     Mode mode,

@@ -2,6 +2,7 @@ package org.fhespark.jobs.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -64,7 +65,11 @@ class LookupCommandsTest {
 
     Path scored = Digits.newFolder("scored");
     score("disable", keys, scored.resolve("disable")).assertDone();
-    score("execute", keys, scored.resolve("execute")).assertDone();
+    CommandRun execute = score("execute", keys, scored.resolve("execute"));
+    execute.assertDone();
+    // No margin tells how right results are that are not exact.
+    assertTrue(execute.out().contains("bytes a value down"), execute.out());
+    assertFalse(execute.out().contains("margin"), execute.out());
     SparkSession spark = Digits.session();
     List<Row> expected = Digits.read(spark, scored.resolve("disable"));
     List<Row> found = Digits.read(spark, scored.resolve("execute"));
