@@ -12,7 +12,8 @@ import org.fhespark.nativelib.PackedCircuit;
 
 /**
  * The prepared circuits and expanded evaluation keys of this JVM: made when a task first needs one,
- * shared by all tasks, released when no task has used one for a while.
+ * shared by all tasks, released when no task has used one for a while, or the session that they are
+ * of ends in this JVM.
  */
 public final class CircuitRegistry {
   /** How long what is unused stays prepared; the waves of one job are closer together. */
@@ -114,6 +115,18 @@ public final class CircuitRegistry {
     packed.releaseIdle();
     lookups.releaseIdle();
     keys.releaseIdle();
+  }
+
+  /**
+   * Releases a circuit or an expanded evaluation key now, unless a task uses it: for a session that
+   * ends and whose tasks ran in this JVM.
+   *
+   * @param digest of the circuit, or of the key's file
+   */
+  public void releaseUnused(CircuitDigest digest) {
+    packed.releaseUnused(digest);
+    lookups.releaseUnused(digest);
+    keys.releaseUnused(digest);
   }
 
   private record PackedLease(SharedHandles.Lease<PackedCircuit> circuit) implements Lease {

@@ -12,7 +12,7 @@ import org.fhespark.nativelib.CircuitDigest;
 /**
  * Things in native memory by the digest of what they are made of: made when a task first needs one,
  * shared by all tasks, released when no task has used one for a while and another comes by, or
- * {@link #releaseIdle} is called.
+ * {@link #releaseIdle} or {@link #releaseUnused} is called.
  */
 final class SharedHandles<T extends AutoCloseable> {
   private final Duration idleLimit;
@@ -62,6 +62,15 @@ final class SharedHandles<T extends AutoCloseable> {
         rest.remove();
         entry.close();
       }
+    }
+  }
+
+  /** Releases a thing now, unless somebody uses it. */
+  synchronized void releaseUnused(CircuitDigest digest) {
+    Entry<T> entry = entries.get(digest);
+    if (entry != null && entry.users == 0) {
+      entries.remove(digest);
+      entry.close();
     }
   }
 

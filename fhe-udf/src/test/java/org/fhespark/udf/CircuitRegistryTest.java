@@ -68,6 +68,22 @@ class CircuitRegistryTest {
   }
 
   @Test
+  void aCircuitIsReleasedAtOnceUnlessATaskUsesIt() {
+    long before = NativeLibrary.openHandles();
+    CircuitRegistry.Lease used = registry.acquire(circuit(1));
+    registry.acquire(circuit(2)).close();
+    registry.releaseUnused(circuit(1).digest());
+    registry.releaseUnused(circuit(2).digest());
+    registry.releaseUnused(circuit(3).digest());
+    assertEquals(1, registry.users(circuit(1)));
+    assertEquals(before + 1, NativeLibrary.openHandles());
+    used.close();
+    assertEquals(1, registry.size());
+    registry.releaseUnused(circuit(1).digest());
+    assertEquals(before, NativeLibrary.openHandles());
+  }
+
+  @Test
   void aDamagedCircuitIsRefusedAndNotKept() {
     byte[] file = PackedCircuit.encode(PARAMETERS, "fc", 1, 1, new byte[] {1});
     file[60 % file.length] ^= 1;

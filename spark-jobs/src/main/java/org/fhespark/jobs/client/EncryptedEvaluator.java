@@ -20,12 +20,14 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.MaskOrder;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.OutputRows;
 import org.fhespark.nativelib.PreparedMask;
 import org.fhespark.udf.Circuit;
+import org.fhespark.udf.CircuitRegistry;
 import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluateBlocks;
 import org.fhespark.udf.EvaluationKeySource;
@@ -328,6 +330,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   @Override
   public void close() {
+    releasePrepared();
     // A context that was stopped has no broadcasts left.
     if (spark.sc().isStopped()) {
       return;
@@ -344,6 +347,13 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         Thread.currentThread().interrupt();
       }
     }
+  }
+
+  /** What tasks made ready in this JVM, as under a local master; executors release it when idle. */
+  private void releasePrepared() {
+    CircuitRegistry registry = CircuitRegistry.shared();
+    circuits.keySet().forEach(circuit -> registry.releaseUnused(CircuitDigest.parse(circuit)));
+    keys.values().forEach(key -> registry.releaseUnused(CircuitDigest.parse(key.digest())));
   }
 
   /**
