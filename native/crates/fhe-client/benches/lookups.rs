@@ -9,7 +9,9 @@ use fhe_client::{
     Activations, ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape,
     WeightNorms,
 };
-use fhe_core::bootstrap::{BootstrapCircuit, BootstrapParameters, Decomposition, LookupTime, Step};
+use fhe_core::bootstrap::{
+    BootstrapCircuit, BootstrapParameters, Decomposition, EvaluationKey, LookupTime, Step,
+};
 use fhe_core::circuit::PackedCircuit;
 use fhe_core::parameters::PackedParameters;
 use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit};
@@ -118,7 +120,7 @@ fn measure(parameters: &BootstrapParameters) -> LookupTime {
         .evaluation_key(parameters, &shape, 2, &mut |_| true)
         .unwrap();
     let made = start.elapsed().as_secs_f64();
-    let keys = BootstrapKeys::expand(&file, 2).unwrap();
+    let keys = BootstrapKeys::expand(&EvaluationKey::decode(&file).unwrap(), 2).unwrap();
     println!(
         "  key: {} bytes, {made:.1} s, expanded in {:.1} s to {} bytes",
         file.len(),

@@ -9,7 +9,8 @@ use fhe_client::{
 };
 use fhe_core::Error;
 use fhe_core::bootstrap::{
-    BootstrapCircuit, BootstrapNoise, BootstrapParameters, Decomposition, SparseRows, Step,
+    BootstrapCircuit, BootstrapNoise, BootstrapParameters, Decomposition, EvaluationKey,
+    SparseRows, Step,
 };
 use fhe_core::circuit::PackedCircuit;
 use fhe_core::noise::fresh_standard_deviation;
@@ -86,7 +87,7 @@ impl Circuit {
         let file = key
             .evaluation_key(&circuit.parameters, &shape, 2, &mut |_| true)
             .unwrap();
-        let keys = BootstrapKeys::expand(&file, 2).unwrap();
+        let keys = BootstrapKeys::expand(&EvaluationKey::decode(&file).unwrap(), 2).unwrap();
         let module = ModuleSpec {
             circuit: *server.digest(),
             parameters: packed.parameters,
@@ -483,7 +484,7 @@ fn what_does_not_belong_together_is_refused_in_one_line() {
         message
     };
     let message = refused(&other.keys, &block);
-    assert!(message.contains("is under client key"), "{message}");
+    assert!(message.contains("are under client key"), "{message}");
     assert!(message.contains("the evaluation key is of client key"));
 
     let mut damaged = block.clone();
@@ -537,7 +538,7 @@ fn keys_of_other_parameters_are_refused() {
     let file = key
         .evaluation_key(&other, &shape, 2, &mut |_| true)
         .unwrap();
-    let keys = BootstrapKeys::expand(&file, 2).unwrap();
+    let keys = BootstrapKeys::expand(&EvaluationKey::decode(&file).unwrap(), 2).unwrap();
     let error = circuit
         .server
         .evaluate(&keys, &block, 1, &mut || false)

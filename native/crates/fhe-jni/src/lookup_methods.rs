@@ -1,11 +1,11 @@
 //! Native methods of circuits with look-ups.
 
 use fhe_client::{LookupClient, LookupResultsSpec, NormalSamples};
-use fhe_core::Error;
 use fhe_core::bootstrap::{
     Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, EvaluationKey,
     NoiseTarget, SearchRequest,
 };
+use fhe_core::{Error, Result};
 use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit};
 use jni::JNIEnv;
 use jni::objects::{
@@ -210,34 +210,52 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluateLookups<'local>
     });
 }
 
-/// Expands an evaluation key that lies in an array.
+/// Expands an evaluation key that lies in an array, if it is that of a client key, for circuits of these
+/// parameters.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_expandEvaluationKey<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     file: JByteArray<'local>,
+    key_id: JByteArray<'local>,
+    parameters: JIntArray<'local>,
     threads: jint,
 ) -> jlong {
     call(env, |env| {
-        let threads = arrays::count(threads, "number of threads")?;
-        let keys = BootstrapKeys::expand(&arrays::bytes(env, &file)?, threads)?;
-        Ok(EVALUATION_KEYS.insert(keys))
+        let file = arrays::bytes(env, &file)?;
+        expand_evaluation_key(env, &file, &key_id, &parameters, threads)
     })
 }
 
-/// Expands an evaluation key that lies in a direct buffer, such as a mapped file.
+/// Expands an evaluation key that lies in a direct buffer, such as a mapped file, in that case.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_expandMappedEvaluationKey<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     file: JByteBuffer<'local>,
+    key_id: JByteArray<'local>,
+    parameters: JIntArray<'local>,
     threads: jint,
 ) -> jlong {
     call(env, |env| {
-        let threads = arrays::count(threads, "number of threads")?;
-        let keys = BootstrapKeys::expand(arrays::byte_buffer(env, &file)?, threads)?;
-        Ok(EVALUATION_KEYS.insert(keys))
+        let file = arrays::byte_buffer(env, &file)?;
+        expand_evaluation_key(env, file, &key_id, &parameters, threads)
     })
+}
+
+fn expand_evaluation_key(
+    env: &JNIEnv,
+    file: &[u8],
+    key_id: &JByteArray,
+    parameters: &JIntArray,
+    threads: jint,
+) -> Result<jlong> {
+    let threads = arrays::count(threads, "number of threads")?;
+    let parameters = arrays::bootstrap_parameters(&arrays::ints(env, parameters)?)?;
+    let key = EvaluationKey::decode(file)?;
+    key.header
+        .expect(&arrays::fixed_bytes(env, key_id)?, &parameters)?;
+    Ok(EVALUATION_KEYS.insert(BootstrapKeys::expand(&key, threads)?))
 }
 
 #[unsafe(no_mangle)]

@@ -9,7 +9,7 @@
 use sha2::{Digest, Sha256};
 
 use super::BootstrapParameters;
-use crate::block::KeyId;
+use crate::block::{KeyId, short_hex};
 use crate::checksum::crc32c;
 use crate::wire::Reader;
 use crate::{Error, Result};
@@ -43,6 +43,29 @@ impl EvaluationKeyHeader {
     pub fn bootstrap_words(&self) -> usize {
         let p = &self.parameters;
         p.lwe_dimension * p.bootstrap.levels * (p.glwe_dimension + 1) * p.polynomial_size
+    }
+
+    /// Checks that a circuit's look-ups on ciphertexts under a client key can use it. How results are rounded
+    /// does not concern keys.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] naming both keys, or that parameters differ.
+    pub fn expect(&self, key_id: &KeyId, circuit: &BootstrapParameters) -> Result<()> {
+        if self.key_id != *key_id {
+            return Err(Error::invalid(format!(
+                "encrypted blocks are under client key {}, the evaluation key is of client key {}: give the evaluation key that keygen wrote beside that key",
+                short_hex(key_id),
+                short_hex(&self.key_id)
+            )));
+        }
+        let mut parameters = self.parameters;
+        parameters.output_bytes = circuit.output_bytes;
+        if parameters != *circuit {
+            return Err(Error::invalid(
+                "the evaluation key has other parameters than the circuit: make keys for this model with keygen",
+            ));
+        }
+        Ok(())
     }
 
     /// Bytes of the file.
@@ -232,6 +255,20 @@ mod tests {
         file[24 + 4 * 3..][..8].copy_from_slice(&[1, 0, 0, 0, 32, 0, 0, 0]);
         let error = EvaluationKey::decode(&file).unwrap_err().to_string();
         assert!(error.contains("the bootstrap key takes"), "{error}");
+    }
+
+    #[test]
+    fn another_owner_and_other_parameters_are_told() {
+        let header = header();
+        let mut circuit = header.parameters;
+        circuit.output_bytes = 3;
+        assert_eq!(header.expect(&[7; 16], &circuit), Ok(()));
+        let error = header.expect(&[8; 16], &circuit).unwrap_err().to_string();
+        let keys = "under client key 0808080808080808, the evaluation key is of client key 0707070707070707";
+        assert!(error.contains(keys), "{error}");
+        circuit.keyswitch.levels = 2;
+        let error = header.expect(&[7; 16], &circuit).unwrap_err().to_string();
+        assert!(error.contains("has other parameters"), "{error}");
     }
 
     proptest! {

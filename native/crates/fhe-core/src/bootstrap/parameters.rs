@@ -108,6 +108,12 @@ impl BootstrapParameters {
         Ok(self)
     }
 
+    /// Bytes of memory that expanding both keys takes at most: each with its masks, and once more in the form
+    /// that look-ups read.
+    pub fn expansion_bytes(&self) -> usize {
+        2 * (self.expanded_bootstrap_bytes() + self.expanded_keyswitch_bytes())
+    }
+
     /// Bytes of the bootstrap key with its masks.
     fn expanded_bootstrap_bytes(&self) -> usize {
         let polynomials = self.glwe_dimension + 1;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES, short_hex};
+use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES};
 use fhe_core::bootstrap::{BootstrapCircuit, Step};
 use fhe_core::circuit::PackedCircuit;
 use fhe_core::{Error, Result};
@@ -88,7 +88,8 @@ impl PreparedBootstrapCircuit {
     /// another client's or of other parameters.
     pub fn accept<'a>(&self, keys: &BootstrapKeys, block: &'a [u8]) -> Result<AcceptedLookups<'a>> {
         let (header, _) = BlockHeader::parse_header(block)?;
-        self.expect_keys(keys, &header)?;
+        keys.header()
+            .expect(&header.key_id, &self.circuit.parameters)?;
         if header.kind != BlockKind::Activations {
             return Err(Error::invalid(format!(
                 "encrypted block {} holds {:?}, a circuit with look-ups takes {:?}",
@@ -191,27 +192,6 @@ impl PreparedBootstrapCircuit {
             )));
         }
         Ok(self.packed.accumulate(activations))
-    }
-
-    fn expect_keys(&self, keys: &BootstrapKeys, header: &BlockHeader) -> Result<()> {
-        if keys.header().key_id != header.key_id {
-            return Err(Error::invalid(format!(
-                "encrypted block {} is under client key {}, the evaluation key is of client key {}: give the evaluation key that keygen wrote beside that key",
-                header.block_number,
-                short_hex(&header.key_id),
-                short_hex(&keys.header().key_id)
-            )));
-        }
-        // How results are rounded does not concern the keys.
-        let mut parameters = *keys.parameters();
-        parameters.output_bytes = self.circuit.parameters.output_bytes;
-        if parameters != self.circuit.parameters {
-            return Err(Error::invalid(format!(
-                "the evaluation key has other parameters than circuit {}: make keys for this model with keygen",
-                short_hex(self.digest())
-            )));
-        }
-        Ok(())
     }
 
     /// Words of a value.

@@ -21,59 +21,24 @@ pub struct BootstrapKeys {
 }
 
 impl BootstrapKeys {
-    /// Expands an evaluation key file on up to `threads` threads.
+    /// Expands an evaluation key on up to `threads` threads.
     ///
     /// # Errors
-    /// As [`EvaluationKey::decode`]; [`Error::Internal`] if threads cannot be started.
-    pub fn expand(file: &[u8], threads: usize) -> Result<Self> {
-        let key = EvaluationKey::decode(file)?;
+    /// [`Error::InvalidInput`] if there is no memory for it; [`Error::Internal`] if threads cannot be started.
+    pub fn expand(key: &EvaluationKey<'_>, threads: usize) -> Result<Self> {
+        require_memory(key.header.parameters.expansion_bytes())?;
         let threads = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .build()
             .map_err(|error| Error::Internal(format!("threads for an evaluation key: {error}")))?;
-        Ok(threads.install(|| Self::expand_here(&key)))
+        Ok(threads.install(|| Self::expand_here(key)))
     }
 
     fn expand_here(key: &EvaluationKey<'_>) -> Self {
-        let header = key.header.clone();
-        let p = &header.parameters;
-        let glwe_size = GlweDimension(p.glwe_dimension).to_glwe_size();
-        let polynomial_size = PolynomialSize(p.polynomial_size);
-        let (base_log, levels) = (
-            DecompositionBaseLog(p.bootstrap.base_log),
-            DecompositionLevelCount(p.bootstrap.levels),
-        );
-        let standard = SeededLweBootstrapKey::from_container(
-            key.bootstrap_words(),
-            glwe_size,
-            polynomial_size,
-            base_log,
-            levels,
-            seed(header.bootstrap_seed),
-            CiphertextModulus::new_native(),
-        )
-        .par_decompress_into_lwe_bootstrap_key();
-        let mut bootstrap = FourierLweBootstrapKeyOwned::new(
-            LweDimension(p.lwe_dimension),
-            glwe_size,
-            polynomial_size,
-            base_log,
-            levels,
-        );
-        par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut bootstrap);
-        let keyswitch = SeededLweKeyswitchKey::from_container(
-            key.keyswitch_words(),
-            DecompositionBaseLog(p.keyswitch.base_log),
-            DecompositionLevelCount(p.keyswitch.levels),
-            LweDimension(p.lwe_dimension).to_lwe_size(),
-            seed(header.keyswitch_seed),
-            CiphertextModulus::new_native(),
-        )
-        .decompress_into_lwe_keyswitch_key();
         BootstrapKeys {
-            keyswitch: TiledKeyswitchKey::new(&header.parameters, &keyswitch),
-            header,
-            bootstrap,
+            bootstrap: expand_bootstrap_key(key),
+            keyswitch: expand_keyswitch_key(key),
+            header: key.header.clone(),
         }
     }
 
@@ -93,6 +58,72 @@ impl BootstrapKeys {
     }
 }
 
+/// tfhe-rs allocates without a way out: whether there is as much is asked before.
+fn require_memory(bytes: usize) -> Result<()> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
+        Error::invalid(format!(
+            "evaluation key: there are no {} MiB of memory to expand it: give executors more memory beside their heap, or fewer at a time",
+            bytes >> 20
+        ))
+    })
+}
+
+fn expand_bootstrap_key(key: &EvaluationKey<'_>) -> FourierLweBootstrapKeyOwned {
+    let p = &key.header.parameters;
+    let glwe_size = GlweDimension(p.glwe_dimension).to_glwe_size();
+    let polynomial_size = PolynomialSize(p.polynomial_size);
+    let (base_log, levels) = (
+        DecompositionBaseLog(p.bootstrap.base_log),
+        DecompositionLevelCount(p.bootstrap.levels),
+    );
+    let standard = SeededLweBootstrapKey::from_container(
+        key.bootstrap_words(),
+        glwe_size,
+        polynomial_size,
+        base_log,
+        levels,
+        seed(key.header.bootstrap_seed),
+        CiphertextModulus::new_native(),
+    )
+    .par_decompress_into_lwe_bootstrap_key();
+    let mut fourier = FourierLweBootstrapKeyOwned::new(
+        LweDimension(p.lwe_dimension),
+        glwe_size,
+        polynomial_size,
+        base_log,
+        levels,
+    );
+    par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut fourier);
+    fourier
+}
+
+fn expand_keyswitch_key(key: &EvaluationKey<'_>) -> TiledKeyswitchKey {
+    let p = &key.header.parameters;
+    let standard = SeededLweKeyswitchKey::from_container(
+        key.keyswitch_words(),
+        DecompositionBaseLog(p.keyswitch.base_log),
+        DecompositionLevelCount(p.keyswitch.levels),
+        LweDimension(p.lwe_dimension).to_lwe_size(),
+        seed(key.header.keyswitch_seed),
+        CiphertextModulus::new_native(),
+    )
+    .decompress_into_lwe_keyswitch_key();
+    TiledKeyswitchKey::new(p, &standard)
+}
+
 fn seed(bytes: [u8; 16]) -> CompressionSeed {
     CompressionSeed::from(Seed(u128::from_le_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_not_there_is_told_in_one_line() {
+        assert_eq!(require_memory(1 << 20), Ok(()));
+        let error = require_memory(1 << 62).unwrap_err().to_string();
+        assert!(error.contains("no 4398046511104 MiB of memory"), "{error}");
+        assert_eq!(error.lines().count(), 1);
+    }
 }

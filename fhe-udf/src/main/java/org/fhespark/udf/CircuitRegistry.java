@@ -5,6 +5,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
+import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
 import org.fhespark.nativelib.LookupCircuit;
@@ -75,15 +76,19 @@ public final class CircuitRegistry {
   /**
    * Borrows a circuit with look-ups and its evaluation key; the caller closes the lease.
    *
+   * @param keyId of the client key that blocks are under, in hexadecimal
    * @param threads to expand the key with, if it is not yet
-   * @throws org.fhespark.InvalidInputException if the bytes of circuit or key are damaged
+   * @throws org.fhespark.InvalidInputException if the bytes of circuit or key are damaged, or the
+   *     key is not for these blocks or this circuit
    */
-  public Lease acquire(Circuit circuit, EvaluationKeySource source, int threads) {
+  public Lease acquire(Circuit circuit, EvaluationKeySource source, String keyId, int threads) {
     SharedHandles.Lease<LookupCircuit> opened =
         lookups.acquire(circuit.digest(), () -> LookupCircuit.open(circuit.file()));
     try {
       CircuitDigest digest = CircuitDigest.parse(source.digest());
-      return new LookupLease(opened, keys.acquire(digest, () -> source.expandChecked(threads)));
+      BootstrapParameters parameters = opened.value().parameters();
+      return new LookupLease(
+          opened, keys.acquire(digest, () -> source.expand(keyId, parameters, threads)));
     } catch (Throwable error) {
       opened.close();
       throw error;

@@ -107,8 +107,11 @@ public final class EvaluateBlocks
       Circuit circuit = circuitOf(digest).value();
       EvaluationKeySource key = keys.get(digest);
       CircuitRegistry registry = CircuitRegistry.shared();
+      String keyId = BlockHeader.keyOf(batch.get(0));
       try (CircuitRegistry.Lease lease =
-          key == null ? registry.acquire(circuit) : registry.acquire(circuit, key, task.cores())) {
+          key == null
+              ? registry.acquire(circuit)
+              : registry.acquire(circuit, key, keyId, task.cores())) {
         return task.evaluate(lease.evaluation(), batch);
       } finally {
         batch.forEach(EncryptedBlock::close);
@@ -121,7 +124,8 @@ public final class EvaluateBlocks
     private static final int KIND = 6;
     private static final byte MASK_ORDER = 3;
     private static final int CIRCUIT = 8;
-    private static final int CIRCUIT_END = 40;
+    private static final int KEY = 40;
+    private static final int KEY_END = 56;
 
     /** Of a block whose circuit was read. */
     static boolean isMaskOrder(EncryptedBlock block) {
@@ -129,13 +133,22 @@ public final class EvaluateBlocks
     }
 
     static String circuitOf(EncryptedBlock block) {
-      if (block.length() < CIRCUIT_END) {
+      return hexadecimal(block, CIRCUIT, KEY);
+    }
+
+    /** Id of the client key that a block is under. */
+    static String keyOf(EncryptedBlock block) {
+      return hexadecimal(block, KEY, KEY_END);
+    }
+
+    private static String hexadecimal(EncryptedBlock block, int from, int to) {
+      if (block.length() < KEY_END) {
         throw new InvalidInputException(
             "encrypted block is truncated: " + block.length() + " bytes");
       }
-      byte[] digest = new byte[CIRCUIT_END - CIRCUIT];
-      block.bytes().get(CIRCUIT, digest);
-      return HexFormat.of().formatHex(digest);
+      byte[] field = new byte[to - from];
+      block.bytes().get(from, field);
+      return HexFormat.of().formatHex(field);
     }
   }
 }

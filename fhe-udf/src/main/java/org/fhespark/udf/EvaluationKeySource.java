@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import org.apache.spark.SparkFiles;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
 
@@ -18,11 +19,15 @@ public sealed interface EvaluationKeySource extends Serializable {
   String digest();
 
   /**
-   * Makes it ready in native memory, on up to so many threads.
+   * Makes it ready in native memory.
    *
-   * @throws InvalidInputException if the bytes are no evaluation key, or damaged
+   * @param keyId of the client key that blocks are under, in hexadecimal
+   * @param parameters of the circuit
+   * @param threads threads to use at most
+   * @throws InvalidInputException if the bytes are others than {@link #digest} names, no evaluation
+   *     key, damaged, or of another client key or other parameters
    */
-  EvaluationKey expand(int threads);
+  EvaluationKey expand(String keyId, BootstrapParameters parameters, int threads);
 
   /**
    * In a broadcast, which travels in chunks from executor to executor and lies on their heaps.
@@ -32,8 +37,9 @@ public sealed interface EvaluationKeySource extends Serializable {
   record InBroadcast(String digest, Broadcast<EvaluationKeyBytes> bytes)
       implements EvaluationKeySource {
     @Override
-    public EvaluationKey expand(int threads) {
-      return EvaluationKey.expand(bytes.value().file(), threads);
+    public EvaluationKey expand(String keyId, BootstrapParameters parameters, int threads) {
+      return EvaluationKey.expand(
+          bytes.value().file(), expected(digest, keyId, parameters), threads);
     }
   }
 
@@ -45,11 +51,11 @@ public sealed interface EvaluationKeySource extends Serializable {
    */
   record InFile(String digest, String name) implements EvaluationKeySource {
     @Override
-    public EvaluationKey expand(int threads) {
+    public EvaluationKey expand(String keyId, BootstrapParameters parameters, int threads) {
       Path file = Path.of(SparkFiles.get(name));
       try (FileChannel channel = FileChannel.open(file)) {
         MappedByteBuffer bytes = channel.map(MapMode.READ_ONLY, 0, channel.size());
-        return EvaluationKey.expand(bytes, threads);
+        return EvaluationKey.expand(bytes, expected(digest, keyId, parameters), threads);
       } catch (IOException error) {
         throw new InvalidInputException(
             "evaluation key: the executor cannot read "
@@ -61,17 +67,9 @@ public sealed interface EvaluationKeySource extends Serializable {
     }
   }
 
-  /** The same, and checked to be what {@link #digest} names. */
-  default EvaluationKey expandChecked(int threads) {
-    EvaluationKey key = expand(threads);
-    if (!key.digest().equals(CircuitDigest.parse(digest()))) {
-      key.close();
-      throw new InvalidInputException(
-          "evaluation key: the executor got another than the driver sent: SHA-256 "
-              + key.digest()
-              + ", expected "
-              + digest());
-    }
-    return key;
+  /** What the driver sent, if it is for these blocks and circuits. */
+  private static EvaluationKey.Description expected(
+      String digest, String keyId, BootstrapParameters parameters) {
+    return new EvaluationKey.Description(keyId, parameters, CircuitDigest.parse(digest));
   }
 }

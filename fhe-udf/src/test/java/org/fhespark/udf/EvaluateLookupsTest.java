@@ -113,6 +113,11 @@ class EvaluateLookupsTest {
         CircuitDigest.of(file).hex(), spark.broadcast(new EvaluationKeyBytes(file)));
   }
 
+  private static EvaluationKey expanded() {
+    return EvaluationKey.expand(
+        keyFile, new EvaluationKey.Description(key.id(), PARAMETERS, CircuitDigest.of(keyFile)), 2);
+  }
+
   private static EvaluateBlocks evaluator(EvaluationKeySource key) {
     String digest = CircuitDigest.of(circuitFile).hex();
     return new EvaluateBlocks(Map.of(digest, circuit), Map.of(digest, key));
@@ -164,13 +169,20 @@ class EvaluateLookupsTest {
     EvaluationKeySource another =
         new EvaluationKeySource.InBroadcast(
             CircuitDigest.of(circuitFile).hex(), spark.broadcast(new EvaluationKeyBytes(keyFile)));
-    assertRefused("another than the driver sent", another);
+    assertRefused("another than was sent", another);
     assertRefused(
         "which the driver added", new EvaluationKeySource.InFile("0".repeat(64), "no-such.key"));
     try (ClientKey other =
         ClientKey.generate(new byte[32], List.of(PACKED.secretKeyShape()), DIMENSIONS)) {
       byte[] foreign = other.evaluationKey(PARAMETERS, PACKED.secretKeyShape(), 2, share -> {});
-      assertRefused("key", broadcast(foreign));
+      int before = CircuitRegistry.shared().evaluationKeys();
+      assertRefused("of client key " + other.id().substring(0, 16), broadcast(foreign));
+      BootstrapParameters others =
+          new BootstrapParameters(
+              900, 4, 512, new Decomposition(23, 1), new Decomposition(4, 2), 2);
+      byte[] unfit = key.evaluationKey(others, PACKED.secretKeyShape(), 2, share -> {});
+      assertRefused("has other parameters", broadcast(unfit));
+      assertEquals(before, CircuitRegistry.shared().evaluationKeys(), "expanded all the same");
     }
   }
 
@@ -179,11 +191,11 @@ class EvaluateLookupsTest {
     AtomicLong now = new AtomicLong();
     CircuitRegistry registry = new CircuitRegistry(now::get);
     EvaluationKeySource source = broadcast(keyFile);
-    CircuitRegistry.Lease first = registry.acquire(circuit.value(), source, 2);
-    CircuitRegistry.Lease second = registry.acquire(circuit.value(), source, 2);
+    CircuitRegistry.Lease first = registry.acquire(circuit.value(), source, key.id(), 2);
+    CircuitRegistry.Lease second = registry.acquire(circuit.value(), source, key.id(), 2);
     assertEquals(List.of(1, 1), List.of(registry.size(), registry.evaluationKeys()));
     assertEquals(2, registry.users(circuit.value()));
-    try (EvaluationKey expanded = EvaluationKey.expand(keyFile, 2)) {
+    try (EvaluationKey expanded = expanded()) {
       assertEquals(expanded.memoryBytes(), registry.evaluationKeyBytes());
     }
     first.close();
@@ -199,7 +211,7 @@ class EvaluateLookupsTest {
   @Test
   void anEvaluationStopsWhenItIsAskedTo() {
     try (LookupCircuit opened = LookupCircuit.open(circuitFile);
-        EvaluationKey expanded = EvaluationKey.expand(keyFile, 2);
+        EvaluationKey expanded = expanded();
         EncryptedBlock sent = EncryptedBlock.copyOf(block())) {
       BlockEvaluation evaluation =
           (inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop) ->

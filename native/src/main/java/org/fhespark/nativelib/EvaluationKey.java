@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
+import org.fhespark.InvalidInputException;
 
 /**
  * A client's evaluation key, expanded for look-ups in native memory, some times its file's size;
@@ -31,13 +32,19 @@ public final class EvaluationKey implements AutoCloseable {
   /**
    * Expands the bytes of an evaluation key's file.
    *
+   * @param expected what it has to be, compared before it is expanded: the file, its client key,
+   *     and the parameters of the circuits that it is for, but for how they round results
    * @param threads threads to use at most
-   * @throws org.fhespark.InvalidInputException if the file is truncated, altered or of another
-   *     version
+   * @throws org.fhespark.InvalidInputException if the file is another, truncated, altered, of
+   *     another version, client key or parameters, or there is no memory for it
    */
-  public static EvaluationKey expand(byte[] file, int threads) {
+  public static EvaluationKey expand(byte[] file, Description expected, int threads) {
+    CircuitDigest digest = expected.requireDigest(CircuitDigest.of(file));
     NativeLibrary.load();
-    return new EvaluationKey(FheNative.expandEvaluationKey(file, threads), CircuitDigest.of(file));
+    return new EvaluationKey(
+        FheNative.expandEvaluationKey(
+            file, expected.keyIdBytes(), expected.parameters().fields(), threads),
+        digest);
   }
 
   /**
@@ -45,11 +52,13 @@ public final class EvaluationKey implements AutoCloseable {
    *
    * @throws org.fhespark.InvalidInputException as the other
    */
-  public static EvaluationKey expand(ByteBuffer file, int threads) {
+  public static EvaluationKey expand(ByteBuffer file, Description expected, int threads) {
+    CircuitDigest digest = expected.requireDigest(CircuitDigest.of(file.duplicate().clear()));
     NativeLibrary.load();
     return new EvaluationKey(
-        FheNative.expandMappedEvaluationKey(file, threads),
-        CircuitDigest.of(file.duplicate().clear()));
+        FheNative.expandMappedEvaluationKey(
+            file, expected.keyIdBytes(), expected.parameters().fields(), threads),
+        digest);
   }
 
   /**
@@ -58,7 +67,19 @@ public final class EvaluationKey implements AutoCloseable {
    * @param keyId id of the client key it belongs to, in hexadecimal
    * @param digest SHA-256 of the file
    */
-  public record Description(String keyId, BootstrapParameters parameters, CircuitDigest digest) {}
+  public record Description(String keyId, BootstrapParameters parameters, CircuitDigest digest) {
+    private byte[] keyIdBytes() {
+      return HexFormat.of().parseHex(keyId);
+    }
+
+    private CircuitDigest requireDigest(CircuitDigest found) {
+      if (!found.equals(digest)) {
+        throw new InvalidInputException(
+            "evaluation key: another than was sent: SHA-256 " + found + ", expected " + digest);
+      }
+      return found;
+    }
+  }
 
   /**
    * Checks the whole of a file without expanding it.

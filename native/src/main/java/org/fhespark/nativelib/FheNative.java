@@ -187,9 +187,11 @@ final class FheNative {
       int threads,
       BooleanSupplier shouldStop);
 
-  static native long expandEvaluationKey(byte[] file, int threads);
+  static native long expandEvaluationKey(
+      byte[] file, byte[] keyId, int[] parameters, int threads);
 
-  static native long expandMappedEvaluationKey(ByteBuffer file, int threads);
+  static native long expandMappedEvaluationKey(
+      ByteBuffer file, byte[] keyId, int[] parameters, int threads);
 
   /** Id of its client key, 16 bytes, and its parameters, eight little-endian integers. */
   static native byte[] checkEvaluationKey(ByteBuffer file);

@@ -154,8 +154,11 @@ class LookupCircuitTest {
       assertEquals(1.0, progress.get(progress.size() - 1));
       assertEquals(progress.stream().sorted().toList(), progress);
       ByteBuffer mapped = ByteBuffer.allocateDirect(file.length).put(file);
-      try (EvaluationKey keys = EvaluationKey.expand(file, 2);
-          EvaluationKey same = EvaluationKey.expand(mapped, 2)) {
+      EvaluationKey.Description found = EvaluationKey.describe(mapped);
+      assertEquals(
+          new EvaluationKey.Description(key.id(), PARAMETERS, CircuitDigest.of(file)), found);
+      try (EvaluationKey keys = EvaluationKey.expand(file, found, 2);
+          EvaluationKey same = EvaluationKey.expand(mapped, found, 2)) {
         assertEquals(key.id(), keys.keyId());
         assertEquals(PARAMETERS, keys.parameters());
         assertEquals(CircuitDigest.of(file), keys.digest());
@@ -163,11 +166,20 @@ class LookupCircuitTest {
         assertTrue(keys.memoryBytes() > file.length);
       }
       file[file.length / 2] ^= 1;
-      assertRefused("evaluation key is damaged", () -> EvaluationKey.expand(file, 2));
+      assertRefused("another than was sent", () -> EvaluationKey.expand(file, found, 2));
+      assertRefused("evaluation key is damaged", () -> expand(file, key.id()));
       byte[] half = Arrays.copyOf(file, file.length / 2);
-      assertRefused("truncated or damaged", () -> EvaluationKey.expand(half, 2));
-      assertRefused("not an evaluation key", () -> EvaluationKey.expand(file(STEPS, 4), 2));
+      assertRefused("truncated or damaged", () -> expand(half, key.id()));
+      assertRefused("not an evaluation key", () -> expand(file(STEPS, 4), key.id()));
+      file[file.length / 2] ^= 1;
+      assertRefused(
+          "of client key " + key.id().substring(0, 16), () -> expand(file, "0".repeat(32)));
     }
+  }
+
+  private static void expand(byte[] file, String keyId) {
+    EvaluationKey.expand(
+        file, new EvaluationKey.Description(keyId, PARAMETERS, CircuitDigest.of(file)), 2);
   }
 
   @Test
