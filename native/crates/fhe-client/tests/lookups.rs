@@ -143,7 +143,8 @@ impl Circuit {
             &self
                 .server
                 .circuit()
-                .evaluate_in_clear(&self.accumulators(records)),
+                .evaluate_in_clear(&self.accumulators(records), &[])
+                .phases,
         )
     }
 
@@ -389,8 +390,8 @@ fn networks_err_as_their_simulation_does() {
             let phases = circuit
                 .server
                 .circuit()
-                .simulate(&accumulators, &mut || data.normal());
-            variance(&relative(&phases.unwrap()), &expected)
+                .simulate(&accumulators, &[], &mut || data.normal());
+            variance(&relative(&phases.unwrap().phases), &expected)
         })
         .collect();
     let predicted = simulated.iter().sum::<f64>() / simulated.len() as f64;

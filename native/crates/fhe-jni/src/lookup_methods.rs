@@ -3,7 +3,7 @@
 use fhe_client::{LookupClient, LookupResultsSpec, NormalSamples};
 use fhe_core::bootstrap::{
     Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, EvaluationKey,
-    NoiseTarget, SearchRequest,
+    LookupRange, NoiseTarget, SearchRequest,
 };
 use fhe_core::{Error, Result};
 use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit};
@@ -112,7 +112,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_lookupCircuitShape(
     .0
 }
 
-/// Phases `[T][outputs]` of integer activations `[T][d_in]`, exact or with the noise that is predicted.
+/// Phases `[T][outputs]` of integer activations `[T][d_in]`, exact or with the noise that is predicted, and how
+/// many arguments of look-ups were out of their range: `reaches` and `whole_turns`, of each look-up, or empty.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_lookupPhases<'local>(
     env: JNIEnv<'local>,
@@ -120,18 +121,36 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_lookupPhases<'local>(
     circuit: jlong,
     activations: JIntArray<'local>,
     is_simulated: jboolean,
+    reaches: JDoubleArray<'local>,
+    whole_turns: JIntArray<'local>,
 ) -> jlongArray {
     call(env, |env| {
         let circuit = LOOKUP_CIRCUITS.get(circuit)?;
+        let reaches = arrays::doubles(env, &reaches)?;
+        let whole_turns = arrays::ints(env, &whole_turns)?;
+        let lookups = circuit.circuit().lookups();
+        if reaches.len() != whole_turns.len() || !(reaches.is_empty() || reaches.len() == lookups) {
+            return Err(Error::invalid(format!(
+                "ranges of {} and whole turns of {} look-ups, of {lookups} that the circuit has",
+                reaches.len(),
+                whole_turns.len()
+            )));
+        }
+        let ranges: Vec<LookupRange> = reaches
+            .into_iter()
+            .zip(whole_turns)
+            .map(|(reach, whole_turns)| LookupRange { reach, whole_turns })
+            .collect();
         let accumulators = circuit.accumulate(&arrays::ints(env, &activations)?)?;
         let circuit = circuit.circuit();
-        let phases = if is_simulated != 0 {
+        let mut results = if is_simulated != 0 {
             let mut samples = NormalSamples::new()?;
-            circuit.simulate(&accumulators, &mut || samples.next_sample())?
+            circuit.simulate(&accumulators, &ranges, &mut || samples.next_sample())?
         } else {
-            circuit.evaluate_in_clear(&accumulators)
+            circuit.evaluate_in_clear(&accumulators, &ranges)
         };
-        pointer(arrays::new_longs(env, &phases))
+        results.phases.push(results.outside as i64);
+        pointer(arrays::new_longs(env, &results.phases))
     })
     .0
 }

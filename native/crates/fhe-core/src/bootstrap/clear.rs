@@ -39,15 +39,33 @@ impl Deviations {
     }
 }
 
+/// Which arguments of a look-up its table is made for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LookupRange {
+    /// Their largest magnitude, in turns of the torus.
+    pub reach: f64,
+    /// Turns that constants on the way to the argument leave out, being torus elements.
+    pub whole_turns: i32,
+}
+
+/// What a circuit gives in clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClearResults {
+    /// Phases `[records][outputs]`, in units of 2^-64 of the torus.
+    pub phases: Vec<i64>,
+    /// Arguments of look-ups, of all records, that were out of their range.
+    pub outside: u64,
+}
+
 impl BootstrapCircuit {
     /// Phases `[records][outputs]`, in units of 2^-64 of the torus, of accumulators `[records][d_out]` of the
     /// packed layer: what encrypted evaluation decrypts to, but for its noise. A look-up takes the nearest entry
-    /// of its table.
+    /// of its table. Arguments out of `ranges`, of each look-up in order, are counted; none are if that is empty.
     ///
     /// # Panics
     /// If `accumulators` are not whole records.
-    pub fn evaluate_in_clear(&self, accumulators: &[i64]) -> Vec<i64> {
-        self.run(accumulators, &mut |_| 0.0, &self.silent())
+    pub fn evaluate_in_clear(&self, accumulators: &[i64], ranges: &[LookupRange]) -> ClearResults {
+        self.run(accumulators, ranges, &mut |_| 0.0, &self.silent())
     }
 
     /// The same with the noise that these parameters are predicted to have, from a source of standard normal
@@ -61,11 +79,13 @@ impl BootstrapCircuit {
     pub fn simulate(
         &self,
         accumulators: &[i64],
+        ranges: &[LookupRange],
         normal: &mut dyn FnMut() -> f64,
-    ) -> Result<Vec<i64>> {
+    ) -> Result<ClearResults> {
         let deviations = Deviations::of(self)?;
         Ok(self.run(
             accumulators,
+            ranges,
             &mut |deviation| normal() * deviation,
             &deviations,
         ))
@@ -80,37 +100,39 @@ impl BootstrapCircuit {
         }
     }
 
-    /// `noise` gives a sample of a standard deviation.
+    /// `noise` gives a sample of a standard deviation. Values are in units of 2^-64 of the torus and do not wrap
+    /// around it, so that those out of range are known; their low words are the phases.
     fn run(
         &self,
         accumulators: &[i64],
+        ranges: &[LookupRange],
         noise: &mut dyn FnMut(f64) -> f64,
         deviations: &Deviations,
-    ) -> Vec<i64> {
+    ) -> ClearResults {
         let outputs = self.packed.outputs;
         assert_eq!(accumulators.len() % outputs, 0, "whole records");
-        let mut noisy = |phase: u64, deviation: f64| {
-            phase.wrapping_add((noise(deviation) * MODULUS) as i64 as u64)
-        };
+        let mut noisy =
+            |value: i128, deviation: f64| value.wrapping_add((noise(deviation) * MODULUS) as i128);
         let unit = 64 - self.packed.parameters.message_bits;
         let mut phases = Vec::with_capacity(accumulators.len() / outputs * self.outputs.len());
+        let mut outside = 0;
         for record in accumulators.chunks_exact(outputs) {
-            let mut values: Vec<u64> = record
+            let mut ranges = ranges.iter();
+            let mut values: Vec<i128> = record
                 .iter()
                 .zip(&deviations.packed)
-                .map(|(&sum, &deviation)| noisy((sum as u64) << unit, deviation))
+                .map(|(&sum, &deviation)| noisy(i128::from(sum) << unit, deviation))
                 .collect();
             for step in &self.steps {
                 match step {
                     Step::Linear { rows, constants } => {
-                        let made: Vec<u64> = constants
+                        let made: Vec<i128> = constants
                             .iter()
                             .enumerate()
                             .map(|(row, &constant)| {
+                                let constant = i128::from(constant as i64);
                                 rows.row(row).fold(constant, |sum, (value, weight)| {
-                                    sum.wrapping_add(
-                                        values[value].wrapping_mul(weight as i64 as u64),
-                                    )
+                                    sum.wrapping_add(values[value].wrapping_mul(weight.into()))
                                 })
                             })
                             .collect();
@@ -126,11 +148,16 @@ impl BootstrapCircuit {
                         let range = *first as usize..*first as usize + *count as usize;
                         for value in range {
                             let argument = values[value]
-                                .wrapping_mul(*factor as u64)
-                                .wrapping_add(*offset);
-                            let read = noisy(argument, deviations.reading);
-                            let found = look_up(&self.tables[*table as usize], read);
-                            values.push(noisy(found, deviations.bootstrap));
+                                .wrapping_mul((*factor).into())
+                                .wrapping_add((*offset as i64).into());
+                            let is_outside = ranges.next().is_some_and(|range| {
+                                let turns = argument as f64 / MODULUS;
+                                (turns + f64::from(range.whole_turns)).abs() > range.reach
+                            });
+                            outside += u64::from(is_outside);
+                            let read = noisy(argument, deviations.reading) as u64;
+                            let found = look_up(&self.tables[*table as usize], read) as i64;
+                            values.push(noisy(found.into(), deviations.bootstrap));
                         }
                     }
                 }
@@ -141,7 +168,7 @@ impl BootstrapCircuit {
                     .map(|&output| noisy(values[output as usize], deviations.sending) as i64),
             );
         }
-        phases
+        ClearResults { phases, outside }
     }
 }
 

@@ -16,6 +16,7 @@ mod time;
 
 pub use amplification::{Amplification, CircuitAmplification};
 pub use circuit::{BootstrapCircuit, SparseRows, Step};
+pub use clear::{ClearResults, LookupRange};
 pub use evaluation_key::{EvaluationKey, EvaluationKeyHeader};
 pub use noise::{BootstrapNoise, CircuitNoise, lwe_noise_bound_log2, packed_variance};
 pub use parameters::{BootstrapParameters, Decomposition};

@@ -35,6 +35,7 @@ import org.fhespark.compiler.split.GraphSplit;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
 import org.fhespark.compiler.split.SplitPlan;
+import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.Quantization;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -172,12 +173,17 @@ public final class ModelCompiler {
             Map<String, byte[]> circuitFiles = new LinkedHashMap<>();
             circuits.forEach(
                 circuit -> circuitFiles.put(circuit.stack().name(), circuit.circuit()));
-            lookups.forEach(module -> circuitFiles.put(module.module(), module.circuit()));
+            Map<String, LookupRanges> ranges = new LinkedHashMap<>();
+            for (CompiledLookups module : lookups) {
+              circuitFiles.put(module.module(), module.circuit());
+              ranges.put(module.module(), module.ranges());
+            }
             ServerArtifact.write(
                 files,
                 new Path(target, CompiledFolder.SERVER),
                 model.digest(),
                 circuitFiles,
+                ranges,
                 split.floatModules());
             files.write(new Path(target, CompiledFolder.REPORT_JSON), ArtifactJson.write(report));
             files.write(new Path(target, CompiledFolder.REPORT_HTML), HtmlReport.of(report));

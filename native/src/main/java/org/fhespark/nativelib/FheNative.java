@@ -170,7 +170,8 @@ final class FheNative {
 
   static native int[] lookupCircuitShape(long circuit);
 
-  static native long[] lookupPhases(long circuit, int[] activations, boolean isSimulated);
+  static native long[] lookupPhases(
+      long circuit, int[] activations, boolean isSimulated, double[] reaches, int[] wholeTurns);
 
   static native double[] lookupNoise(long circuit);
 
@@ -187,8 +188,7 @@ final class FheNative {
       int threads,
       BooleanSupplier shouldStop);
 
-  static native long expandEvaluationKey(
-      byte[] file, byte[] keyId, int[] parameters, int threads);
+  static native long expandEvaluationKey(byte[] file, byte[] keyId, int[] parameters, int threads);
 
   static native long expandMappedEvaluationKey(
       ByteBuffer file, byte[] keyId, int[] parameters, int threads);

@@ -163,7 +163,7 @@ public final class LookupCircuit implements AutoCloseable {
    * @return phases {@code [T][outputs]}, in units of 2^-64 of the torus
    */
   public long[] phases(int[] activations) {
-    return FheNative.lookupPhases(handle.get(), activations, false);
+    return evaluateInClear(activations, false, LookupRanges.NONE).phases();
   }
 
   /**
@@ -174,7 +174,30 @@ public final class LookupCircuit implements AutoCloseable {
    * @return phases {@code [T][outputs]}, in units of 2^-64 of the torus
    */
   public long[] simulate(int[] activations) {
-    return FheNative.lookupPhases(handle.get(), activations, true);
+    return evaluateInClear(activations, true, LookupRanges.NONE).phases();
+  }
+
+  /**
+   * What an evaluation in clear gives.
+   *
+   * @param phases {@code [T][outputs]}, in units of 2^-64 of the torus
+   * @param outside how many arguments of look-ups, of all records, were out of their range: their
+   *     tables, which know no such arguments, gave something else
+   */
+  public record ClearResults(long[] phases, long outside) {}
+
+  /**
+   * {@link #phases} or {@link #simulate}, and the number of arguments that are out of their range.
+   *
+   * @param activations integers {@code [T][d_in]}
+   * @throws org.fhespark.InvalidInputException if there are ranges of another number of look-ups
+   */
+  public ClearResults evaluateInClear(int[] activations, boolean isSimulated, LookupRanges ranges) {
+    long[] results =
+        FheNative.lookupPhases(
+            handle.get(), activations, isSimulated, ranges.reaches(), ranges.wholeTurns());
+    int last = results.length - 1;
+    return new ClearResults(Arrays.copyOf(results, last), results[last]);
   }
 
   /** The noise that its parameters are predicted to have. */

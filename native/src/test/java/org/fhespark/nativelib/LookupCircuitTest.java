@@ -74,6 +74,34 @@ class LookupCircuitTest {
     }
   }
 
+  private static long outside(LookupCircuit circuit, double reach, int... wholeTurns) {
+    // Arguments 1/4 + 4 · 512/2^16 and 1/4 + 4 · 2048/2^16, then 0.28 again and 0.33; 1.47 and
+    // 5.13.
+    int[] activations = {512, 0, 0, 0, 256, 0, 20_000, 0, 0};
+    LookupRanges ranges = new LookupRanges(new double[] {reach, reach}, wholeTurns);
+    LookupCircuit.ClearResults results = circuit.evaluateInClear(activations, false, ranges);
+    assertArrayEquals(circuit.phases(activations), results.phases());
+    return results.outside();
+  }
+
+  @Test
+  void argumentsOutOfTheirRangeAreCountedHoweverOftenTheyGoAroundTheTorus() {
+    try (LookupCircuit circuit = LookupCircuit.open(file(STEPS, 4, 5))) {
+      assertEquals(0, outside(circuit, 6, 0, 0));
+      assertEquals(1, outside(circuit, 5, 0, 0));
+      assertEquals(2, outside(circuit, 0.4, 0, 0));
+      assertEquals(4, outside(circuit, 0.3, 0, 0));
+      assertEquals(6, outside(circuit, 0.2, 0, 0));
+      // What the constants left out: the last record's arguments are -0.53 and 0.13.
+      assertEquals(4, outside(circuit, 0.6, -2, -5));
+      int[] activations = new int[3];
+      LookupRanges three = new LookupRanges(new double[3], new int[3]);
+      assertRefused("ranges of 3", () -> circuit.evaluateInClear(activations, false, three));
+      LookupRanges uneven = new LookupRanges(new double[2], new int[1]);
+      assertRefused("whole turns of 1", () -> circuit.evaluateInClear(activations, true, uneven));
+    }
+  }
+
   @Test
   void simulatedPhasesLieAroundTheClearOnesAsFarAsTheNoiseIsPredicted() {
     try (LookupCircuit circuit = LookupCircuit.open(file(STEPS, 4, 5))) {

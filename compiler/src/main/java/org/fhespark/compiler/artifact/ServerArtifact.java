@@ -11,6 +11,7 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.PackedCircuit;
 
 /** What the untrusted server gets of a compiled model: the circuits of the remote modules. */
@@ -32,6 +33,7 @@ public final class ServerArtifact {
    *
    * @param modelDigest SHA-256 of the ONNX model, in hexadecimal
    * @param circuits circuit files by name
+   * @param ranges of the look-ups of those that have some, by name
    * @param floatModules the modules in float, ONNX models, by their keys
    */
   public static void write(
@@ -39,6 +41,7 @@ public final class ServerArtifact {
       Path folder,
       String modelDigest,
       Map<String, byte[]> circuits,
+      Map<String, LookupRanges> ranges,
       Map<String, byte[]> floatModules)
       throws IOException {
     Map<String, byte[]> contents = new LinkedHashMap<>();
@@ -46,7 +49,8 @@ public final class ServerArtifact {
     circuits.forEach(
         (name, circuit) -> {
           String file = "circuits/%03d.circuit".formatted(listedCircuits.size());
-          listedCircuits.add(new ServerSpecs.Circuit(name, file, CircuitDigest.of(circuit).hex()));
+          String digest = CircuitDigest.of(circuit).hex();
+          listedCircuits.add(new ServerSpecs.Circuit(name, file, digest, ranges.get(name)));
           contents.put(file, circuit);
         });
     List<ServerSpecs.FloatModule> listedModules = new ArrayList<>();
@@ -100,6 +104,16 @@ public final class ServerArtifact {
   public byte[] circuit(String name) {
     entry(name);
     return circuits.get(name).clone();
+  }
+
+  /**
+   * Which arguments the tables of a circuit are made for; none that is known if it has no look-ups.
+   *
+   * @throws InvalidInputException if there is no such circuit
+   */
+  public LookupRanges lookupRanges(String name) {
+    LookupRanges ranges = entry(name).ranges();
+    return ranges == null ? LookupRanges.NONE : ranges;
   }
 
   /**

@@ -1,6 +1,8 @@
 package org.fhespark.compiler.artifact;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
+import org.fhespark.nativelib.LookupRanges;
 
 /**
  * What server.json holds.
@@ -26,8 +28,11 @@ public record ServerSpecs(
    * @param name its name, see {@link RemoteCallSpec#circuit}
    * @param file the circuit, relative to the artefact
    * @param digest SHA-256 of the circuit file, in hexadecimal
+   * @param ranges which arguments its tables are made for; null if it has no look-ups. Evaluation
+   *     in clear counts the others; executors do not get them
    */
-  public record Circuit(String name, String file, String digest) {}
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Circuit(String name, String file, String digest, LookupRanges ranges) {}
 
   /**
    * A remote module in float.

@@ -4,6 +4,7 @@ import java.util.List;
 import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.LookupNoise;
+import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.Quantization;
 import org.fhespark.nativelib.WeightNorms;
@@ -24,6 +25,7 @@ import org.fhespark.nativelib.WeightNorms;
  * @param bias added to each output
  * @param weightBits bits of the integers that what a look-up gives is multiplied by
  * @param layers what is looked up, in order
+ * @param ranges of the look-ups' arguments
  * @param noise predicted, of each step of the circuit
  * @param failure that this noise takes a value that calibration saw out of the range of its table,
  *     or an output to the other end of its range
@@ -45,6 +47,7 @@ public record CompiledLookups(
     float[] bias,
     int weightBits,
     List<Layer> layers,
+    LookupRanges ranges,
     LookupNoise noise,
     FailureProbability failure,
     double millisecondsPerLookup,

@@ -325,6 +325,7 @@ public final class LookupCompiler {
         bias,
         work.weightBits,
         layers(work, noise, error),
+        quantised.ranges(),
         noise,
         failure(work, noise, accuracy.log2PError),
         choice.millisecondsPerLookup(),

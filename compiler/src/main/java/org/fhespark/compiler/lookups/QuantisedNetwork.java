@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.LookupStep;
 import org.fhespark.nativelib.WeightNorms;
 
@@ -18,6 +19,7 @@ import org.fhespark.nativelib.WeightNorms;
  * @param messageBits p: an accumulator m of the packed layer is the phase m / 2^p
  * @param tables of torus elements, in units of 2^-64
  * @param steps of the circuit
+ * @param ranges of the look-ups' arguments
  * @param outputs the values that are the result
  * @param outputScales what a turn is worth, of each output
  * @param outputBias added to each output
@@ -28,6 +30,7 @@ record QuantisedNetwork(
     int messageBits,
     List<long[]> tables,
     List<LookupStep> steps,
+    LookupRanges ranges,
     int[] outputs,
     double[] outputScales,
     double[] outputBias) {
@@ -134,6 +137,8 @@ record QuantisedNetwork(
       int next = packed.size();
       int row = 0;
       List<LookupStep> steps = new ArrayList<>();
+      List<Double> reaches = new ArrayList<>();
+      IntList wholeTurns = new IntList();
       for (int g = 0; g < rows.size(); g++) {
         int first = next;
         LinearStep linear = new LinearStep();
@@ -148,6 +153,8 @@ record QuantisedNetwork(
           steps.add(new LookupStep.Lookup(first, count, 1, 0, g));
           for (int k = 0; k < count; k++) {
             valueOf[layer.firstAtom() + k] = next++;
+            reaches.add(layer.fit().range() / (2 * layer.fit().halfTurn()));
+            wholeTurns.add(linear.wholeTurns(k));
           }
         }
       }
@@ -162,6 +169,8 @@ record QuantisedNetwork(
           messageBits,
           tables(),
           steps,
+          new LookupRanges(
+              reaches.stream().mapToDouble(Double::doubleValue).toArray(), wholeTurns.toArray()),
           outputs,
           last.stream().mapToDouble(Row::turn).toArray(),
           last.stream().mapToDouble(Row::centre).toArray());
@@ -355,7 +364,7 @@ record QuantisedNetwork(
       private final List<Integer> ends = new ArrayList<>();
       private final IntList columns = new IntList();
       private final IntList weights = new IntList();
-      private final List<Long> constants = new ArrayList<>();
+      private final List<Double> constants = new ArrayList<>();
 
       void add(Row row, List<Packed> packed, List<Integer> packedValues, int[] valueOf) {
         Combination combination = row.combination;
@@ -392,7 +401,13 @@ record QuantisedNetwork(
           drift += (is - weight) * network.means()[atom];
         }
         ends.add(columns.size());
-        constants.add(torus((combination.constant() - drift - row.centre) / row.turn));
+        constants.add((combination.constant() - drift - row.centre) / row.turn);
+      }
+
+      /** Turns that the torus element of a row's constant leaves out. */
+      int wholeTurns(int row) {
+        double turns = constants.get(row);
+        return (int) Math.rint(turns - torus(turns) / TURN);
       }
 
       LookupStep.Linear step() {
@@ -400,7 +415,7 @@ record QuantisedNetwork(
             ends.stream().mapToInt(Integer::intValue).toArray(),
             columns.toArray(),
             weights.toArray(),
-            constants.stream().mapToLong(Long::longValue).toArray());
+            constants.stream().mapToLong(Builder::torus).toArray());
       }
     }
 

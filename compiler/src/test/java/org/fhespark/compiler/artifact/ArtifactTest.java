@@ -293,6 +293,7 @@ class ArtifactTest {
         hadoop(target),
         "0",
         java.util.Map.of(key, circuit),
+        java.util.Map.of(),
         java.util.Map.of(key, new byte[] {1}));
     assertArrayEquals(circuit, ServerArtifact.load(hadoop(target), CONFIGURATION).circuit(key));
     try (Stream<Path> listed = Files.list(target.resolve("circuits"))) {

@@ -1,6 +1,7 @@
 package org.fhespark.jobs.cli;
 
 import java.nio.file.Files;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -172,6 +173,18 @@ final class ScoreCommand implements Callable<Integer> {
         : ScoreProgress.SILENT;
   }
 
+  private static void printOutside(String module, ScoreReport.LookedUp lookedUp) {
+    if (lookedUp.outside() > 0) {
+      System.out.printf(
+          Locale.ROOT,
+          "module %s: %,d of %,d looked-up values were outside the range that calibration saw; calibrate"
+              + " with records like these%n",
+          module,
+          lookedUp.outside(),
+          lookedUp.values());
+    }
+  }
+
   private void print(ScoreReport report) {
     System.out.printf(
         report.recordsPerSecond() < 10
@@ -192,6 +205,7 @@ final class ScoreCommand implements Callable<Integer> {
     if (!Double.isNaN(report.noiseMarginBits())) {
       System.out.printf("  noise margin %.2f bits%n", report.noiseMarginBits());
     }
+    report.lookedUp().forEach(ScoreCommand::printOutside);
     if (statistics != null) {
       System.out.println("wrote " + statistics);
     }

@@ -34,6 +34,7 @@ import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupClient;
+import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.LookupResultsSpec;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
@@ -526,7 +527,8 @@ public final class HybridSession implements AutoCloseable {
         measurements.valuesDown.sum(),
         measurements.bytesDown.sum(),
         measurements.preparedRows.sum(),
-        margin);
+        margin,
+        measurements.lookedUp());
   }
 
   private List<RemoteLayer> remoteLayers(Resources resources) {
@@ -564,8 +566,13 @@ public final class HybridSession implements AutoCloseable {
     boolean isNoisy = mode == Mode.SIMULATE;
     if (call.hasLookups()) {
       LookupCircuit circuit = resources.add(LookupCircuit.open(file));
-      return (client, activations) ->
-          isNoisy ? circuit.simulate(activations) : circuit.phases(activations);
+      LookupRanges ranges = model.server().lookupRanges(call.circuit());
+      return (client, activations) -> {
+        LookupCircuit.ClearResults results = circuit.evaluateInClear(activations, isNoisy, ranges);
+        long values = (long) activations.length / circuit.inputs() * ranges.reaches().length;
+        measurements.addLookedUp(call.circuit(), values, results.outside());
+        return results.phases();
+      };
     }
     PackedCircuit circuit = resources.add(PackedCircuit.open(file));
     return (client, activations) ->

@@ -3,6 +3,8 @@ package org.fhespark.jobs.client;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 
 /** Counters of one run at a time, added to by all threads. */
@@ -16,6 +18,12 @@ final class Measurements {
   /** Rows of remote calls that took slots of prepared masks. */
   final LongAdder preparedRows = new LongAdder();
 
+  /** By module with look-ups, in modes that evaluate them in clear. */
+  private final Map<String, LookedUp> lookedUp = new ConcurrentHashMap<>();
+
+  /** Values that look-ups read, and those of them outside the ranges of their tables. */
+  private record LookedUp(LongAdder values, LongAdder outside) {}
+
   Measurements() {
     for (Step step : Step.values()) {
       nanos.put(step, new LongAdder());
@@ -25,7 +33,24 @@ final class Measurements {
   /** Forgets all, before another run. */
   void reset() {
     nanos.values().forEach(LongAdder::reset);
+    lookedUp.clear();
     List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows).forEach(LongAdder::reset);
+  }
+
+  void addLookedUp(String module, long values, long outside) {
+    LookedUp counts =
+        lookedUp.computeIfAbsent(module, unused -> new LookedUp(new LongAdder(), new LongAdder()));
+    counts.values().add(values);
+    counts.outside().add(outside);
+  }
+
+  Map<String, ScoreReport.LookedUp> lookedUp() {
+    Map<String, ScoreReport.LookedUp> counts = new TreeMap<>();
+    lookedUp.forEach(
+        (module, found) ->
+            counts.put(
+                module, new ScoreReport.LookedUp(found.values().sum(), found.outside().sum())));
+    return counts;
   }
 
   /** Times a block of code: the time until it is closed counts for the step. */

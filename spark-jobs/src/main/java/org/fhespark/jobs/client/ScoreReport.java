@@ -1,7 +1,9 @@
 package org.fhespark.jobs.client;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.Collections;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * What a run did and cost.
@@ -20,6 +22,7 @@ import java.util.Map;
  * @param noiseMarginBits least margin of the linear remote modules beyond what p_error asks, in
  *     bits; NaN in modes without noise, and if all remote modules look values up: those are not
  *     exact, so no margin tells how right their results are
+ * @param lookedUp what modules with look-ups read, by module; in modes that evaluate them in clear
  */
 public record ScoreReport(
     Mode mode,
@@ -31,10 +34,21 @@ public record ScoreReport(
     long valuesDown,
     long bytesDown,
     long preparedRows,
-    double noiseMarginBits) {
+    double noiseMarginBits,
+    Map<String, LookedUp> lookedUp) {
+
+  /**
+   * Values that a module looked up.
+   *
+   * @param values their number
+   * @param outside those outside the range that calibration saw, with its head room: they were read
+   *     wrongly, as encrypted ones would be
+   */
+  public record LookedUp(long values, long outside) {}
 
   public ScoreReport {
     stepSeconds = Map.copyOf(stepSeconds);
+    lookedUp = Collections.unmodifiableMap(new TreeMap<>(lookedUp));
   }
 
   @JsonProperty

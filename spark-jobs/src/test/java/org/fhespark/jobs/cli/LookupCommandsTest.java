@@ -7,9 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
 import org.fhespark.jobs.client.Digits;
 import org.fhespark.jobs.client.Logits;
 import org.junit.jupiter.api.BeforeAll;
@@ -37,6 +40,10 @@ class LookupCommandsTest {
   }
 
   private static CommandRun score(String mode, Path keys, Path output) {
+    return score(mode, images, keys, output);
+  }
+
+  private static CommandRun score(String mode, Path images, Path keys, Path output) {
     return CommandRun.of(
         "score",
         "--client",
@@ -87,6 +94,32 @@ class LookupCommandsTest {
     keygen(keys, "--evaluation-keys-only").assertDone();
     assertEquals(before.length, Files.size(file));
     assertArrayEquals(clientKey, Files.readAllBytes(keys.resolve("client.key")));
+  }
+
+  @Test
+  void valuesOutsideTheRangeOfCalibrationAreToldInALine() {
+    SparkSession spark = Digits.session();
+    List<Row> bright = List.of(RowFactory.create((Object) new float[64]), bright());
+    Path table = Digits.write(spark, "bright", StructType.fromDDL("pixels ARRAY<FLOAT>"), bright);
+    spark.stop();
+    Path output = Digits.newFolder("bright");
+    CommandRun run = score("disable", table, Path.of("none"), output.resolve("bright"));
+    run.assertDone();
+    assertTrue(
+        run.out()
+            .matches(
+                "(?s).*\nmodule \\.: [1-9]\\d* of 64 looked-up values were outside the range that"
+                    + " calibration saw; calibrate with records like these\n.*"),
+        run.out());
+    run = score("disable", images, Path.of("none"), output.resolve("images"));
+    assertFalse(run.out().contains("outside the range"), run.out());
+  }
+
+  /** No image: all pixels as bright as can be. */
+  private static Row bright() {
+    float[] pixels = new float[64];
+    Arrays.fill(pixels, 64);
+    return RowFactory.create((Object) pixels);
   }
 
   @Test

@@ -8,13 +8,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
@@ -88,6 +92,35 @@ class LookupScoringTest {
     assertTrue(Math.abs(Logits.accuracy(simulate) - reference) <= 0.01);
     assertTrue(Logits.differing(torch, disable) > 0, "mode disable does not quantise");
     assertTrue(Logits.differing(disable, simulate) > 0, "mode simulate has no noise");
+  }
+
+  private static ScoreReport.LookedUp lookedUp(Mode mode, Path records, boolean areScaled) {
+    List<Row> rows = new ArrayList<>();
+    for (Row row : Digits.read(spark, records)) {
+      float[] pixels = new float[row.<Float>getList(row.fieldIndex("pixels")).size()];
+      for (int i = 0; i < pixels.length; i++) {
+        pixels[i] = (areScaled ? 4 : 1) * row.<Float>getList(row.fieldIndex("pixels")).get(i);
+      }
+      rows.add(RowFactory.create((Object) pixels));
+    }
+    Path table = Digits.write(spark, "scaled", StructType.fromDDL("pixels ARRAY<FLOAT>"), rows);
+    Path output = Digits.newFolder("outside");
+    try (HybridSession session = model.session(spark, mode)) {
+      ScoreReport report =
+          session.score(Digits.hadoop(table), Digits.hadoop(output), false, ScoreProgress.SILENT);
+      assertEquals(Set.of("."), report.lookedUp().keySet());
+      assertEquals(32L * rows.size(), report.lookedUp().get(".").values());
+      return report.lookedUp().get(".");
+    }
+  }
+
+  @Test
+  void valuesThatAreOutsideTheRangeOfCalibrationAreCounted() {
+    Path calibration = Digits.file("calibration.parquet");
+    for (Mode mode : List.of(Mode.DISABLE, Mode.SIMULATE)) {
+      assertEquals(0, lookedUp(mode, calibration, false).outside(), mode.toString());
+      assertTrue(lookedUp(mode, calibration, true).outside() > 0, mode.toString());
+    }
   }
 
   @Test
