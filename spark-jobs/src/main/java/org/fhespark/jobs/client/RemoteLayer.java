@@ -85,6 +85,7 @@ final class RemoteLayer {
    */
   void decrypt(ByteBuffer block, long number, float[] scales, int cores, OutputRows outputs) {
     if (lookups.isPresent()) {
+      requireStaticScale(scales);
       warnOf(lookups.get().decrypt(block, number, cores, outputs));
     } else {
       client.decrypt(block, number, scales, cores, outputs);
@@ -94,9 +95,29 @@ final class RemoteLayer {
   /** Outputs of accumulators, or of phases if there are look-ups. */
   void dequantize(long[] results, float[] scales, OutputRows outputs) {
     if (lookups.isPresent()) {
+      requireStaticScale(scales);
       warnOf(lookups.get().dequantize(results, outputs));
     } else {
       client.dequantize(results, scales, outputs);
+    }
+  }
+
+  /** The tables of look-ups are made for one scale; a row of another is read wrongly. */
+  private void requireStaticScale(float[] scales) {
+    float expected = client.spec().quantization().staticScale();
+    for (int row = 0; row < scales.length; row++) {
+      if (scales[row] != expected) {
+        throw new InvalidInputException(
+            "module "
+                + name()
+                + ": row "
+                + (row + 1)
+                + " of a block was quantised with scale "
+                + scales[row]
+                + ", and its look-ups are made for "
+                + expected
+                + "; compile the model again");
+      }
     }
   }
 

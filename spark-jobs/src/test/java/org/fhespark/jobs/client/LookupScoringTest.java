@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -22,7 +24,12 @@ import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.LookupClient;
+import org.fhespark.nativelib.LookupResultsSpec;
+import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.OutputRows;
 import org.fhespark.udf.CircuitRegistry;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -120,6 +127,35 @@ class LookupScoringTest {
     for (Mode mode : List.of(Mode.DISABLE, Mode.SIMULATE)) {
       assertEquals(0, lookedUp(mode, calibration, false).outside(), mode.toString());
       assertTrue(lookedUp(mode, calibration, true).outside() > 0, mode.toString());
+    }
+  }
+
+  @Test
+  void rowsOfAnotherScaleThanTheTablesAreRefused() {
+    RemoteCallSpec spec = model.specs().remote().get(0);
+    float scale = spec.quantization().staticScale();
+    try (ModuleClient client = ModuleClient.withoutKey(spec.moduleSpec());
+        LookupClient lookups =
+            LookupClient.withoutKey(
+                new LookupResultsSpec(
+                    CircuitDigest.parse(spec.circuitDigest()),
+                    spec.lookups().parameters(),
+                    spec.lookups().outputScales(),
+                    spec.bias()))) {
+      RemoteLayer layer = new RemoteLayer(spec, Optional.empty(), client, Optional.of(lookups));
+      ByteBuffer floats = ByteBuffer.allocateDirect(2 * spec.dOut() * Float.BYTES);
+      OutputRows outputs = OutputRows.ofTable(floats, 2, spec.dOut());
+      long[] phases = new long[2 * spec.dOut()];
+      layer.dequantize(phases, new float[] {scale, scale}, outputs);
+      InvalidInputException error =
+          assertThrows(
+              InvalidInputException.class,
+              () -> layer.dequantize(phases, new float[] {scale, 2 * scale}, outputs));
+      assertEquals(1, error.getMessage().lines().count(), error.getMessage());
+      assertTrue(error.getMessage().startsWith("module .: row 2"), error.getMessage());
+      assertThrows(
+          InvalidInputException.class,
+          () -> layer.decrypt(floats, 0, new float[] {2 * scale}, 1, outputs));
     }
   }
 
