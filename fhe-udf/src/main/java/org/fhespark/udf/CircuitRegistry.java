@@ -20,6 +20,9 @@ public final class CircuitRegistry {
   /** How long what is unused stays prepared; the waves of one job are closer together. */
   static final Duration IDLE_LIMIT = Duration.ofMinutes(2);
 
+  /** How often in that time it is looked for what is unused. */
+  private static final int LOOKS = 8;
+
   private static final CircuitRegistry SHARED = new CircuitRegistry(System::nanoTime);
 
   static {
@@ -50,7 +53,7 @@ public final class CircuitRegistry {
               thread.setDaemon(true);
               return thread;
             });
-    long seconds = IDLE_LIMIT.toSeconds();
+    long seconds = IDLE_LIMIT.toSeconds() / LOOKS;
     timer.scheduleWithFixedDelay(registry::releaseIdle, seconds, seconds, TimeUnit.SECONDS);
   }
 
