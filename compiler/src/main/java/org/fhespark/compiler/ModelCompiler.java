@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
@@ -46,6 +47,9 @@ import org.slf4j.LoggerFactory;
  */
 public final class ModelCompiler {
   private static final Logger LOG = LoggerFactory.getLogger(ModelCompiler.class);
+
+  /** Ranges inside a module with look-ups that rest on fewer rows are not trusted. */
+  private static final long FEW_ROWS = 100;
 
   private final Configuration configuration;
 
@@ -120,6 +124,21 @@ public final class ModelCompiler {
     return unchecked;
   }
 
+  /** Modules with look-ups whose ranges rest on too few rows to be trusted. */
+  private static Stream<String> fewRows(List<RemoteModule> modules, Calibration.Result seen) {
+    return modules.stream()
+        .filter(RemoteModule::hasLookups)
+        .map(RemoteModule::key)
+        .filter(module -> seen.samples().get(module).count() < FEW_ROWS)
+        .map(
+            module ->
+                "whether module '"
+                    + module
+                    + "' stays in the ranges of its look-ups: they rest on "
+                    + seen.samples().get(module).count()
+                    + " rows, and values beyond them are read wrongly; calibrate with hundreds");
+  }
+
   /** Finds out about the activations that remote calls read. */
   @FunctionalInterface
   private interface Calibrator {
@@ -160,7 +179,7 @@ public final class ModelCompiler {
               lookups,
               seen,
               mask,
-              unchecked.apply(mask),
+              Stream.concat(unchecked.apply(mask).stream(), fewRows(modules, seen)).toList(),
               options);
       folder.replace(
           (files, target) -> {

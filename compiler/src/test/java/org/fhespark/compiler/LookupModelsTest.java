@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtException;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
@@ -18,6 +20,8 @@ import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.CompiledFolder;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.ServerArtifact;
+import org.fhespark.compiler.quantize.BatchTensor;
+import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -46,10 +50,15 @@ class LookupModelsTest {
   }
 
   private CompileReport compile(RecordedModel recorded, String model, List<String> keys) {
+    return compile(recorded, model, List.of(recorded.calibrationBatch()), keys);
+  }
+
+  private CompileReport compile(
+      RecordedModel recorded, String model, List<CalibrationBatch> batches, List<String> keys) {
     return new ModelCompiler(CONFIGURATION)
         .compile(
             RecordedModel.path(model),
-            List.of(recorded.calibrationBatch()),
+            batches,
             CompileOptions.remote(keys).lookupError(0.005).build(),
             new Path(folder.toString()));
   }
@@ -201,6 +210,35 @@ class LookupModelsTest {
                             new Path(folder.toString())))
             .getMessage()
             .contains("give records (--calibration DATA) and not statistics"));
+  }
+
+  @Test
+  void rangesThatRestOnFewRowsAreSaidToBeUnchecked() {
+    RecordedModel recorded = RecordedModel.load("nested_sequential");
+    CalibrationBatch batch = recorded.calibrationBatch();
+    CompileReport few =
+        compile(recorded, "nested_sequential", Collections.nCopies(1, batch), List.of("seq"));
+    assertTrue(few.unchecked().toString().contains("'seq' stays in the ranges"), "" + few);
+    CompileReport many =
+        compile(recorded, "nested_sequential", Collections.nCopies(100, batch), List.of("seq"));
+    assertEquals(List.of(), many.unchecked());
+  }
+
+  @Test
+  void rowsOfZerosTellNoRange() {
+    RecordedModel recorded = RecordedModel.load("nested_sequential");
+    Map.Entry<String, BatchTensor> input = recorded.inputs().entrySet().iterator().next();
+    BatchTensor tensor = input.getValue();
+    FloatBuffer nothing = FloatBuffer.allocate(tensor.values().remaining());
+    CalibrationBatch zeros =
+        new CalibrationBatch(
+            Map.of(input.getKey(), new BatchTensor(tensor.type(), nothing, tensor.shape())));
+    String message =
+        assertThrows(
+                InvalidInputException.class,
+                () -> compile(recorded, "nested_sequential", List.of(zeros), List.of("seq")))
+            .getMessage();
+    assertTrue(message.contains("module 'seq' reads is zero in all"), message);
   }
 
   @Test

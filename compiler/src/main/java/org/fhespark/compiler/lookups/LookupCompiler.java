@@ -171,6 +171,7 @@ public final class LookupCompiler {
       OnnxModel model, List<Request> requests, Accuracy accuracy) {
     List<Work> all = new ArrayList<>();
     for (Request request : requests) {
+      requireValues(request);
       RowLayout layout = request.sample.layout();
       Network network = NetworkReader.read(model, request.regions.get(0), layout);
       Work work = new Work(request, network);
@@ -181,6 +182,17 @@ public final class LookupCompiler {
     }
     BootstrapSearch.Choice choice = choose(all, accuracy);
     return all.stream().map(work -> finish(work, choice, accuracy)).toList();
+  }
+
+  private static void requireValues(Request request) {
+    if (request.sample.maxAbs() == 0) {
+      throw new InvalidInputException(
+          "calibration data: what module '"
+              + request.module
+              + "' reads is zero in all "
+              + request.sample.count()
+              + " rows, which tells no range; calibrate with records that occur");
+    }
   }
 
   /**

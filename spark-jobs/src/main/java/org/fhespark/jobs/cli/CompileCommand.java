@@ -126,7 +126,7 @@ final class CompileCommand implements Callable<Integer> {
       paramLabel = "SHARE",
       description =
           "Noise of what look-ups read and of outputs, of modules with non-linearities: a standard"
-              + " deviation, as a share of the range of values (default: 0.005).")
+              + " deviation, as a share of the range of values, up to 0.25 (default: 0.005).")
   private Double lookupError;
 
   @Option(

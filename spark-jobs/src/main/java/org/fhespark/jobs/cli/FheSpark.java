@@ -1,6 +1,7 @@
 package org.fhespark.jobs.cli;
 
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.util.ShutdownHookManager;
 import org.fhespark.InvalidInputException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -23,6 +24,9 @@ import picocli.CommandLine.ParameterException;
       ScoreCommand.class
     })
 public final class FheSpark {
+  /** As shells report a process that SIGINT ended. */
+  private static final int INTERRUPTED = 130;
+
   private FheSpark() {}
 
   public static void main(String[] arguments) {
@@ -61,6 +65,11 @@ public final class FheSpark {
   private static int explainFailure(
       Exception error, CommandLine commandLine, CommandLine.ParseResult parsed) {
     String command = commandLine.getCommandSpec().qualifiedName();
+    if (ShutdownHookManager.get().isShutdownInProgress()) {
+      // Ctrl-C or a signal: Spark stops under the command, whose errors say nothing more.
+      System.err.println(command + ": interrupted");
+      return INTERRUPTED;
+    }
     if (error instanceof InvalidInputException) {
       System.err.println(command + ": " + error.getMessage());
       return ExitCode.USAGE;

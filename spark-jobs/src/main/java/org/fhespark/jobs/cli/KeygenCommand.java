@@ -65,6 +65,12 @@ final class KeygenCommand implements Callable<Integer> {
       throw new InvalidInputException(
           client + ": this model needs no evaluation keys: leave out --evaluation-keys-only");
     }
+    if (!evaluationKeysOnly && model.needsEvaluationKeys() && Files.exists(file)) {
+      throw new InvalidInputException(
+          file
+              + ": exists and is not overwritten: add --evaluation-keys-only to make its evaluation"
+              + " keys, or give another directory");
+    }
     // Before the client key is there, which no evaluation key of another would fit.
     model.requireNoEvaluationKeys(out);
     try (ClientKey key = evaluationKeysOnly ? ClientKey.load(file) : model.newKey()) {

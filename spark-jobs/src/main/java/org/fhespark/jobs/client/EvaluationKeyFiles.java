@@ -118,8 +118,9 @@ record EvaluationKeyFiles(List<Checked> files) {
   static EvaluationKeyFiles open(
       List<EvaluationKeySpec> specs, ClientKey key, Path folder, org.apache.hadoop.fs.Path client) {
     List<Checked> files = new ArrayList<>();
-    String wayOut =
-        "; make it with keygen --evaluation-keys-only --client " + client + " --out " + folder;
+    String make =
+        "make it with keygen --evaluation-keys-only --client " + client + " --out " + folder;
+    String wayOut = "; move it away and " + make;
     for (int index = 0; index < specs.size(); index++) {
       Path file = folder.resolve(name(index));
       EvaluationKey.Description found;
@@ -133,7 +134,7 @@ record EvaluationKeyFiles(List<Checked> files) {
         found = EvaluationKey.describe(mapped);
       } catch (NoSuchFileException error) {
         throw new InvalidInputException(
-            file + ": there is no evaluation key, which this model needs" + wayOut, error);
+            file + ": there is no evaluation key, which this model needs; " + make, error);
       } catch (IOException error) {
         throw new InvalidInputException(file + ": cannot be read: " + error.getMessage(), error);
       } catch (InvalidInputException error) {

@@ -91,6 +91,7 @@ class LookupCommandsTest {
     score("execute", keys, scored.resolve("none"))
         .assertRefused(file.toString(), "keygen --evaluation-keys-only");
     byte[] clientKey = Files.readAllBytes(keys.resolve("client.key"));
+    keygen(keys).assertRefused("client.key", "add --evaluation-keys-only");
     keygen(keys, "--evaluation-keys-only").assertDone();
     assertEquals(before.length, Files.size(file));
     assertArrayEquals(clientKey, Files.readAllBytes(keys.resolve("client.key")));
