@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use fhe_core::block::{BlockHeader, BlockKind, Payload, short_hex};
+use fhe_core::block::{BlockHeader, BlockKind, Payload};
 use fhe_core::checksum::Checksum;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::{MAX_LIMBS, PackedParameters};
@@ -123,10 +123,10 @@ impl ModuleClient {
         )?;
         if &header.key_id != key_id {
             return Err(Error::invalid(format!(
-                "encrypted block {} is under key {}, this is key {}",
+                "encrypted block {} is under key {:032x}, this is key {:032x}",
                 header.block_number,
-                short_hex(&header.key_id),
-                short_hex(key_id)
+                u128::from_be_bytes(header.key_id),
+                u128::from_be_bytes(*key_id)
             )));
         }
         Ok((header, payload))

@@ -11,17 +11,19 @@ use fhe_core::{Error, Result};
 use zeroize::Zeroizing;
 
 use crate::ClientKey;
+use crate::passphrase::{Passphrase, is_encrypted};
 use crate::random::fill_from_os;
 
 /// Larger files are no keys.
 const MAX_BYTES: u64 = 64 << 20;
 
 impl ClientKey {
-    /// Writes the key to a new file with mode 0600; directories above it are made.
+    /// Writes the key to a new file with mode 0600; directories above it are made. With a passphrase the file is
+    /// an age file of what it else would be.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the file exists (a key is never overwritten) or cannot be written.
-    pub fn save(&self, file: &Path) -> Result<()> {
+    pub fn save(&self, file: &Path, passphrase: Option<&Passphrase>) -> Result<()> {
         let failed = |error: std::io::Error| {
             Error::invalid(match error.kind() {
                 ErrorKind::AlreadyExists => format!(
@@ -44,6 +46,10 @@ impl ClientKey {
         if file.exists() {
             return Err(failed(ErrorKind::AlreadyExists.into()));
         }
+        let plain = self.encode();
+        let encrypted = passphrase
+            .map(|passphrase| passphrase.encrypt(&plain))
+            .transpose()?;
         let mut random = [0u8; 8];
         fill_from_os(&mut random)?;
         let suffix: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -58,7 +64,7 @@ impl ClientKey {
             .map_err(failed)?;
         // A hard link fails where a rename would replace a key that another process made meanwhile.
         let written = out
-            .write_all(&self.encode())
+            .write_all(encrypted.as_deref().unwrap_or(&plain))
             .and_then(|()| out.sync_all())
             .and_then(|()| fs::hard_link(&temporary, file));
         // Whatever happened, the temporary name must go; what counts is the first error.
@@ -70,8 +76,8 @@ impl ClientKey {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] naming the file if it is missing, readable by others, truncated, altered or
-    /// not a key.
-    pub fn load(file: &Path) -> Result<Self> {
+    /// not a key, or if the passphrase is missing, wrong or of no use.
+    pub fn load(file: &Path, passphrase: Option<&Passphrase>) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::invalid(match error.kind() {
                 ErrorKind::NotFound => format!(
@@ -100,7 +106,21 @@ impl ClientKey {
         // Read into one allocation: growing would leave copies behind.
         let mut bytes = Zeroizing::new(vec![0u8; metadata.len() as usize]);
         input.read_exact(&mut bytes).map_err(failed)?;
-        ClientKey::decode(&bytes)
+        Self::open(&bytes, passphrase)
             .map_err(|error| Error::invalid(format!("{}: {error}", file.display())))
+    }
+
+    fn open(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result<Self> {
+        match (is_encrypted(bytes), passphrase) {
+            (false, None) => ClientKey::decode(bytes),
+            (true, Some(passphrase)) => ClientKey::decode(&*passphrase.decrypt(bytes)?),
+            (true, None) => Err(Error::invalid(
+                "this client key is protected by a passphrase: give it with --passphrase-file FILE, in FHE_SPARK_PASSPHRASE, or on a terminal with --passphrase",
+            )),
+            // Whoever gives one relies on it, so a file that was exchanged for a plain one must not pass.
+            (false, Some(_)) => Err(Error::invalid(
+                "this client key is not protected by a passphrase, and one was given: leave it out, or protect the key with age --passphrase",
+            )),
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fhe_client::{
-    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Quantizer, SecretKeyShape, WeightNorms,
+    ClientKey, Dequantizer, ModuleClient, ModuleSpec, Passphrase, Quantizer, SecretKeyShape,
+    WeightNorms,
 };
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
@@ -55,16 +56,27 @@ pub fn secret_key_shape(fields: &[i32]) -> Result<SecretKeyShape> {
     }
 }
 
+/// A passphrase in UTF-8, which Java wipes, or none of a null buffer.
+fn passphrase(env: &JNIEnv, text: &JByteBuffer) -> Result<Option<Passphrase>> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    Passphrase::new(arrays::byte_buffer(env, text)?).map(Some)
+}
+
 /// Reads a key file.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_loadKey<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     file: JString<'local>,
+    passphrase: JByteBuffer<'local>,
 ) -> jlong {
     call(env, |env| {
         let file = arrays::string(env, &file)?;
-        Ok(KEYS.insert(ClientKey::load(Path::new(&file))?))
+        let passphrase = self::passphrase(env, &passphrase)?;
+        let key = ClientKey::load(Path::new(&file), passphrase.as_ref())?;
+        Ok(KEYS.insert(key))
     })
 }
 
@@ -75,10 +87,12 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_saveKey<'local>(
     _class: JClass<'local>,
     key: jlong,
     file: JString<'local>,
+    passphrase: JByteBuffer<'local>,
 ) {
     call(env, |env| {
         let file = arrays::string(env, &file)?;
-        KEYS.get(key)?.save(Path::new(&file))
+        let passphrase = self::passphrase(env, &passphrase)?;
+        KEYS.get(key)?.save(Path::new(&file), passphrase.as_ref())
     });
 }
 

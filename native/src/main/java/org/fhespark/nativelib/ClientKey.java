@@ -51,11 +51,24 @@ public final class ClientKey extends ClientSecret {
    * Reads a key file.
    *
    * @throws org.fhespark.InvalidInputException if it is missing, open to other users, truncated,
-   *     altered or not a key
+   *     altered or not a key, or protected by a passphrase
    */
   public static ClientKey load(Path file) {
+    return load(file, null);
+  }
+
+  /**
+   * Reads a key file that a passphrase protects, which takes about a second and 256 MiB.
+   *
+   * @param passphrase stays with the caller, who wipes it; null for none
+   * @throws org.fhespark.InvalidInputException as the other, and if the passphrase is wrong, or the
+   *     file has none
+   */
+  public static ClientKey load(Path file, char[] passphrase) {
     NativeLibrary.load();
-    return new ClientKey(FheNative.loadKey(file.toString()));
+    try (PassphraseText text = PassphraseText.of(passphrase)) {
+      return new ClientKey(FheNative.loadKey(file.toString(), text.bytes()));
+    }
   }
 
   /**
@@ -65,7 +78,20 @@ public final class ClientKey extends ClientSecret {
    *     cannot be written
    */
   public void save(Path file) {
-    FheNative.saveKey(handle.get(), file.toString());
+    save(file, null);
+  }
+
+  /**
+   * The same, protected by a passphrase: an age file (<a href="https://age-encryption.org/v1">its
+   * format</a>), which takes about a second and 256 MiB.
+   *
+   * @param passphrase stays with the caller, who wipes it; null for none
+   * @throws org.fhespark.InvalidInputException as the other, and if the passphrase is empty
+   */
+  public void save(Path file, char[] passphrase) {
+    try (PassphraseText text = PassphraseText.of(passphrase)) {
+      FheNative.saveKey(handle.get(), file.toString(), text.bytes());
+    }
   }
 
   /** The key's random name, in hexadecimal; every block carries it. */

@@ -59,9 +59,10 @@ final class FheNative {
 
   static native long generateKey(byte[] clientId, int[] shapes, int[] lweDimensions);
 
-  static native long loadKey(String file);
+  /** The passphrase is null for none. */
+  static native long loadKey(String file, ByteBuffer passphrase);
 
-  static native void saveKey(long key, String file);
+  static native void saveKey(long key, String file, ByteBuffer passphrase);
 
   static native void closeKey(long key);
 

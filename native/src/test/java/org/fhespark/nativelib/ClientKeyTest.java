@@ -2,6 +2,7 @@ package org.fhespark.nativelib;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,9 +13,11 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.NotSerializableException;
 import java.io.ObjectOutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HexFormat;
 import java.util.List;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -77,6 +80,52 @@ class ClientKeyTest {
     InvalidInputException error =
         assertThrows(InvalidInputException.class, () -> ClientKey.load(file));
     assertTrue(error.getMessage().contains(file.toString()), error.getMessage());
+  }
+
+  private static String refusal(Path file, String passphrase) {
+    char[] characters = passphrase == null ? null : passphrase.toCharArray();
+    return assertThrows(InvalidInputException.class, () -> ClientKey.load(file, characters).close())
+        .getMessage();
+  }
+
+  @Test
+  void aKeyUnderAPassphraseComesBackWithItAlone() throws IOException {
+    Path file = directory.resolve("client.key");
+    // Of one to four bytes in UTF-8.
+    String passphrase = "a\u00e9\u20ac\ud83d\udd11 ";
+    try (ClientKey key = newKey()) {
+      key.save(file, passphrase.toCharArray());
+      assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+      try (ClientKey read = ClientKey.load(file, passphrase.toCharArray())) {
+        assertEquals(key.id(), read.id());
+        assertArrayEquals(key.clientId(), read.clientId());
+      }
+      Path plain = directory.resolve("plain.key");
+      key.save(plain);
+      // The plain file's key id, for one, is nowhere in the other.
+      String id = new String(HexFormat.of().parseHex(key.id()), StandardCharsets.ISO_8859_1);
+      assertTrue(Files.readString(plain, StandardCharsets.ISO_8859_1).contains(id));
+      assertFalse(Files.readString(file, StandardCharsets.ISO_8859_1).contains(id));
+      String useless = refusal(plain, "p");
+      assertTrue(useless.contains("not protected by a passphrase"), useless);
+    }
+    String wrong = refusal(file, passphrase.trim());
+    assertEquals(file + ": the passphrase is wrong", wrong);
+    String none = refusal(file, null);
+    assertTrue(none.startsWith(file + ": this client key is protected by a passphrase"), none);
+  }
+
+  @Test
+  void aPassphraseIsSomeTextAndOthersMakeNoFile() {
+    Path file = directory.resolve("client.key");
+    try (ClientKey key = newKey()) {
+      for (String bad : List.of("", "\ud83d")) {
+        InvalidInputException error =
+            assertThrows(InvalidInputException.class, () -> key.save(file, bad.toCharArray()));
+        assertTrue(error.getMessage().startsWith("the passphrase is "), error.getMessage());
+      }
+    }
+    assertFalse(Files.exists(file));
   }
 
   @Property(tries = 60)
