@@ -12,9 +12,15 @@ import me.tongfei.progressbar.ProgressBarStyle;
 import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.KeyFolder;
+import org.fhespark.jobs.client.KeyRotation;
 import org.fhespark.nativelib.ClientKey;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** Makes a client's secret key, and the evaluation keys of a model with look-ups. */
 @Command(
@@ -22,14 +28,15 @@ import picocli.CommandLine.Option;
     description = {
       "Makes the client's secret key, KEYS/client.key, readable by its owner only.",
       "For a model with remote non-linearities also KEYS/evaluation.key, which holds no secret and"
-          + " goes to the executors."
+          + " goes to the executors.",
+      "--rotate replaces them and keeps the old ones in KEYS/retired, for data encrypted before."
     },
     mixinStandardHelpOptions = true)
 final class KeygenCommand implements Callable<Integer> {
-  /** Name of the key file in a directory of keys. */
-  static final String CLIENT_KEY = "client.key";
-
   private static final int PARTS = 1000;
+
+  @Spec private CommandSpec command;
+  @Mixin private PassphraseOptions passphrase;
 
   @Option(
       names = "--client",
@@ -51,6 +58,13 @@ final class KeygenCommand implements Callable<Integer> {
   private boolean evaluationKeysOnly;
 
   @Option(
+      names = "--rotate",
+      description =
+          "Replace KEYS/client.key, and what belongs to it, by a new one under the same passphrase;"
+              + " the old goes to KEYS/retired. Finishes a rotation that was interrupted.")
+  private boolean isRotation;
+
+  @Option(
       names = "--progress",
       defaultValue = "auto",
       paramLabel = "auto|always|never",
@@ -60,11 +74,18 @@ final class KeygenCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     HybridModel model = HybridModel.load(client, new Configuration());
-    Path file = out.resolve(CLIENT_KEY);
+    if (evaluationKeysOnly && isRotation) {
+      throw new ParameterException(
+          command.commandLine(), "--rotate makes all keys anew: leave out --evaluation-keys-only");
+    }
     if (evaluationKeysOnly && !model.needsEvaluationKeys()) {
       throw new InvalidInputException(
           client + ": this model needs no evaluation keys: leave out --evaluation-keys-only");
     }
+    if (isRotation) {
+      return passphrase.use(false, secret -> rotate(model, secret));
+    }
+    Path file = out.resolve(KeyFolder.CLIENT_KEY);
     if (!evaluationKeysOnly && model.needsEvaluationKeys() && Files.exists(file)) {
       throw new InvalidInputException(
           file
@@ -73,19 +94,64 @@ final class KeygenCommand implements Callable<Integer> {
     }
     // Before the client key is there, which no evaluation key of another would fit.
     model.requireNoEvaluationKeys(out);
-    try (ClientKey key = evaluationKeysOnly ? ClientKey.load(file) : model.newKey()) {
-      if (!evaluationKeysOnly) {
-        key.save(file);
-        System.out.println("wrote " + file + ", key " + key.id());
+    if (evaluationKeysOnly) {
+      try (KeyFolder keys = passphrase.open(out)) {
+        makeEvaluationKeys(model, keys.current(), out);
       }
-      if (model.needsEvaluationKeys()) {
-        makeEvaluationKeys(model, key);
+      return 0;
+    }
+    return passphrase.use(true, secret -> make(model, secret));
+  }
+
+  private int make(HybridModel model, char[] secret) {
+    try (ClientKey key = model.newKey()) {
+      key.save(out.resolve(KeyFolder.CLIENT_KEY), secret);
+      tell("wrote", key.id(), secret);
+      makeEvaluationKeys(model, key, out);
+    }
+    return 0;
+  }
+
+  private int rotate(HybridModel model, char[] secret) {
+    try (KeyRotation rotation = KeyRotation.begin(out, secret)) {
+      if (rotation.finishInterrupted()) {
+        try (KeyFolder keys = KeyFolder.open(out, secret)) {
+          tell("finished the rotation that was interrupted:", keys.current().id(), secret);
+        }
+        return 0;
+      }
+      String old = idOfCurrent(secret);
+      Path stage = rotation.stage();
+      try (ClientKey key = model.newKey()) {
+        key.save(stage.resolve(KeyFolder.CLIENT_KEY), secret);
+        makeEvaluationKeys(model, key, stage);
+        rotation.commit();
+        tell("wrote", key.id(), secret);
+        System.out.println("retired key " + old + ", which opens what was encrypted under it");
       }
     }
     return 0;
   }
 
-  private void makeEvaluationKeys(HybridModel model, ClientKey key) {
+  private String idOfCurrent(char[] secret) {
+    try (KeyFolder keys = KeyFolder.open(out, secret)) {
+      return keys.current().id();
+    }
+  }
+
+  private void tell(String done, String id, char[] secret) {
+    System.out.printf(
+        "%s %s, key %s, %s%n",
+        done,
+        out.resolve(KeyFolder.CLIENT_KEY),
+        id,
+        secret == null ? "without a passphrase" : "protected by the passphrase");
+  }
+
+  private void makeEvaluationKeys(HybridModel model, ClientKey key, Path folder) {
+    if (!model.needsEvaluationKeys()) {
+      return;
+    }
     long start = System.nanoTime();
     if (progress.isDrawn()) {
       try (ProgressBar bar =
@@ -96,19 +162,20 @@ final class KeygenCommand implements Callable<Integer> {
               .setInitialMax(PARTS)
               .setStyle(ProgressBarStyle.ASCII)
               .build()) {
-        write(model, key, share -> bar.stepTo(Math.round(share * PARTS)), start);
+        write(model, key, folder, share -> bar.stepTo(Math.round(share * PARTS)), start);
       }
     } else {
-      write(model, key, share -> {}, start);
+      write(model, key, folder, share -> {}, start);
     }
   }
 
-  private void write(HybridModel model, ClientKey key, DoubleConsumer told, long start) {
-    for (Path file : model.evaluationKeys(key, out, told)) {
+  private void write(
+      HybridModel model, ClientKey key, Path folder, DoubleConsumer told, long start) {
+    for (Path file : model.evaluationKeys(key, folder, told)) {
       System.out.printf(
           Locale.ROOT,
           "wrote %s, %.1f MB, after %.1f s%n",
-          file,
+          out.resolve(file.getFileName()),
           size(file) / 1e6,
           (System.nanoTime() - start) / 1e9);
     }

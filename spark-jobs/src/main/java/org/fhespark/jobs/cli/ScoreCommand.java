@@ -1,6 +1,5 @@
 package org.fhespark.jobs.cli;
 
-import java.nio.file.Files;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
@@ -10,12 +9,12 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
+import org.fhespark.jobs.client.KeyFolder;
 import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.ScoreReport;
 import org.fhespark.jobs.client.Step;
 import org.fhespark.jobs.client.TerminalProgress;
-import org.fhespark.nativelib.ClientKey;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -51,6 +50,8 @@ final class ScoreCommand implements Callable<Integer> {
       paramLabel = "KEYS",
       description = "The directory keygen wrote; needed by mode execute.")
   private java.nio.file.Path keys;
+
+  @Mixin private PassphraseOptions passphrase;
 
   @Option(
       names = "--input",
@@ -144,13 +145,11 @@ final class ScoreCommand implements Callable<Integer> {
       throw new InvalidInputException(
           "mode execute needs the client's key: give its directory with --keys (keygen makes one)");
     }
-    if (Files.isRegularFile(keys)) {
-      throw new InvalidInputException(
-          "--keys " + keys + " is a file: give the directory that keygen wrote");
-    }
-    try (ClientKey key = ClientKey.load(keys.resolve(KeygenCommand.CLIENT_KEY));
-        HybridSession session = model.session(spark, mode, key, keys)) {
-      return session.score(input, output, overwrite, progress());
+    try (KeyFolder folder = passphrase.open(keys);
+        HybridSession session = model.session(spark, mode, folder.current(), folder.path())) {
+      ScoreReport report = session.score(input, output, overwrite, progress());
+      System.out.println("encrypted under key " + folder.current().id());
+      return report;
     }
   }
 

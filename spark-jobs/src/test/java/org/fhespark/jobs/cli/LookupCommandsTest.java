@@ -95,6 +95,17 @@ class LookupCommandsTest {
     keygen(keys, "--evaluation-keys-only").assertDone();
     assertEquals(before.length, Files.size(file));
     assertArrayEquals(clientKey, Files.readAllBytes(keys.resolve("client.key")));
+    assertRotates(keys);
+  }
+
+  private static void assertRotates(Path keys) throws Exception {
+    byte[] before = Files.readAllBytes(keys.resolve("evaluation.key"));
+    CommandRun rotated = keygen(keys, "--rotate");
+    rotated.assertDone();
+    String old = rotated.out().replaceAll("(?s).*retired key ([0-9a-f]{32}),.*", "$1");
+    Path retired = keys.resolve("retired/" + old + ".evaluation.key");
+    assertArrayEquals(before, Files.readAllBytes(retired));
+    score("execute", keys, Digits.newFolder("scored").resolve("rotated")).assertDone();
   }
 
   @Test
