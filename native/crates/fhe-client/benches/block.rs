@@ -23,6 +23,7 @@ fn parameters(glwe_dimension: usize, polynomial_size: usize) -> PackedParameters
         output_body_limbs: 4,
         message_bits: 2,
         bodies: 4096 / polynomial_size,
+        summands: 1,
     }
 }
 

@@ -101,6 +101,7 @@ fn measure(parameters: &BootstrapParameters) -> LookupTime {
             output_body_limbs: 5,
             message_bits: 16,
             bodies: 1,
+            summands: 1,
         },
         module_key: "bench".into(),
         inputs: 1,

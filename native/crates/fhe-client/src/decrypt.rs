@@ -41,6 +41,73 @@ impl ModuleClient {
         Ok(accumulators)
     }
 
+    /// Sums of accumulators `[T][d_out]` of a sum of blocks of results.
+    ///
+    /// # Errors
+    /// As [`ModuleClient::decrypt`].
+    pub fn decrypt_sums(&self, sums: &[u8]) -> Result<Vec<i64>> {
+        let (header, payload) = self.accept(sums, BlockKind::Sums)?;
+        let mut accumulators = vec![0; header.records * self.spec.outputs];
+        let message_bits = self.message_bits();
+        let places = Outputs::table(&mut accumulators, self.spec.outputs)?;
+        self.decrypt_phases((&header, payload), 1, places, |_, _, phases, values| {
+            for (value, &phase) in values.iter_mut().zip(phases) {
+                *value = round_to_message(phase, message_bits);
+            }
+        })?;
+        Ok(accumulators)
+    }
+
+    /// Decrypts a sum of blocks of results and dequantises it to sums of floats `[T][d_out]`, on at most `threads`
+    /// threads.
+    ///
+    /// `counts` `[T]` says how many records each slot is the sum of, those of zeros that only pad not among
+    /// them: so often the bias is added.
+    ///
+    /// # Errors
+    /// As [`ModuleClient::decrypt`], and if `counts` or `out` do not fit the block. What is in `out` then means
+    /// nothing.
+    pub fn decrypt_sums_to_floats(
+        &self,
+        sums: &[u8],
+        counts: &[u64],
+        threads: usize,
+        out: Outputs<f32>,
+    ) -> Result<()> {
+        let (header, payload) = self.accept(sums, BlockKind::Sums)?;
+        self.check_outputs(&out, counts.len())?;
+        if header.records != counts.len() {
+            return Err(Error::invalid(format!(
+                "a sum of encrypted blocks has {} slots where counts of {} are given",
+                header.records,
+                counts.len()
+            )));
+        }
+        if let Some(&count) = counts.iter().find(|&&count| count > header.summands as u64) {
+            return Err(Error::invalid(format!(
+                "a sum of {} results cannot hold {count} records in one slot",
+                header.summands
+            )));
+        }
+        let (dequantizer, message_bits) = (&self.spec.dequantizer, self.message_bits());
+        // A module with sums has one scale, or it would not have been opened.
+        let scale = self.spec.quantizer.static_scale;
+        self.decrypt_phases(
+            (&header, payload),
+            threads,
+            out,
+            #[inline(always)]
+            |output, first, phases, values| {
+                let column = dequantizer.column(output);
+                let rows = values.iter_mut().zip(phases).zip(&counts[first..]);
+                for ((value, &phase), &count) in rows {
+                    let accumulator = i64_to_f64(round_to_message(phase, message_bits));
+                    *value = column.sum(accumulator, scale, count);
+                }
+            },
+        )
+    }
+
     /// Decrypts block `block_number` of results and dequantises it to floats `[T][d_out]`, given the
     /// records' scales `[T]`, on at most `threads` threads.
     ///
@@ -110,17 +177,16 @@ impl ModuleClient {
         self.spec.parameters.message_bits as u32
     }
 
-    /// Checks that a block holds results of this module under this key.
     fn accept_results<'a>(&self, block: &'a [u8]) -> Result<(BlockHeader, Payload<'a>)> {
+        self.accept(block, BlockKind::Results)
+    }
+
+    /// Checks that a block holds results, or sums of such, of this module under this key.
+    fn accept<'a>(&self, block: &'a [u8], kind: BlockKind) -> Result<(BlockHeader, Payload<'a>)> {
         let (key_id, _) = self.keys()?;
         let spec = &self.spec;
         let (header, payload) = BlockHeader::parse_header(block)?;
-        header.expect(
-            BlockKind::Results,
-            &spec.circuit,
-            &spec.parameters,
-            spec.outputs,
-        )?;
+        header.expect(kind, &spec.circuit, &spec.parameters, spec.outputs)?;
         if &header.key_id != key_id {
             return Err(Error::invalid(format!(
                 "encrypted block {} is under key {:032x}, this is key {:032x}",

@@ -52,4 +52,10 @@ impl ColumnDequantizer {
     pub(crate) fn output(self, accumulator: f64, scale: f32) -> f32 {
         (accumulator * (f64::from(scale) * self.weight_scale) + self.bias) as f32
     }
+
+    /// The sum of the outputs of so many records with this scale.
+    #[inline(always)]
+    pub(crate) fn sum(self, accumulator: f64, scale: f32, records: u64) -> f32 {
+        (accumulator * (f64::from(scale) * self.weight_scale) + self.bias * records as f64) as f32
+    }
 }

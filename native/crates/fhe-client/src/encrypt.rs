@@ -351,6 +351,7 @@ mod tests {
             output_body_limbs: 2,
             message_bits,
             bodies: 4,
+            summands: 1,
         };
         let shape = SecretKeyShape {
             glwe_dimension: 15,

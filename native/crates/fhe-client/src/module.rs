@@ -70,6 +70,9 @@ impl ModuleClient {
                 spec.inputs, spec.outputs
             )));
         }
+        if parameters.summands > 1 {
+            require_sums(&spec.quantizer, parameters.summands)?;
+        }
         let shape = SecretKeyShape {
             glwe_dimension: parameters.glwe_dimension,
             polynomial_size: parameters.polynomial_size,
@@ -201,4 +204,23 @@ impl ModuleClient {
             )),
         }
     }
+}
+
+/// Checks that sums mean something and never wrap: all records have one scale, and so many of the largest
+/// accumulators there can be fit the message.
+fn require_sums(quantizer: &Quantizer, summands: usize) -> Result<()> {
+    if quantizer.static_scale == 0.0 {
+        return Err(Error::invalid(format!(
+            "sums of {summands} results need one scale for all records: use static quantisation"
+        )));
+    }
+    let largest = quantizer.max_activation() as u128 * u128::from(quantizer.norms.max_l1.max(1));
+    let limit = (1u128 << (quantizer.message_bits - 1)) - 1;
+    if largest * summands as u128 > limit {
+        return Err(Error::invalid(format!(
+            "sums of {summands} results of up to {largest} do not fit {} message bits",
+            quantizer.message_bits
+        )));
+    }
+    Ok(())
 }

@@ -583,6 +583,7 @@ mod tests {
             output_body_limbs: 3,
             message_bits: 12,
             bodies: 3,
+            summands: 1,
         }
     }
 
@@ -646,6 +647,7 @@ mod tests {
                 output_body_limbs: output_body_limbs.min(body_limbs).min(output_limbs),
                 message_bits: 12,
                 bodies: 750usize.div_ceil(polynomial_size),
+                summands: 1,
             };
             let (client, server) = layer(inputs, parameters);
             let seeds = || Seeds::known([4; 16], [9; 16]);

@@ -42,6 +42,7 @@ fn parameters(shape: usize, kept: Kept, bodies: usize) -> PackedParameters {
         output_body_limbs: kept.output_body.min(body_limbs).min(output_limbs),
         message_bits: 2,
         bodies,
+        summands: 1,
     }
 }
 

@@ -48,6 +48,7 @@ fn packed(inputs: usize, weights: Vec<i8>) -> PackedCircuit {
             output_body_limbs: 5,
             message_bits: MESSAGE_BITS,
             bodies: 1,
+            summands: 1,
         },
         module_key: "seq".into(),
         inputs,

@@ -23,6 +23,7 @@ fn parameters(
         output_body_limbs,
         message_bits: 16,
         bodies: 4,
+        summands: 1,
     }
 }
 

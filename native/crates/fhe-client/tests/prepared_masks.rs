@@ -42,6 +42,7 @@ fn random_layer(shape: usize, inputs: usize, outputs: usize, data: &mut TestData
         output_body_limbs,
         message_bits: 2,
         bodies: 2,
+        summands: 1,
     };
     parameters.message_bits = message_bits(&parameters, &weights, inputs);
     layer(parameters, inputs, outputs, weights, 8)

@@ -27,6 +27,7 @@ fn parameters(Kept(body_limbs, output_limbs, output_body_limbs): Kept) -> Packed
         output_body_limbs,
         message_bits: 2,
         bodies: 4,
+        summands: 1,
     }
 }
 

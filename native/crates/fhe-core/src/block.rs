@@ -48,7 +48,7 @@ use crate::{Error, Result};
 pub const HEADER_BYTES: usize = 128;
 
 const MAGIC: &[u8; 4] = b"FHEB";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 /// SHA-256 of a circuit file.
 pub type CircuitDigest = [u8; 32];
@@ -73,10 +73,12 @@ pub enum BlockKind {
     BodyResults,
     /// What a circuit with look-ups made of activations, server to client: LWE ciphertexts.
     LookupResults,
+    /// Results of several blocks, added: mask rows and body rows.
+    Sums,
 }
 
 impl BlockKind {
-    const ALL: [BlockKind; 7] = [
+    const ALL: [BlockKind; 8] = [
         BlockKind::Activations,
         BlockKind::Results,
         BlockKind::MaskOrder,
@@ -84,6 +86,7 @@ impl BlockKind {
         BlockKind::Bodies,
         BlockKind::BodyResults,
         BlockKind::LookupResults,
+        BlockKind::Sums,
     ];
 
     fn code(self) -> u8 {
@@ -95,6 +98,7 @@ impl BlockKind {
             BlockKind::Bodies => 5,
             BlockKind::BodyResults => 6,
             BlockKind::LookupResults => 7,
+            BlockKind::Sums => 8,
         }
     }
 
@@ -111,14 +115,18 @@ impl BlockKind {
             BlockKind::Results
             | BlockKind::MaskResults
             | BlockKind::BodyResults
-            | BlockKind::LookupResults => None,
+            | BlockKind::LookupResults
+            | BlockKind::Sums => None,
         }
     }
 
     fn has_mask_rows(self) -> bool {
         matches!(
             self,
-            BlockKind::Results | BlockKind::MaskResults | BlockKind::LookupResults
+            BlockKind::Results
+                | BlockKind::MaskResults
+                | BlockKind::LookupResults
+                | BlockKind::Sums
         )
     }
 
@@ -128,6 +136,11 @@ impl BlockKind {
 
     fn has_slots(self) -> bool {
         matches!(self, BlockKind::Bodies | BlockKind::BodyResults)
+    }
+
+    /// Whether it can be added to others.
+    pub fn has_summands(self) -> bool {
+        matches!(self, BlockKind::Results | BlockKind::Sums)
     }
 }
 
@@ -193,6 +206,10 @@ pub struct BlockHeader {
     pub records: usize,
     /// Slot of the first record under a mask that was ordered, else zero.
     pub first_slot: usize,
+    /// Results it is the sum of, 1 if it is one; 0 in what cannot be added.
+    pub summands: usize,
+    /// The most that such a sum may hold by its circuit; 0 in what cannot be added.
+    pub max_summands: usize,
     /// Columns: d_in on the way up, d_out on the way down.
     pub features: usize,
     /// The client's number for the block.
@@ -214,6 +231,11 @@ impl BlockHeader {
             Some(_) => (parameters.limbs, parameters.body_limbs),
             None => (parameters.output_limbs, parameters.output_body_limbs),
         };
+        let (summands, max_summands) = if kind.has_summands() {
+            (1, parameters.summands)
+        } else {
+            (0, 0)
+        };
         BlockHeader {
             kind,
             circuit,
@@ -225,6 +247,8 @@ impl BlockHeader {
             body_limbs,
             records,
             first_slot: 0,
+            summands,
+            max_summands,
             features,
             block_number,
         }
@@ -306,9 +330,9 @@ impl BlockHeader {
         let body_limbs = reader.count()?;
         let block_number = reader.u64()?;
         let payload_bytes = reader.u64()?;
-        let first_slot = reader.count()?;
+        let slot_or_summands = reader.count()?;
         let payload_checksum = reader.u32()?;
-        zeros_hold &= reader.u32()? == 0;
+        let max_summands = reader.count()?;
         let header_checksum = reader.u32()?;
         if crc32c(&head[..HEADER_BYTES - 4]) != header_checksum {
             return Err(Error::invalid(
@@ -318,6 +342,12 @@ impl BlockHeader {
         let kind = BlockKind::of_code(kind).ok_or_else(|| {
             Error::invalid(format!("encrypted block has the unknown kind {kind}"))
         })?;
+        let (first_slot, summands) = if kind.has_summands() {
+            (0, slot_or_summands)
+        } else {
+            zeros_hold &= max_summands == 0;
+            (slot_or_summands, 0)
+        };
         if !zeros_hold {
             return Err(Error::invalid(
                 "encrypted block has reserved fields that are not zero",
@@ -334,6 +364,8 @@ impl BlockHeader {
             body_limbs,
             records,
             first_slot,
+            summands,
+            max_summands,
             features,
             block_number,
         };
@@ -397,8 +429,14 @@ impl BlockHeader {
         }
         head[96..104].copy_from_slice(&self.block_number.to_le_bytes());
         head[104..112].copy_from_slice(&(payload.len() as u64).to_le_bytes());
-        head[112..116].copy_from_slice(&(self.first_slot as u32).to_le_bytes());
+        let slot_or_summands = if self.kind.has_summands() {
+            self.summands
+        } else {
+            self.first_slot
+        };
+        head[112..116].copy_from_slice(&(slot_or_summands as u32).to_le_bytes());
         head[116..120].copy_from_slice(&payload_checksum.to_le_bytes());
+        head[120..124].copy_from_slice(&(self.max_summands as u32).to_le_bytes());
         let checksum = crc32c(&head[..HEADER_BYTES - 4]);
         head[124..128].copy_from_slice(&checksum.to_le_bytes());
     }
@@ -443,6 +481,11 @@ impl BlockHeader {
             ("limbs", self.limbs, expected.limbs),
             ("body limbs", self.body_limbs, expected.body_limbs),
             ("features", self.features, expected.features),
+            (
+                "limit of summands",
+                self.max_summands,
+                expected.max_summands,
+            ),
         ] {
             if found != wanted {
                 return Err(Error::invalid(format!(
@@ -463,6 +506,16 @@ impl BlockHeader {
                 self.records,
                 most.start(),
                 most.end()
+            )));
+        }
+        let most = match kind {
+            BlockKind::Sums => parameters.summands,
+            _ => expected.summands,
+        };
+        if !(expected.summands..=most).contains(&self.summands) {
+            return Err(Error::invalid(format!(
+                "encrypted block {} is the sum of {} results, its kind and circuit allow {} to {most}",
+                self.block_number, self.summands, expected.summands
             )));
         }
         let slots = if kind.has_slots() {

@@ -69,6 +69,7 @@ mod tests {
             output_body_limbs: 3,
             message_bits: 20,
             bodies: 1,
+            summands: 1,
         }
     }
 

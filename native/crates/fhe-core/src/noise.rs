@@ -60,7 +60,8 @@ pub fn fresh_standard_deviation(lwe_dimension: usize, limbs: usize) -> Result<f6
     Ok(tuniform_standard_deviation(bound) * (-8.0 * limbs as f64).exp2())
 }
 
-/// Noise of a decrypted accumulator before rounding, relative to q.
+/// Noise of a decrypted accumulator before rounding, relative to q; where a circuit has summands, of a sum of so
+/// many results of different blocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OutputNoise {
     /// Standard deviation, also a sub-Gaussian parameter.
@@ -127,6 +128,9 @@ impl OutputNoise {
     /// uniform if a weight of the column is odd, which circuits are checked for. The rounding of a result
     /// adds its error to the body and to each mask coefficient that meets a secret bit that is one. A secret
     /// of n uniform bits has Hamming weight above n/2 + 4.5·√n with probability below 2^-58 (Hoeffding).
+    ///
+    /// Summands have fresh masks and noise each, so their errors are independent: variances add, and so do
+    /// means and largest values.
     pub fn of(parameters: &PackedParameters, norms: ColumnNorms) -> Result<Self> {
         let parameters = parameters.validate()?;
         if !norms.l1.is_finite() || !norms.l2.is_finite() {
@@ -144,12 +148,13 @@ impl OutputNoise {
         let variance = (fresh * fresh + body_up.variance) * norms.l2 * norms.l2
             + hamming_weight * mask_down.variance;
         let bias = body_up.bias * norms.l1 + hamming_weight * mask_down.bias;
+        let summands = parameters.summands as f64;
         Ok(OutputNoise {
-            standard_deviation: (variance + body_down.variance).sqrt(),
-            bias: bias + body_down.bias,
-            unrounded_deviation: variance.sqrt(),
-            unrounded_bias: bias,
-            largest_rounding: body_down.largest,
+            standard_deviation: (summands * (variance + body_down.variance)).sqrt(),
+            bias: summands * (bias + body_down.bias),
+            unrounded_deviation: (summands * variance).sqrt(),
+            unrounded_bias: summands * bias,
+            largest_rounding: summands * body_down.largest,
         })
     }
 
@@ -208,6 +213,7 @@ mod tests {
             output_body_limbs: 3,
             message_bits: 19,
             bodies: 8,
+            summands: 1,
         }
     }
 
@@ -220,6 +226,22 @@ mod tests {
     fn more_message_bits_fail_more_often() {
         let noise = OutputNoise::of(&parameters(), NORMS).unwrap();
         assert!(noise.log2_failure_probability(19) < noise.log2_failure_probability(20));
+    }
+
+    #[test]
+    fn a_sum_of_four_results_has_twice_the_deviation_and_four_times_the_bias() {
+        let noise = |summands| {
+            let parameters = PackedParameters {
+                summands,
+                ..parameters()
+            };
+            OutputNoise::of(&parameters, NORMS).unwrap()
+        };
+        let (one, four) = (noise(1), noise(4));
+        let ratio = four.standard_deviation / one.standard_deviation;
+        assert!((ratio - 2.0).abs() < 1e-9, "{ratio}");
+        assert_eq!(four.bias, 4.0 * one.bias);
+        assert!(four.log2_failure_probability(17) > one.log2_failure_probability(18));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct PackedParameters {
     pub message_bits: usize,
     /// K, the number of bodies that can share a mask.
     pub bodies: usize,
+    /// M: so many results may be added before they are decrypted; 1 for none.
+    pub summands: usize,
 }
 
 impl PackedParameters {
@@ -71,6 +73,7 @@ impl PackedParameters {
             8 * self.output_body_limbs,
         )?;
         within("bodies", self.bodies, 1, MAX_BODIES)?;
+        within("summands", self.summands, 1, MAX_SUMMANDS)?;
         Ok(self)
     }
 
@@ -108,6 +111,8 @@ pub const MIN_LIMBS: usize = 3;
 pub const MAX_LIMBS: usize = 7;
 /// Most bodies under one mask.
 pub const MAX_BODIES: usize = 256;
+/// Most results in a sum.
+pub const MAX_SUMMANDS: usize = 1 << 20;
 /// Most inputs of a layer: a sum of this many products u8 × s8, with the carry of the limb below,
 /// stays inside an i32.
 pub const MAX_INPUTS: usize = 65_000;

@@ -7,7 +7,7 @@ use fhe_core::{Error, Result};
 use jni::JNIEnv;
 use jni::objects::{
     JByteArray, JByteBuffer, JDoubleArray, JFloatArray, JIntArray, JLongArray, JPrimitiveArray,
-    JString, TypeArray,
+    JString, ReleaseMode, TypeArray,
 };
 use jni::sys::{jbyteArray, jdoubleArray, jint, jintArray, jlongArray};
 
@@ -44,6 +44,37 @@ pub fn fixed_bytes<const LENGTH: usize>(env: &JNIEnv, array: &JByteArray) -> Res
     bytes
         .try_into()
         .map_err(|_| Error::invalid(format!("{found} bytes where {LENGTH} are needed")))
+}
+
+/// Has `work` write to one `byte[]` and read another, without copying either. The collector waits meanwhile, so it
+/// must take milliseconds at most.
+///
+/// The two must be different arrays, which no other thread uses during the call.
+pub fn with_bytes(
+    env: &mut JNIEnv,
+    written: &JByteArray,
+    read: &JByteArray,
+    work: impl FnOnce(&mut [u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    length(env, written)?;
+    length(env, read)?;
+    // SAFETY: the second environment is of the same thread and serves to pin the second array alone.
+    let mut second = unsafe { env.unsafe_clone() };
+    // SAFETY: no JNI function is called while the arrays are pinned; the caller holds both, and no other thread
+    // writes to them.
+    let (mut written, read) = unsafe {
+        let written = env.get_array_elements_critical(written, ReleaseMode::CopyBack);
+        let read = second.get_array_elements_critical(read, ReleaseMode::NoCopyBack);
+        (written.map_err(jni_error)?, read.map_err(jni_error)?)
+    };
+    // SAFETY: both are as long as their elements say, and different arrays.
+    let (written, read) = unsafe {
+        (
+            std::slice::from_raw_parts_mut(written.as_mut_ptr().cast::<u8>(), written.len()),
+            std::slice::from_raw_parts(read.as_ptr().cast::<u8>(), read.len()),
+        )
+    };
+    work(written, read)
 }
 
 /// A copy of an `int[]`.
@@ -174,7 +205,8 @@ pub fn count(value: jint, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| Error::invalid(format!("{what} is {value}")))
 }
 
-/// Packed parameters from k, N, limbs, body limbs, output limbs, output body limbs, message bits, bodies.
+/// Packed parameters from k, N, limbs, body limbs, output limbs, output body limbs, message bits, bodies,
+/// summands.
 pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
     let &[
         k,
@@ -185,10 +217,11 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
         output_body_limbs,
         message_bits,
         bodies,
+        summands,
     ] = fields
     else {
         return Err(Error::Internal(format!(
-            "{} packed parameters, 8 expected",
+            "{} packed parameters, 9 expected",
             fields.len()
         )));
     };
@@ -201,12 +234,13 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
         output_body_limbs: count(output_body_limbs, "output body limbs")?,
         message_bits: count(message_bits, "message bits")?,
         bodies: count(bodies, "bodies")?,
+        summands: count(summands, "summands")?,
     }
     .validate()
 }
 
 /// The fields of packed parameters, in the order of [`parameters`].
-pub fn parameter_fields(p: &PackedParameters) -> [i32; 8] {
+pub fn parameter_fields(p: &PackedParameters) -> [i32; 9] {
     [
         p.glwe_dimension,
         p.polynomial_size,
@@ -216,6 +250,7 @@ pub fn parameter_fields(p: &PackedParameters) -> [i32; 8] {
         p.output_body_limbs,
         p.message_bits,
         p.bodies,
+        p.summands,
     ]
     .map(|field| field as i32)
 }

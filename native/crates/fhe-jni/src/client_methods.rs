@@ -309,6 +309,51 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptAccumulators<'lo
     .0
 }
 
+/// Sums of accumulators `[T][d_out]` of a sum of blocks of results.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptSumAccumulators<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    sums: JByteArray<'local>,
+) -> jlongArray {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let sums = arrays::bytes(env, &sums)?;
+        pointer(arrays::new_longs(env, &module.decrypt_sums(&sums)?))
+    })
+    .0
+}
+
+/// Decrypts and dequantises a sum of blocks of results to the places of its floats; `counts` `[T]` are of records.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptSums<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    module: jlong,
+    sums: JByteArray<'local>,
+    counts: JLongArray<'local>,
+    threads: jint,
+    columns: JIntArray<'local>,
+    buffers: JObjectArray<'local>,
+    runs: JLongArray<'local>,
+) {
+    call(env, |env| {
+        let module = MODULES.get(module)?;
+        let counts = arrays::longs(env, &counts)?
+            .into_iter()
+            .map(|count| {
+                u64::try_from(count)
+                    .map_err(|_| Error::invalid(format!("a count of records is {count}")))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let out = rows::outputs(env, &columns, &buffers, &runs)?;
+        let sums = arrays::bytes(env, &sums)?;
+        let threads = arrays::count(threads, "number of threads")?;
+        module.decrypt_sums_to_floats(&sums, &counts, threads, out)
+    });
+}
+
 /// Floats of accumulators `[T][d_out]`.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_dequantize<'local>(

@@ -15,7 +15,7 @@ use crate::handles::{
 };
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 8;
+const ABI_VERSION: jint = 9;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(

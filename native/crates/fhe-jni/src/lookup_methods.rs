@@ -86,7 +86,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeLookupCircuit(
     });
 }
 
-/// Eight packed parameters, eight bootstrap parameters, d_in, outputs of the packed layer, outputs, look-ups.
+/// Nine packed parameters, eight bootstrap parameters, d_in, outputs of the packed layer, outputs, look-ups.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_lookupCircuitShape(
     env: JNIEnv,

@@ -4,7 +4,7 @@ use fhe_core::{Error, Result};
 use fhe_server::PreparedCircuit;
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JClass, JIntArray, JObject};
-use jni::sys::{jint, jintArray, jlong, jlongArray};
+use jni::sys::{jbyteArray, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
 use crate::blocks::{self, Evaluator};
@@ -36,7 +36,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeCircuit(
     });
 }
 
-/// k, N, limbs, body limbs, output limbs, output body limbs, message bits, bodies, d_in, d_out.
+/// Packed parameters, d_in, d_out.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
     env: JNIEnv,
@@ -46,20 +46,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
     call(env, |env| {
         let circuit = CIRCUITS.get(circuit)?;
         let circuit = circuit.circuit();
-        let p = &circuit.parameters;
-        let fields = [
-            p.glwe_dimension,
-            p.polynomial_size,
-            p.limbs,
-            p.body_limbs,
-            p.output_limbs,
-            p.output_body_limbs,
-            p.message_bits,
-            p.bodies,
-            circuit.inputs,
-            circuit.outputs,
-        ]
-        .map(|field| field as i32);
+        let mut fields = arrays::parameter_fields(&circuit.parameters).to_vec();
+        fields.extend([circuit.inputs, circuit.outputs].map(|field| field as i32));
         pointer(arrays::new_ints(env, &fields))
     })
     .0
@@ -116,6 +104,39 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_simulate<'local>(
         pointer(arrays::new_longs(env, &accumulators))
     })
     .0
+}
+
+/// The first block of a sum of results, a copy.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_startSum<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    block: JByteArray<'local>,
+) -> jbyteArray {
+    call(env, |env| {
+        let sum = fhe_server::start_sum(&arrays::bytes(env, &block)?)?;
+        pointer(arrays::new_bytes(env, &sum))
+    })
+    .0
+}
+
+/// Adds a block of results to a sum, in place.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_addToSum<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    sum: JByteArray<'local>,
+    block: JByteArray<'local>,
+) {
+    call(env, |env| {
+        if env
+            .is_same_object(&sum, &block)
+            .map_err(arrays::jni_error)?
+        {
+            return Err(Error::invalid("a sum cannot be added to itself"));
+        }
+        arrays::with_bytes(env, &sum, &block, fhe_server::add_to_sum)
+    });
 }
 
 /// Evaluates a batch of blocks, LargeBinary in and out, through the Arrow C Data Interface.

@@ -1,9 +1,11 @@
 //! The limb GEMM on one panel of 64 ciphertext rows, with every kernel of this machine; elements are
-//! multiply-accumulates of u8 × s8.
+//! multiply-accumulates of u8 × s8. And the sum of two blocks of results, checksums included; bytes are those of one.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES};
 use fhe_core::panel::PANEL_ROWS;
-use fhe_server::{Kernel, PreparedWeights, Scratch};
+use fhe_core::parameters::PackedParameters;
+use fhe_server::{Kernel, PreparedWeights, Scratch, add_to_sum, start_sum};
 use std::hint::black_box;
 
 const SHAPES: [(usize, usize); 2] = [(768, 768), (768, 3072)];
@@ -58,5 +60,38 @@ fn multiply_panel(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, multiply_panel);
+fn add_results(criterion: &mut Criterion) {
+    let parameters = PackedParameters {
+        glwe_dimension: 9,
+        polynomial_size: 256,
+        limbs: 7,
+        body_limbs: 6,
+        output_limbs: 6,
+        output_body_limbs: 5,
+        message_bits: 32,
+        bodies: 16,
+        // More than it can be run.
+        summands: 1 << 20,
+    };
+    let header = BlockHeader::of(
+        BlockKind::Results,
+        &parameters,
+        [0; 32],
+        [0; 16],
+        384,
+        4096,
+        0,
+    );
+    let mut block = random_bytes(HEADER_BYTES + header.layout().bytes());
+    header.seal(&mut block);
+    let mut sum = start_sum(&block).unwrap();
+    let mut group = criterion.benchmark_group("sum");
+    group.throughput(Throughput::Bytes(block.len() as u64));
+    group.bench_function("384 outputs, 4096 records", |bencher| {
+        bencher.iter(|| add_to_sum(&mut sum, black_box(&block)).unwrap());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, multiply_panel, add_results);
 criterion_main!(benches);

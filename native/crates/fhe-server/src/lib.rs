@@ -5,9 +5,11 @@ mod clear;
 mod evaluate;
 mod kernel;
 mod prepared;
+mod sum;
 mod workspace;
 
 pub use bootstrap::{AcceptedLookups, BootstrapKeys, PreparedBootstrapCircuit};
 pub use evaluate::AcceptedBlock;
 pub use kernel::{FewRows, Kernel, PreparedWeights, Scratch};
 pub use prepared::PreparedCircuit;
+pub use sum::{add_to_sum, start_sum};

@@ -75,6 +75,18 @@ pub fn layer(
     weights: Vec<i8>,
     activation_bits: usize,
 ) -> Layer {
+    layer_with_scale(parameters, inputs, outputs, weights, activation_bits, 0.0)
+}
+
+/// A layer with one scale for all records, or 0 for a scale each; with a scale, the bias of output j is j.
+pub fn layer_with_scale(
+    parameters: PackedParameters,
+    inputs: usize,
+    outputs: usize,
+    weights: Vec<i8>,
+    activation_bits: usize,
+    static_scale: f32,
+) -> Layer {
     let magnitude = |w: &i8| u64::from(w.unsigned_abs());
     let norms = WeightNorms {
         max_l1: weights
@@ -117,13 +129,17 @@ pub fn layer(
         outputs,
         quantizer: Quantizer {
             activation_bits,
-            static_scale: 0.0,
+            static_scale,
             message_bits: parameters.message_bits,
             norms,
         },
         dequantizer: Dequantizer {
             weight_scales: vec![1.0; outputs],
-            bias: vec![],
+            bias: if static_scale == 0.0 {
+                vec![]
+            } else {
+                (0..outputs).map(|output| output as f32).collect()
+            },
         },
     };
     Layer {

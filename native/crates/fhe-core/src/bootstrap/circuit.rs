@@ -424,6 +424,7 @@ mod tests {
                     output_body_limbs: 5,
                     message_bits: 16,
                     bodies: 1,
+                    summands: 1,
                 },
                 module_key: "seq".into(),
                 inputs: 2,

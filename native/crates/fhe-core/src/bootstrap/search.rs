@@ -244,6 +244,7 @@ impl Search<'_> {
                     output_body_limbs: body_limbs,
                     message_bits: self.request.message_bits,
                     bodies: 1,
+                    summands: 1,
                 };
                 if let (Ok(packed), Ok(variance)) = (packed.validate(), packed_variance(&packed)) {
                     layers.push((packed, variance));

@@ -13,6 +13,7 @@ import org.fhespark.compiler.parameters.ParameterSearch;
 import org.fhespark.compiler.parameters.ServerKernel;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.compiler.quantize.QuantizedWeights;
+import org.fhespark.nativelib.PackedParameters;
 
 /** What to compile and how. */
 public final class CompileOptions {
@@ -55,6 +56,7 @@ public final class CompileOptions {
   private final double wireGigabits;
   private final String paddingMask;
   private final double lookupError;
+  private final int sums;
 
   private CompileOptions(Builder builder) {
     this.remoteModules = List.copyOf(builder.remoteModules);
@@ -71,6 +73,7 @@ public final class CompileOptions {
     this.wireGigabits = builder.wireGigabits;
     this.paddingMask = builder.paddingMask;
     this.lookupError = builder.lookupError;
+    this.sums = builder.sums;
   }
 
   /**
@@ -135,8 +138,14 @@ public final class CompileOptions {
     return limbsOf.containsKey(module) ? OptionalInt.of(limbsOf.get(module)) : limbs;
   }
 
+  /** Where scales come from; static for sums, which need one scale for all records. */
   public QuantizationMode quantization() {
-    return quantization;
+    return sums > 1 ? QuantizationMode.STATIC : quantization;
+  }
+
+  /** How many results of a module may be added before they are decrypted; 1 for none. */
+  public int sums() {
+    return sums;
   }
 
   /** log2 of the tolerated probability, per value, of a wrong accumulator. */
@@ -190,6 +199,7 @@ public final class CompileOptions {
     private double wireGigabits = CostConstants.DEFAULT_WIRE_GIGABITS;
     private String paddingMask;
     private double lookupError = DEFAULT_LOOKUP_ERROR;
+    private int sums = 1;
 
     private Builder(List<String> remoteModules) {
       this.remoteModules = remoteModules;
@@ -231,6 +241,15 @@ public final class CompileOptions {
     /** Noise of what a look-up reads, relative to its range. */
     public Builder lookupError(double error) {
       this.lookupError = error;
+      return this;
+    }
+
+    /**
+     * Results of a module that may be added before they are decrypted: parameters then leave room
+     * for the sum and its noise, and quantisation is static.
+     */
+    public Builder sums(int results) {
+      this.sums = results;
       return this;
     }
 
@@ -299,6 +318,7 @@ public final class CompileOptions {
       limbsOf.forEach((module, bytes) -> checkLimbs("limbs of '" + module + "'", bytes));
       checkNamed("limbs", limbsOf.keySet(), remoteModules);
       checkRange("expected batch", expectedBatch, 1, LARGEST_EXPECTED_BATCH);
+      checkRange("sums", sums, 1, PackedParameters.MOST_SUMMANDS);
       if (!(log2PError < 0 && log2PError >= SMALLEST_LOG2_P_ERROR)) {
         throw new InvalidInputException(
             "p-error 2^"

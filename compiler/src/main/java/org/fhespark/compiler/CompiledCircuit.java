@@ -38,6 +38,8 @@ import org.fhespark.nativelib.WeightNorms;
  * @param rowsPerRecord rows that a record makes on average
  * @param blockRows rows expected in a block
  * @param fixed the quantisation of its input, if the model itself has one
+ * @param sharedScale the scale of all rows that it ever reads, where results may be added and the
+ *     model has no quantisation of its own; else empty
  * @param circuit what the server gets
  */
 record CompiledCircuit(
@@ -51,6 +53,7 @@ record CompiledCircuit(
     double rowsPerRecord,
     int blockRows,
     Optional<FixedQuantization> fixed,
+    Optional<Float> sharedScale,
     byte[] circuit) {
   private static final int TYPICAL_BODY_LIMBS = 5;
   private static final int MOST_ROWS = 16_384;
@@ -96,7 +99,18 @@ record CompiledCircuit(
         rowsPerRecord,
         blockRows,
         fixed,
+        sharedScale(stack, calibration, choice.activationBits(), options),
         circuit);
+  }
+
+  private static Optional<Float> sharedScale(
+      CircuitStack stack, Calibration.Result calibration, int bits, CompileOptions options) {
+    if (options.sums() == 1) {
+      return Optional.empty();
+    }
+    return stack.readers().stream()
+        .map(reader -> calibration.of(reader).staticScale(bits))
+        .max(Float::compare);
   }
 
   private static QuantizedWeights quantize(
@@ -156,10 +170,14 @@ record CompiledCircuit(
                 .max()
                 .orElseThrow();
     // The model's own quantisation must hold for every record: none may get a coarser scale.
-    IntToDoubleFunction bound =
-        fixed.isPresent()
-            ? bits -> fixed.get().largestInteger() * (double) atLeastOne.maxL1()
-            : calibratedBound;
+    // So must one scale for all that is added.
+    IntToDoubleFunction bound = calibratedBound;
+    if (fixed.isPresent()) {
+      double largest = (double) options.sums() * fixed.get().largestInteger();
+      bound = bits -> largest * atLeastOne.maxL1();
+    } else if (options.sums() > 1) {
+      bound = bits -> (double) options.sums() * ((1 << (bits - 1)) - 1) * atLeastOne.maxL1();
+    }
     return ParameterSearch.search(
         new ParameterRequest(
             stack.quotedKeys(),
@@ -173,7 +191,8 @@ record CompiledCircuit(
             stack.limbs(),
             options.log2PError(),
             blockRows,
-            options.costs()));
+            options.costs(),
+            options.sums()));
   }
 
   private static void requireSendable(CircuitStack stack, PackedParameters parameters) {
@@ -198,6 +217,9 @@ record CompiledCircuit(
     int bits = choice.activationBits();
     if (fixed.isPresent()) {
       return new Quantization(bits, fixed.get().scale());
+    }
+    if (sharedScale.isPresent()) {
+      return new Quantization(bits, sharedScale.get());
     }
     return new Quantization(
         bits, mode == QuantizationMode.STATIC ? statistics.staticScale(bits) : 0f);

@@ -227,6 +227,12 @@ public final class ModelCompiler {
     List<LookupCompiler.Request> requests = new ArrayList<>();
     for (RemoteModule module : modules) {
       if (module.hasLookups()) {
+        if (options.sums() > 1) {
+          throw new InvalidInputException(
+              "module '"
+                  + module.key()
+                  + "' needs look-ups, whose results cannot be added: compile it without --sums");
+        }
         RowSample sample = seen.samples().get(module.key());
         Optional<FixedQuantization> fixed =
             FixedQuantization.ofAll(

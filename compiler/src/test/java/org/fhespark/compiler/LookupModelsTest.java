@@ -81,6 +81,24 @@ class LookupModelsTest {
     return tensors;
   }
 
+  @Test
+  void resultsOfLookupsCannotBeAdded() throws IOException {
+    RecordedModel recorded = RecordedModel.load("nested_sequential");
+    CompileOptions options = CompileOptions.remote(List.of("seq")).sums(2).build();
+    String message =
+        assertThrows(
+                InvalidInputException.class,
+                () ->
+                    new ModelCompiler(CONFIGURATION)
+                        .compile(
+                            RecordedModel.path("nested_sequential"),
+                            List.of(recorded.calibrationBatch()),
+                            options,
+                            new Path(folder.toString())))
+            .getMessage();
+    assertTrue(message.contains("'seq' needs look-ups, whose results cannot be added"), message);
+  }
+
   @ParameterizedTest
   @CsvSource({
     "nested_sequential, seq",

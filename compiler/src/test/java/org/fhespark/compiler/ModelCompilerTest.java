@@ -35,7 +35,9 @@ import org.fhespark.compiler.quantize.BatchTensor;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.compiler.quantize.QuantizedWeights;
+import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
+import org.fhespark.nativelib.PackedParameters;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -308,6 +310,29 @@ class ModelCompilerTest {
     RemoteCallSpec spec = client().specs().remote().get(0);
     assertEquals(7, spec.quantization().activationBits());
     assertEquals(max / 63, spec.quantization().staticScale(), max * 1e-5);
+  }
+
+  @Test
+  void resultsThatMayBeAddedHaveOneScaleAndRoomForTheirSum() throws IOException {
+    CompileReport report = compile("layered", remote("conv1", "layer2.0.conv2").sums(500).build());
+    for (RemoteCallSpec spec : client().specs().remote()) {
+      PackedParameters parameters = spec.parameters();
+      assertEquals(500, parameters.summands());
+      assertTrue(spec.quantization().staticScale() > 0);
+      int largest = (1 << (spec.quantization().activationBits() - 1)) - 1;
+      double sum = 500.0 * largest * spec.norms().maxL1();
+      assertTrue(sum < Math.pow(2, parameters.messageBits() - 1), spec.circuit());
+      // The client checks the same when it opens a module.
+      ModuleClient.withoutKey(spec.moduleSpec()).close();
+    }
+    for (CompileReport.Module module : report.modules()) {
+      assertEquals(QuantizationMode.STATIC, module.quantization());
+      assertTrue(module.coversWorstCase());
+      assertTrue(module.log2FailureProbability() <= -40);
+      assertTrue(module.policy().contains("the sum of 500 results"), module.policy());
+    }
+    assertThrows(InvalidInputException.class, () -> remote("conv1").sums(0).build());
+    assertThrows(InvalidInputException.class, () -> remote("conv1").sums(1 << 21).build());
   }
 
   @Test

@@ -48,6 +48,9 @@ public record BootstrapParameters(
     }
   }
 
+  /** How many fields there are for native methods. */
+  static final int FIELDS = 8;
+
   static BootstrapParameters of(int[] fields) {
     return new BootstrapParameters(
         fields[0],

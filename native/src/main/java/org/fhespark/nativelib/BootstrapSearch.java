@@ -84,17 +84,20 @@ public final class BootstrapSearch {
             .toArray();
     NativeLibrary.load();
     double[] found = FheNative.searchBootstrap(shape, targets);
-    int[] parameters = Arrays.stream(found, 0, 16).mapToInt(field -> (int) field).toArray();
-    BootstrapParameters bootstrap = BootstrapParameters.of(Arrays.copyOfRange(parameters, 8, 16));
+    int packed = PackedParameters.FIELDS;
+    int figures = packed + BootstrapParameters.FIELDS;
+    int[] parameters = Arrays.stream(found, 0, figures).mapToInt(field -> (int) field).toArray();
+    BootstrapParameters bootstrap =
+        BootstrapParameters.of(Arrays.copyOfRange(parameters, packed, figures));
     int last = found.length - 1;
     return new Choice(
         PackedParameters.of(parameters),
         bootstrap,
-        Arrays.stream(found, 18, last).boxed().toList(),
+        Arrays.stream(found, figures + 2, last).boxed().toList(),
         found[last],
-        found[16],
+        found[figures],
         bootstrap.evaluationKeyBytes(),
-        (long) found[17]);
+        (long) found[figures + 1]);
   }
 
   private static DoubleStream fields(Target target) {

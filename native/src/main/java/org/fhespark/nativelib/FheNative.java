@@ -145,6 +145,22 @@ final class FheNative {
 
   static native long[] decryptAccumulators(long module, byte[] block);
 
+  static native byte[] startSum(byte[] block);
+
+  /** In place; {@code sum} is as it was if this fails. */
+  static native void addToSum(byte[] sum, byte[] block);
+
+  static native long[] decryptSumAccumulators(long module, byte[] sums);
+
+  static native void decryptSums(
+      long module,
+      byte[] sums,
+      long[] counts,
+      int threads,
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
+
   static native void dequantize(
       long module,
       long[] accumulators,

@@ -24,12 +24,14 @@ public final class LookupCircuit implements AutoCloseable {
   private LookupCircuit(NativeHandle handle, CircuitDigest digest, int[] shape) {
     this.handle = handle;
     this.digest = digest;
-    this.packedParameters = PackedParameters.of(Arrays.copyOf(shape, 8));
-    this.parameters = BootstrapParameters.of(Arrays.copyOfRange(shape, 8, 16));
-    this.inputs = shape[16];
-    this.packedOutputs = shape[17];
-    this.outputs = shape[18];
-    this.lookups = shape[19];
+    int packed = PackedParameters.FIELDS;
+    int sizes = packed + BootstrapParameters.FIELDS;
+    this.packedParameters = PackedParameters.of(Arrays.copyOf(shape, packed));
+    this.parameters = BootstrapParameters.of(Arrays.copyOfRange(shape, packed, sizes));
+    this.inputs = shape[sizes];
+    this.packedOutputs = shape[sizes + 1];
+    this.outputs = shape[sizes + 2];
+    this.lookups = shape[sizes + 3];
   }
 
   /**

@@ -167,6 +167,36 @@ public final class ModuleClient implements AutoCloseable {
     return FheNative.decryptAccumulators(handle.get(), block);
   }
 
+  /**
+   * Sums of accumulators {@code [T][d_out]} of a sum of blocks of results ({@link BlockSum}).
+   *
+   * @throws org.fhespark.InvalidInputException if the sum is damaged, of another circuit or under
+   *     another key
+   */
+  public long[] decryptSumAccumulators(byte[] sums) {
+    return FheNative.decryptSumAccumulators(handle.get(), sums);
+  }
+
+  /**
+   * Decrypts a sum of blocks of results ({@link BlockSum}) to sums of outputs.
+   *
+   * @param counts of how many records each slot holds the sum, {@code [T]}, records of zeros that
+   *     only pad a block not among them: the bias is added so often. Zeros give sums without bias
+   * @param threads threads to use at most, the calling one among them
+   * @param outputs where the floats of {@code T} slots go
+   * @throws org.fhespark.InvalidInputException if the sum is damaged, of another circuit, under
+   *     another key, or of fewer results than a count says
+   */
+  public void decryptSums(byte[] sums, long[] counts, int threads, OutputRows outputs) {
+    FheNative.decryptSums(
+        handle.get(), sums, counts, threads, outputs.columns(), outputs.buffers(), outputs.runs());
+  }
+
+  /** The same to a table. */
+  public void decryptSums(byte[] sums, long[] counts, int threads, ByteBuffer outputs) {
+    decryptSums(sums, counts, threads, table(outputs, counts.length));
+  }
+
   /** Outputs of accumulators {@code [T][d_out]}, as {@link #decrypt} computes them. */
   public void dequantize(long[] accumulators, float[] scales, OutputRows outputs) {
     FheNative.dequantize(

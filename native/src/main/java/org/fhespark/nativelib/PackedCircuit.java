@@ -17,8 +17,8 @@ public final class PackedCircuit implements AutoCloseable {
     this.handle = handle;
     this.digest = digest;
     this.parameters = PackedParameters.of(shape);
-    this.inputs = shape[8];
-    this.outputs = shape[9];
+    this.inputs = shape[PackedParameters.FIELDS];
+    this.outputs = shape[PackedParameters.FIELDS + 1];
   }
 
   /**

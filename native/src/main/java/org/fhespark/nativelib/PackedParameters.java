@@ -18,6 +18,7 @@ import org.fhespark.InvalidInputException;
  * @param messageBits p; an accumulator m in [-2^(p-1), 2^(p-1)) is encoded as m·q/2^p
  * @param bodies K, the number of bodies (and secret keys) that share a mask; a block holds at most
  *     K·N records
+ * @param summands M; so many results may be added before they are decrypted, 1 for none
  */
 public record PackedParameters(
     int glweDimension,
@@ -27,7 +28,10 @@ public record PackedParameters(
     int outputLimbs,
     int outputBodyLimbs,
     int messageBits,
-    int bodies) {
+    int bodies,
+    int summands) {
+  /** The most results that a sum can hold. */
+  public static final int MOST_SUMMANDS = 1 << 20;
 
   public PackedParameters {
     check(glweDimension >= 1 && glweDimension <= 64, "glweDimension", glweDimension);
@@ -44,6 +48,29 @@ public record PackedParameters(
         outputBodyLimbs);
     check(messageBits >= 2 && messageBits <= 8 * outputBodyLimbs, "messageBits", messageBits);
     check(bodies >= 1 && bodies <= 256, "bodies", bodies);
+    check(summands >= 1 && summands <= MOST_SUMMANDS, "summands", summands);
+  }
+
+  /** Parameters of a circuit whose results are not added. */
+  public PackedParameters(
+      int glweDimension,
+      int polynomialSize,
+      int limbs,
+      int bodyLimbs,
+      int outputLimbs,
+      int outputBodyLimbs,
+      int messageBits,
+      int bodies) {
+    this(
+        glweDimension,
+        polynomialSize,
+        limbs,
+        bodyLimbs,
+        outputLimbs,
+        outputBodyLimbs,
+        messageBits,
+        bodies,
+        1);
   }
 
   private static void check(boolean holds, String name, int value) {
@@ -77,12 +104,31 @@ public record PackedParameters(
         outputLimbs,
         outputBodyLimbs,
         bits,
-        bodies);
+        bodies,
+        summands);
   }
+
+  /** The same for sums of so many results. */
+  public PackedParameters withSummands(int results) {
+    return new PackedParameters(
+        glweDimension,
+        polynomialSize,
+        limbs,
+        bodyLimbs,
+        outputLimbs,
+        outputBodyLimbs,
+        messageBits,
+        bodies,
+        results);
+  }
+
+  /** How many fields there are for native methods. */
+  static final int FIELDS = 9;
 
   static PackedParameters of(int[] fields) {
     return new PackedParameters(
-        fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6], fields[7]);
+        fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6], fields[7],
+        fields[8]);
   }
 
   /** As the native methods take them. */
@@ -95,7 +141,8 @@ public record PackedParameters(
       outputLimbs,
       outputBodyLimbs,
       messageBits,
-      bodies
+      bodies,
+      summands
     };
   }
 

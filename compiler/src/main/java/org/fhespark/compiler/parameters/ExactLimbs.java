@@ -25,16 +25,20 @@ final class ExactLimbs {
   private final int messageBits;
   private final OptionalInt limbs;
   private final double log2PError;
+  private final int summands;
   private final Map<Integer, List<Limbs>> found = new HashMap<>();
 
   /**
    * @param limbs of the modulus; empty for any
+   * @param summands results that may be added
    */
-  ExactLimbs(WeightNorms norms, int messageBits, OptionalInt limbs, double log2PError) {
+  ExactLimbs(
+      WeightNorms norms, int messageBits, OptionalInt limbs, double log2PError, int summands) {
     this.norms = norms;
     this.messageBits = messageBits;
     this.limbs = limbs;
     this.log2PError = log2PError;
+    this.summands = summands;
   }
 
   /** All choices at dimension n but those that others undercut in every limb. */
@@ -73,7 +77,7 @@ final class ExactLimbs {
 
   private boolean isExact(int dimension, Limbs limbs) {
     PackedParameters parameters =
-        limbs.with(dimension / SMALLEST_POLYNOMIAL, SMALLEST_POLYNOMIAL, messageBits, 1);
+        limbs.with(dimension / SMALLEST_POLYNOMIAL, SMALLEST_POLYNOMIAL, messageBits, 1, summands);
     return NoiseModel.log2FailureProbability(parameters, norms) <= log2PError;
   }
 

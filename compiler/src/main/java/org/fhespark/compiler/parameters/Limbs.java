@@ -20,8 +20,17 @@ record Limbs(int mask, int body, int outputMask, int outputBody) {
         && outputBody <= other.outputBody;
   }
 
-  PackedParameters with(int glweDimension, int polynomialSize, int messageBits, int bodies) {
+  PackedParameters with(
+      int glweDimension, int polynomialSize, int messageBits, int bodies, int summands) {
     return new PackedParameters(
-        glweDimension, polynomialSize, mask, body, outputMask, outputBody, messageBits, bodies);
+        glweDimension,
+        polynomialSize,
+        mask,
+        body,
+        outputMask,
+        outputBody,
+        messageBits,
+        bodies,
+        summands);
   }
 }

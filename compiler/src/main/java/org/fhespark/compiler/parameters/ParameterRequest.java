@@ -19,6 +19,7 @@ import org.fhespark.nativelib.WeightNorms;
  * @param log2PError log2 of the probability, per value, of a wrong accumulator that is tolerated
  * @param records T, expected in a block
  * @param costs what work costs
+ * @param summands results that may be added, 1 for none; {@code accumulatorBound} is on their sum
  */
 public record ParameterRequest(
     String modules,
@@ -30,9 +31,10 @@ public record ParameterRequest(
     OptionalInt limbs,
     double log2PError,
     int records,
-    CostConstants costs) {
+    CostConstants costs,
+    int summands) {
 
-  /** A request that leaves the modulus open. */
+  /** A request that leaves the modulus open, for results that are not added. */
   public ParameterRequest(
       String modules,
       BlockWork.Layer layer,
@@ -53,6 +55,7 @@ public record ParameterRequest(
         OptionalInt.empty(),
         log2PError,
         records,
-        costs);
+        costs,
+        1);
   }
 }

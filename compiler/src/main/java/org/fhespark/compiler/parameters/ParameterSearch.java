@@ -112,7 +112,8 @@ public final class ParameterSearch {
         if (!ExactLimbs.secureLimbs(k * size).contains(limbs)) {
           continue;
         }
-        PackedParameters parameters = whole.with(k, size, messageBits, bodies(size));
+        PackedParameters parameters =
+            whole.with(k, size, messageBits, bodies(size), request.summands());
         double own = NoiseModel.outputStandardDeviation(parameters, request.norms());
         if (own < noise) {
           least.clear();
@@ -147,7 +148,12 @@ public final class ParameterSearch {
       return carrying;
     }
     ExactLimbs exact =
-        new ExactLimbs(request.norms(), messageBits, request.limbs(), request.log2PError());
+        new ExactLimbs(
+            request.norms(),
+            messageBits,
+            request.limbs(),
+            request.log2PError(),
+            request.summands());
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
       carrying.addAll(withPolynomialSize(size, messageBits, exact));
     }
@@ -161,7 +167,8 @@ public final class ParameterSearch {
     for (int k = (SMALLEST_DIMENSION + size - 1) / size; k * size <= LARGEST_DIMENSION; k++) {
       for (Limbs limbs : exact.at(k * size)) {
         if (candidates.stream().noneMatch(smaller -> smaller.limbs.atMost(limbs))) {
-          PackedParameters parameters = limbs.with(k, size, messageBits, bodies);
+          PackedParameters parameters =
+              limbs.with(k, size, messageBits, bodies, request.summands());
           candidates.add(new Candidate(limbs, parameters, cost(parameters)));
         }
       }
@@ -227,7 +234,7 @@ public final class ParameterSearch {
         chosen,
         activationBits,
         messageBits >= worstCase,
-        policy(messageBits, worstCase, activationBits, request.nonZeroRecords()),
+        policy(messageBits, worstCase, activationBits),
         cost,
         carrying.size(),
         why,
@@ -246,8 +253,16 @@ public final class ParameterSearch {
         candidate.cost.mostAbove(least));
   }
 
-  private static String policy(
-      int messageBits, int worstCase, int activationBits, long nonZeroRecords) {
+  private String policy(int messageBits, int worstCase, int activationBits) {
+    long nonZeroRecords = request.nonZeroRecords();
+    if (request.summands() > 1) {
+      return "p = "
+          + messageBits
+          + " covers the sum of "
+          + request.summands()
+          + " results of any records: all have one scale, larger activations are clipped, and no"
+          + " record is coarsened";
+    }
     if (messageBits >= worstCase) {
       return "p = " + messageBits + " covers the worst case: no record is coarsened";
     }
@@ -269,7 +284,7 @@ public final class ParameterSearch {
 
   private int worstCaseBits(int activationBits) {
     double largest = (1 << (activationBits - 1)) - 1;
-    return messageBits(largest * request.norms().maxL1());
+    return messageBits(request.summands() * largest * request.norms().maxL1());
   }
 
   /** Least p with bound ≤ 2^(p-1) - 1. */
@@ -282,7 +297,9 @@ public final class ParameterSearch {
   }
 
   private InvalidInputException nothingCarries(int activationBits) {
-    String wayOut = "use fewer weight bits or a larger p-error";
+    String wayOut =
+        "use fewer weight bits or a larger p-error"
+            + (request.summands() > 1 ? ", or add fewer results with --sums" : "");
     for (int bits = activationBits - 1; bits >= FEWEST_ACTIVATION_BITS; bits--) {
       if (!carrying(bits).isEmpty()) {
         wayOut = bits + " bits would do: use --activation-bits " + bits;

@@ -358,7 +358,43 @@ class ParameterSearchTest {
         OptionalInt.of(limbs),
         request.log2PError(),
         request.records(),
-        request.costs());
+        request.costs(),
+        request.summands());
+  }
+
+  @Property(tries = 30)
+  void sumsFitWhateverTheRecordsAre(
+      @ForAll @IntRange(min = 1, max = 400) int dIn,
+      @ForAll @IntRange(min = 2, max = 8) int weightBits,
+      @ForAll @IntRange(min = 3, max = 8) int activationBits,
+      @ForAll @IntRange(min = 2, max = 1000) int summands) {
+    OptionalInt bits = activationBits == 3 ? OptionalInt.empty() : OptionalInt.of(activationBits);
+    ParameterRequest one = request(dIn, 16, weightBits, bits, P_ERROR, 4096);
+    long maxL1 = one.norms().maxL1();
+    ParameterChoice choice =
+        ParameterSearch.search(
+            new ParameterRequest(
+                one.modules(),
+                one.layer(),
+                one.norms(),
+                a -> (double) summands * ((1 << (a - 1)) - 1) * maxL1,
+                1000,
+                bits,
+                OptionalInt.empty(),
+                P_ERROR,
+                4096,
+                COSTS,
+                summands));
+    PackedParameters p = choice.parameters();
+    assertEquals(summands, p.summands());
+    double largest = (double) summands * ((1 << (choice.activationBits() - 1)) - 1) * maxL1;
+    assertTrue(largest <= Math.pow(2, p.messageBits() - 1) - 1);
+    assertTrue(choice.coversWorstCase());
+    assertTrue(choice.policy().contains("the sum of " + summands + " results"), choice.policy());
+    assertTrue(NoiseModel.log2FailureProbability(p, one.norms()) <= P_ERROR);
+    assertTrue(
+        NoiseModel.outputStandardDeviation(p, one.norms())
+            > 1.4 * NoiseModel.outputStandardDeviation(p.withSummands(1), one.norms()));
   }
 
   @Property(tries = 40)

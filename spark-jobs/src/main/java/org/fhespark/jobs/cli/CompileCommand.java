@@ -130,6 +130,15 @@ final class CompileCommand implements Callable<Integer> {
   private Double lookupError;
 
   @Option(
+      names = "--sums",
+      paramLabel = "M",
+      description =
+          "Results of a module that may be added before they are decrypted (default: 1, none)."
+              + " Parameters leave room for the sum; all records then have one scale from"
+              + " calibration.")
+  private Integer sums;
+
+  @Option(
       names = "--expected-batch",
       paramLabel = "RECORDS",
       description =
@@ -224,6 +233,9 @@ final class CompileCommand implements Callable<Integer> {
     }
     if (expectedBatch != null) {
       options.expectedBatch(expectedBatch);
+    }
+    if (sums != null) {
+      options.sums(sums);
     }
     if (lookupError != null) {
       options.lookupError(lookupError);
