@@ -111,14 +111,14 @@ public final class SparkBench {
     CpuTimes before = CpuTimes.now();
     long start = System.nanoTime();
     EncryptedEvaluator evaluator =
-        new EncryptedEvaluator(
+        EncryptedEvaluator.onExecutors(
             spark,
             List.of(new Circuit(encrypted.circuitFile())),
             Map.of(),
             threads,
             measurements,
             ScoreProgress.SILENT);
-    new WavePipeline(
+    WavePipeline.through(
             new Schedule(Map.of(), List.of(layer), List.of("y"), evaluator, threads, measurements))
         .run(waves(records).iterator(), wave -> {});
     double wall = (System.nanoTime() - start) / 1e9;

@@ -106,7 +106,8 @@ final class BatchSizes {
     int slots = taskSlots.getAsInt();
     long units = batchUnits();
     if (isKnown) {
-      return (int) Math.max(1, Math.min(slots, EncryptedEvaluator.WAVE_BYTES / stageBytes(units)));
+      return (int)
+          Math.max(1, Math.min(slots, ExecutorBlockEvaluator.JOB_BYTES / stageBytes(units)));
     }
     if (tensorBytes.get() == 0) {
       return slots;

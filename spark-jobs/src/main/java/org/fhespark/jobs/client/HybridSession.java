@@ -1,9 +1,7 @@
 package org.fhespark.jobs.client;
 
 import java.io.IOException;
-import java.nio.Buffer;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -22,21 +20,16 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
-import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.tables.InputBinding;
 import org.fhespark.jobs.tables.OutputColumns;
-import org.fhespark.jobs.tables.RecordBatches;
 import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.LookupCircuit;
-import org.fhespark.nativelib.LookupClient;
 import org.fhespark.nativelib.LookupRanges;
-import org.fhespark.nativelib.LookupResultsSpec;
-import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.udf.Circuit;
 
@@ -265,13 +258,14 @@ public final class HybridSession implements AutoCloseable {
       BatchSizes sizes =
           new BatchSizes(
               layers, binding.specs(), tokenBytes, () -> spark.sparkContext().defaultParallelism());
-      new WavePipeline(open.schedule())
+      ScoredRows scored = new ScoredRows(model.specs().outputs(), columns);
+      WavePipeline.through(open.schedule())
           .run(
-              waves(rows, binding, sizes, measurements),
+              Waves.of(model.specs(), rows, binding, sizes, measurements),
               wave -> {
                 wave.forEach(sizes::observe);
                 try (var unused = measurements.time(Step.WRITE)) {
-                  emit(wave, columns, sink);
+                  scored.emit(wave, sink);
                   wave.forEach(Batch::release);
                   int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
                   records[0] += done;
@@ -313,7 +307,7 @@ public final class HybridSession implements AutoCloseable {
     }
     begin(ScoreProgress.SILENT, records);
     try {
-      new WavePipeline(open().schedule()).run(List.of(wave).iterator(), finished -> {});
+      WavePipeline.through(open().schedule()).run(List.of(wave).iterator(), finished -> {});
     } catch (Throwable error) {
       closeScheduleAfter(error);
       throw error;
@@ -403,7 +397,7 @@ public final class HybridSession implements AutoCloseable {
       try {
         openLayers();
         List<String> outputs = model.specs().outputs().stream().map(TensorSpec::name).toList();
-        Map<Integer, OnnxSegment> segments = segments(resources);
+        Map<Integer, OnnxSegment> segments = OnnxSegment.open(model.client(), resources);
         RemoteEvaluator evaluator = evaluator(resources);
         Schedule schedule =
             new Schedule(segments, layers, outputs, evaluator, threads, measurements);
@@ -419,7 +413,7 @@ public final class HybridSession implements AutoCloseable {
   private void openLayers() {
     if (layers == null) {
       try {
-        layers = remoteLayers(layerResources);
+        layers = RemoteLayer.open(model.specs(), key, layerResources);
       } catch (Throwable error) {
         closeAfter(error, layerResources);
         throw error;
@@ -459,51 +453,6 @@ public final class HybridSession implements AutoCloseable {
     }
   }
 
-  /** With a padding mask, records may be sequences of any length. */
-  private Iterator<List<Batch>> waves(
-      Iterator<Row> rows, InputBinding binding, BatchSizes sizes, Measurements measurements) {
-    return model.specs().paddingMask() != null
-        ? new SequenceReader(rows, binding, sizes, measurements)
-        : new WaveReader(
-            new RecordBatches(rows, binding, sizes::batchUnits),
-            binding.specs(),
-            sizes,
-            measurements);
-  }
-
-  /** Hands on the results of a wave, in the order in which its records came. */
-  private void emit(List<Batch> wave, OutputColumns columns, Consumer<Row> sink) {
-    List<Result> results = new ArrayList<>();
-    for (Batch batch : wave) {
-      List<Tensor> tensors =
-          model.specs().outputs().stream().map(output -> batch.tensor(output.name())).toList();
-      List<Buffer> values = tensors.stream().map(Tensor::values).toList();
-      for (int record = 0; record < batch.rows().size(); record++) {
-        results.add(new Result(batch, record, tensors, values));
-      }
-    }
-    results.sort(Comparator.comparingLong(Result::number));
-    results.forEach(result -> sink.accept(result.row(columns, model.specs().outputs())));
-  }
-
-  /** The results of a record, in those of its batch. */
-  private record Result(Batch batch, int record, List<Tensor> tensors, List<Buffer> values) {
-    long number() {
-      return batch.recordNumber(record);
-    }
-
-    Row row(OutputColumns columns, List<TensorSpec> outputs) {
-      int[] own = new int[tensors.size()];
-      for (int i = 0; i < own.length; i++) {
-        List<Long> shape = outputs.get(i).shape();
-        boolean isSequence = !shape.isEmpty() && shape.get(0) < 0;
-        own[i] = batch.ownValues(tensors.get(i), isSequence, record);
-      }
-      List<Row> rows = batch.rows();
-      return columns.row(rows.get(record), values, record, rows.size(), own);
-    }
-  }
-
   private ScoreReport report(long records, double seconds, Measurements measurements) {
     Map<Step, Double> steps = new HashMap<>();
     for (Step step : Step.values()) {
@@ -531,35 +480,6 @@ public final class HybridSession implements AutoCloseable {
         measurements.lookedUp());
   }
 
-  private List<RemoteLayer> remoteLayers(Resources resources) {
-    List<RemoteLayer> layers = new ArrayList<>();
-    Optional<PaddingMask> mask =
-        Optional.ofNullable(model.specs().paddingMask()).map(PaddingMask::new);
-    for (RemoteCallSpec remote : model.specs().remote()) {
-      ModuleClient client =
-          key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
-              .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
-      resources.add(client);
-      Optional<LookupClient> lookups =
-          remote.hasLookups() ? Optional.of(resources.add(lookupClient(remote))) : Optional.empty();
-      RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
-      resources.add(layer.preparedMasks());
-      layers.add(layer);
-    }
-    return layers;
-  }
-
-  private LookupClient lookupClient(RemoteCallSpec remote) {
-    LookupResultsSpec spec =
-        new LookupResultsSpec(
-            CircuitDigest.parse(remote.circuitDigest()),
-            remote.lookups().parameters(),
-            remote.lookups().outputScales(),
-            remote.bias() == null ? new float[0] : remote.bias());
-    return key.map(k -> LookupClient.withKey(spec, k))
-        .orElseGet(() -> LookupClient.withoutKey(spec));
-  }
-
   /** The circuit of a call in clear. */
   private QuantizedEvaluator.Product product(RemoteCallSpec call, Resources resources) {
     byte[] file = model.server().circuit(call.circuit());
@@ -577,20 +497,6 @@ public final class HybridSession implements AutoCloseable {
     PackedCircuit circuit = resources.add(PackedCircuit.open(file));
     return (client, activations) ->
         isNoisy ? client.simulate(circuit, activations) : circuit.accumulate(activations);
-  }
-
-  private Map<Integer, OnnxSegment> segments(Resources resources) {
-    Map<Integer, OnnxSegment> segments = new HashMap<>();
-    for (SegmentSpec segment : model.specs().segments()) {
-      OnnxSegment opened =
-          new OnnxSegment(
-              segment.file(),
-              model.client().segmentModel(segment),
-              segment.inputs(),
-              segment.outputs());
-      segments.put(segment.stage(), resources.add(opened));
-    }
-    return segments;
   }
 
   private RemoteEvaluator evaluator(Resources resources) {
@@ -630,7 +536,7 @@ public final class HybridSession implements AutoCloseable {
           }
         }
         return resources.add(
-            new EncryptedEvaluator(
+            EncryptedEvaluator.onExecutors(
                 JavaSparkContext.fromSparkContext(spark.sparkContext()),
                 List.copyOf(circuits.values()),
                 keys,

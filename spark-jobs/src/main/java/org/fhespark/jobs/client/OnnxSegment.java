@@ -15,6 +15,8 @@ import java.util.Set;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.ClientArtifact;
+import org.fhespark.compiler.artifact.SegmentSpec;
 
 /** A piece of the model that runs in clear in ONNX Runtime; safe to share between threads. */
 final class OnnxSegment implements AutoCloseable {
@@ -60,6 +62,23 @@ final class OnnxSegment implements AutoCloseable {
       throw new InvalidInputException(
           name + ": ONNX Runtime cannot load it: " + firstLine(error), error);
     }
+  }
+
+  /**
+   * Opens the clear segments of a model.
+   *
+   * @param resources gets them
+   * @return by the stage they run before
+   */
+  static Map<Integer, OnnxSegment> open(ClientArtifact client, Resources resources) {
+    Map<Integer, OnnxSegment> segments = new HashMap<>();
+    for (SegmentSpec segment : client.specs().segments()) {
+      OnnxSegment opened =
+          new OnnxSegment(
+              segment.file(), client.segmentModel(segment), segment.inputs(), segment.outputs());
+      segments.put(segment.stage(), resources.add(opened));
+    }
+    return segments;
   }
 
   /**

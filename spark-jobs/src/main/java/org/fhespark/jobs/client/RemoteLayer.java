@@ -11,12 +11,16 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.LongStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
+import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.compiler.parameters.BlockLimits;
 import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.LookupClient;
+import org.fhespark.nativelib.LookupResultsSpec;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.OutputRows;
 import org.fhespark.nativelib.PackedParameters;
@@ -68,6 +72,42 @@ final class RemoteLayer {
     this.mask = mask.filter(unused -> spec.skipsPadding());
     this.client = client;
     this.lookups = lookups;
+  }
+
+  /**
+   * Opens the calls of a model.
+   *
+   * @param key without one they can quantise and dequantise only
+   * @param resources gets what they hold
+   */
+  static List<RemoteLayer> open(ClientSpecs specs, Optional<ClientKey> key, Resources resources) {
+    List<RemoteLayer> layers = new ArrayList<>();
+    Optional<PaddingMask> mask = Optional.ofNullable(specs.paddingMask()).map(PaddingMask::new);
+    for (RemoteCallSpec remote : specs.remote()) {
+      ModuleClient client =
+          key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
+              .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
+      resources.add(client);
+      Optional<LookupClient> lookups =
+          remote.hasLookups()
+              ? Optional.of(resources.add(lookupClient(remote, key)))
+              : Optional.empty();
+      RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
+      resources.add(layer.preparedMasks());
+      layers.add(layer);
+    }
+    return layers;
+  }
+
+  private static LookupClient lookupClient(RemoteCallSpec remote, Optional<ClientKey> key) {
+    LookupResultsSpec spec =
+        new LookupResultsSpec(
+            CircuitDigest.parse(remote.circuitDigest()),
+            remote.lookups().parameters(),
+            remote.lookups().outputScales(),
+            remote.bias() == null ? new float[0] : remote.bias());
+    return key.map(k -> LookupClient.withKey(spec, k))
+        .orElseGet(() -> LookupClient.withoutKey(spec));
   }
 
   RemoteCallSpec spec() {

@@ -2,6 +2,7 @@ package org.fhespark.jobs.client;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.parameters.BlockLimits;
 import org.fhespark.nativelib.InputRows;
@@ -41,6 +42,36 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
       }
     }
     return blocks;
+  }
+
+  /**
+   * Cuts the rows of all calls of a stage, as {@link #of}, and hands blocks on, as many at a time
+   * as may lie in memory with their results.
+   *
+   * @param mostBytes of blocks and results together; a single block may be larger
+   */
+  static void inTurn(
+      List<RemoteLayer> layers,
+      List<Batch> wave,
+      int wanted,
+      long mostBytes,
+      Consumer<List<RowBlock>> taker) {
+    List<RowBlock> together = new ArrayList<>();
+    long bytes = 0;
+    for (RemoteLayer layer : layers) {
+      for (RowBlock rows : of(layer, wave, wanted)) {
+        if (!together.isEmpty() && bytes + rows.bytes() > mostBytes) {
+          taker.accept(together);
+          together = new ArrayList<>();
+          bytes = 0;
+        }
+        together.add(rows);
+        bytes += rows.bytes();
+      }
+    }
+    if (!together.isEmpty()) {
+      taker.accept(together);
+    }
   }
 
   /** Blocks of batches that can share them. */

@@ -13,25 +13,26 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
- * Takes waves of batches through a schedule, some at a time and in order: while the executors
+ * Takes waves of batches through some work, some at a time and in order: while the executors
  * evaluate one wave the client encrypts the next. What is in memory is bounded by the waves in
  * flight.
  */
-final class WavePipeline {
+final class WavePipeline<W> {
   private static final int WAVES_IN_FLIGHT = 2;
 
-  private final Consumer<List<Batch>> work;
+  private final Consumer<W> work;
   private final Runnable cancel;
 
-  WavePipeline(Schedule schedule) {
-    this(schedule::run, schedule::cancel);
+  /** Takes waves through a model. */
+  static WavePipeline<List<Batch>> through(Schedule schedule) {
+    return new WavePipeline<>(schedule::run, schedule::cancel);
   }
 
   /**
    * @param work what to do with each wave
    * @param cancel makes work that is under way end soon
    */
-  private WavePipeline(Consumer<List<Batch>> work, Runnable cancel) {
+  WavePipeline(Consumer<W> work, Runnable cancel) {
     this.work = work;
     this.cancel = cancel;
   }
@@ -47,8 +48,7 @@ final class WavePipeline {
    * @throws CancellationException if the calling thread is interrupted
    */
   static void runOnce(Runnable work, Runnable cancel) {
-    new WavePipeline(none -> work.run(), cancel)
-        .run(List.of(List.<Batch>of()).iterator(), none -> {});
+    new WavePipeline<Runnable>(Runnable::run, cancel).run(List.of(work).iterator(), done -> {});
   }
 
   /**
@@ -57,7 +57,7 @@ final class WavePipeline {
    * @param waves read on the calling thread, each only when there is room for it
    * @throws CancellationException if the calling thread is interrupted; the waves have ended then
    */
-  void run(Iterator<List<Batch>> waves, Consumer<List<Batch>> finished) {
+  void run(Iterator<W> waves, Consumer<W> finished) {
     ExecutorService runners =
         Executors.newFixedThreadPool(
             WAVES_IN_FLIGHT,
@@ -66,11 +66,11 @@ final class WavePipeline {
               thread.setDaemon(true);
               return thread;
             });
-    Deque<Future<List<Batch>>> inFlight = new ArrayDeque<>();
+    Deque<Future<W>> inFlight = new ArrayDeque<>();
     try {
       while (waves.hasNext() || !inFlight.isEmpty()) {
         while (inFlight.size() < WAVES_IN_FLIGHT && waves.hasNext()) {
-          List<Batch> wave = waves.next();
+          W wave = waves.next();
           inFlight.add(
               runners.submit(
                   () -> {

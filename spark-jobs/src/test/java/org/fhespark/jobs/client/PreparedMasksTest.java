@@ -112,7 +112,7 @@ class PreparedMasksTest {
   }
 
   private EncryptedEvaluator evaluator(byte[] circuit) {
-    return new EncryptedEvaluator(
+    return EncryptedEvaluator.onExecutors(
         JavaSparkContext.fromSparkContext(spark.sparkContext()),
         List.of(new Circuit(circuit)),
         Map.of(),
@@ -212,7 +212,7 @@ class PreparedMasksTest {
       Schedule schedule =
           new Schedule(
               Map.of(), List.of(layer), List.of("x", "y"), evaluator, threads, measurements);
-      new WavePipeline(schedule).run(waves.iterator(), wave -> {});
+      WavePipeline.through(schedule).run(waves.iterator(), wave -> {});
     }
     for (int i = 0; i < all.size(); i++) {
       assertSums(all.get(i), inputs.get(i));

@@ -161,7 +161,7 @@ class RemoteCallsTest {
       RemoteEvaluator evaluator =
           resources.add(
               way != Way.IN_CLEAR
-                  ? new EncryptedEvaluator(
+                  ? EncryptedEvaluator.onExecutors(
                       JavaSparkContext.fromSparkContext(spark.sparkContext()),
                       List.of(new Circuit(call.circuit())),
                       Map.of(),

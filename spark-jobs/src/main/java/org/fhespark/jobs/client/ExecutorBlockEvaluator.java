@@ -1,0 +1,195 @@
+package org.fhespark.jobs.client;
+
+import java.io.Serializable;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CancellationException;
+import java.util.function.ObjIntConsumer;
+import org.apache.spark.SparkException;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.udf.Circuit;
+import org.fhespark.udf.CircuitRegistry;
+import org.fhespark.udf.EncryptedBlock;
+import org.fhespark.udf.EvaluateBlocks;
+import org.fhespark.udf.EvaluationKeySource;
+import org.fhespark.udf.EvaluationRdd;
+import scala.collection.Iterator;
+import scala.reflect.ClassTag$;
+import scala.runtime.AbstractFunction2;
+import scala.runtime.BoxedUnit;
+
+/**
+ * The executors of this Spark session: each call is a Spark job, a task a block, and results are
+ * handed over as their tasks end.
+ */
+final class ExecutorBlockEvaluator implements BlockEvaluator {
+  /** Bytes of blocks and results that one job may hold on the driver. */
+  static final long JOB_BYTES = 256L << 20;
+
+  private final JavaSparkContext spark;
+  private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
+  private final Map<String, EvaluationKeySource> keys = new HashMap<>();
+  private final SentEvaluationKeys sentKeys;
+  private final long jobBytes;
+  private volatile boolean isCancelled;
+
+  /** Marks this run's jobs, so that a failed run takes its jobs with it. */
+  private final String jobTag = "fhe-spark-" + UUID.randomUUID();
+
+  /**
+   * @param keys the evaluation keys of circuits with look-ups, by the circuit's digest
+   */
+  ExecutorBlockEvaluator(
+      JavaSparkContext spark,
+      List<Circuit> circuits,
+      Map<String, EvaluationKeyFiles.Checked> keys) {
+    this.spark = spark;
+    this.sentKeys = new SentEvaluationKeys(spark);
+    long largestResult = spark.getConf().getSizeAsBytes("spark.driver.maxResultSize", "1g");
+    // 0 stands for no limit; the margin is for what Spark sends along.
+    this.jobBytes = largestResult == 0 ? JOB_BYTES : Math.min(JOB_BYTES, largestResult / 4 * 3);
+    try {
+      for (Circuit circuit : circuits) {
+        this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
+      }
+      keys.forEach((circuit, key) -> this.keys.put(circuit, sentKeys.send(key)));
+    } catch (Throwable error) {
+      close();
+      // Scala does not declare it.
+      if (error instanceof InterruptedException) {
+        Thread.currentThread().interrupt();
+        throw new CancellationException("the run was interrupted");
+      }
+      throw error;
+    }
+  }
+
+  @Override
+  public int parallelism() {
+    return Math.max(1, spark.defaultParallelism());
+  }
+
+  @Override
+  public long mostBytes() {
+    return jobBytes;
+  }
+
+  @Override
+  public void evaluate(
+      String description,
+      Set<String> needed,
+      List<EncryptedBlock> blocks,
+      ObjIntConsumer<EncryptedBlock> results) {
+    EvaluateBlocks work = new EvaluateBlocks(only(needed, circuits), only(needed, keys));
+    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
+    // Masks are prepared on the caller's thread, whose description stays.
+    String before = spark.getLocalProperty("spark.job.description");
+    spark.sc().addJobTag(jobTag);
+    spark.setJobDescription(description + ": " + blocks.size() + " encrypted blocks");
+    try {
+      if (isCancelled) {
+        throw new CancellationException("the run was cancelled");
+      }
+      spark
+          .sc()
+          .runJob(
+              evaluation,
+              new SingleBlock(),
+              new Handover(results),
+              ClassTag$.MODULE$.apply(EncryptedBlock.class));
+    } catch (Exception error) {
+      throw explain(error);
+    } finally {
+      spark.setJobDescription(before);
+      spark.sc().removeJobTag(jobTag);
+    }
+  }
+
+  /** Those of some circuits: a job carries no more than it needs. */
+  private static <T> Map<String, T> only(Set<String> needed, Map<String, T> all) {
+    Map<String, T> some = new HashMap<>(all);
+    some.keySet().retainAll(needed);
+    return some;
+  }
+
+  private static RuntimeException explain(Exception error) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof InvalidInputException invalid) {
+        return invalid;
+      }
+    }
+    String kind = error instanceof SparkException ? "the Spark job failed" : "evaluation failed";
+    return new IllegalStateException(kind + ": " + error.getMessage(), error);
+  }
+
+  @Override
+  public void cancel() {
+    isCancelled = true;
+    spark.sc().cancelJobsWithTag(jobTag);
+  }
+
+  @Override
+  public void close() {
+    releasePrepared();
+    // A context that was stopped has no broadcasts left.
+    if (spark.sc().isStopped()) {
+      return;
+    }
+    // Spark waits for the removal of none on a thread that is interrupted.
+    boolean isInterrupted = Thread.interrupted();
+    try (sentKeys;
+        Resources broadcasts = new Resources()) {
+      // Blocking: a session that is stopped right after would log the removal's failure.
+      circuits.values().forEach(circuit -> broadcasts.add(() -> circuit.destroy(true)));
+    } finally {
+      circuits.clear();
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /** What tasks made ready in this JVM, as under a local master; executors release it when idle. */
+  private void releasePrepared() {
+    CircuitRegistry registry = CircuitRegistry.shared();
+    circuits.keySet().forEach(circuit -> registry.releaseUnused(CircuitDigest.parse(circuit)));
+    keys.values().forEach(key -> registry.releaseUnused(CircuitDigest.parse(key.digest())));
+  }
+
+  /**
+   * Takes the only result of a partition. With a function of the iterator alone, Spark would wrap
+   * it in a closure of its own, and read classes in every job to clean that.
+   */
+  private static final class SingleBlock
+      extends AbstractFunction2<TaskContext, Iterator<EncryptedBlock>, EncryptedBlock>
+      implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public EncryptedBlock apply(TaskContext task, Iterator<EncryptedBlock> results) {
+      return results.next();
+    }
+  }
+
+  /** Called on the thread of Spark's scheduler. */
+  private static final class Handover extends AbstractFunction2<Object, EncryptedBlock, BoxedUnit> {
+    private final ObjIntConsumer<EncryptedBlock> results;
+
+    Handover(ObjIntConsumer<EncryptedBlock> results) {
+      this.results = results;
+    }
+
+    @Override
+    public BoxedUnit apply(Object partition, EncryptedBlock result) {
+      results.accept(result, (Integer) partition);
+      return BoxedUnit.UNIT;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+package org.fhespark.jobs.client;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Future;
+import java.util.function.LongSupplier;
+import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.InputRows;
+import org.fhespark.nativelib.ModuleClient;
+import org.fhespark.nativelib.OutputRows;
+import org.fhespark.udf.EncryptedBlock;
+
+/** Quantises and encrypts rows, decrypts and dequantises what became of them, and measures it. */
+final class RowEncryption {
+  private final LongSupplier numbers;
+  private final ClientThreads threads;
+  private final Measurements measurements;
+
+  /**
+   * @param numbers of blocks, each once
+   */
+  RowEncryption(LongSupplier numbers, ClientThreads threads, Measurements measurements) {
+    this.numbers = numbers;
+    this.threads = threads;
+    this.measurements = measurements;
+  }
+
+  /** A number for a block. */
+  long nextNumber() {
+    return numbers.getAsLong();
+  }
+
+  /** Encrypts blocks side by side; the caller closes them. */
+  List<SentBlock> encrypt(List<RowBlock> blocks) {
+    List<Future<SentBlock>> futures = new ArrayList<>();
+    for (RowBlock rows : blocks) {
+      futures.add(threads.submit(() -> encrypt(rows, threads.coresEach(blocks.size()))));
+    }
+    ClientThreads.awaitAll(futures);
+    List<SentBlock> sent = futures.stream().map(ClientThreads::await).toList();
+    for (SentBlock one : sent) {
+      SentRows rows = one.rows();
+      measurements.valuesUp.add((long) rows.scales().length * rows.rows().layer().spec().dIn());
+    }
+    return sent;
+  }
+
+  private SentBlock encrypt(RowBlock rows, int cores) {
+    float[] scales = new float[rows.rows()];
+    long number = nextNumber();
+    RemoteLayer layer = rows.layer();
+    ModuleClient client = layer.client();
+    try (var unused = measurements.time(Step.ENCRYPT)) {
+      EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(scales.length));
+      InputRows inputs = rows.inputs();
+      Optional<PreparedMasks.Slots> slots =
+          layer.isMostlyMask(scales.length)
+              ? layer.preparedMasks().encrypt(inputs, scales, number, block.bytes())
+              : Optional.empty();
+      if (slots.isPresent()) {
+        measurements.preparedRows.add(scales.length);
+      } else {
+        client.encrypt(inputs, scales, number, cores, block.bytes());
+      }
+      return new SentBlock(new SentRows(rows, number, scales, slots), block);
+    } catch (InvalidInputException error) {
+      throw rows.explain(error);
+    }
+  }
+
+  /** Decrypts a result, writes the outputs of its rows and closes it. */
+  void decrypt(SentRows sent, EncryptedBlock result, int cores) {
+    RemoteLayer layer = sent.rows().layer();
+    measurements.valuesDown.add((long) sent.scales().length * layer.spec().dOut());
+    try (result;
+        var unused = measurements.time(Step.DECRYPT)) {
+      OutputRows outputs = sent.rows().outputs();
+      if (sent.slots().isPresent()) {
+        sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), outputs);
+      } else {
+        layer.decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
+      }
+    } catch (InvalidInputException error) {
+      throw new InvalidInputException(
+          "module " + layer.name() + ": the result cannot be used: " + error.getMessage(), error);
+    }
+  }
+}
