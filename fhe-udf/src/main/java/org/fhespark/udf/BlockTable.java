@@ -1,9 +1,11 @@
 package org.fhespark.udf;
 
+import java.util.List;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.Metadata;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
+import org.fhespark.InvalidInputException;
 
 /**
  * Encrypted blocks as a table, one row a block. A table of results has the same columns, {@link
@@ -47,5 +49,37 @@ public final class BlockTable {
   /** The columns, in this order. */
   public static StructType schema() {
     return SCHEMA;
+  }
+
+  /**
+   * Checks that a table has these columns, of these types, wherever they stand.
+   *
+   * @param table what errors call it
+   * @throws InvalidInputException naming the column that is missing or of another type
+   */
+  public static void requireColumns(StructType schema, String table) {
+    for (StructField field : SCHEMA.fields()) {
+      int index = List.of(schema.fieldNames()).indexOf(field.name());
+      if (index < 0) {
+        throw new InvalidInputException(
+            "table "
+                + table
+                + " has no column '"
+                + field.name()
+                + "', so it is no table of encrypted blocks; give one that encrypt, evaluate or"
+                + " decrypt wrote");
+      }
+      if (!schema.fields()[index].dataType().equals(field.dataType())) {
+        throw new InvalidInputException(
+            "table "
+                + table
+                + ": column '"
+                + field.name()
+                + "' is "
+                + schema.fields()[index].dataType().simpleString()
+                + ", in a table of encrypted blocks it is "
+                + field.dataType().simpleString());
+      }
+    }
   }
 }

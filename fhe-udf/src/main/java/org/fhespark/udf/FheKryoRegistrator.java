@@ -6,6 +6,7 @@ import org.apache.spark.serializer.KryoRegistrator;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.expressions.GenericRow;
 import org.apache.spark.sql.catalyst.expressions.GenericRowWithSchema;
+import org.apache.spark.sql.execution.streaming.sinks.SinkFileStatus;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.DecimalType;
@@ -34,6 +35,8 @@ public final class FheKryoRegistrator implements KryoRegistrator {
     kryo.register(ClientKey.class);
     kryo.register(MaskOrder.class);
     kryo.register(PreparedMask.class);
+    // What a task says of the files that it wrote for a streaming query.
+    kryo.register(SinkFileStatus.class);
     registerSqlTypes(kryo);
   }
 

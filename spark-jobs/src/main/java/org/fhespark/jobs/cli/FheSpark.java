@@ -21,7 +21,10 @@ import picocli.CommandLine.ParameterException;
       ModulesCommand.class,
       CompileCommand.class,
       KeygenCommand.class,
-      ScoreCommand.class
+      ScoreCommand.class,
+      EncryptCommand.class,
+      EvaluateCommand.class,
+      DecryptCommand.class
     })
 public final class FheSpark {
   /** As shells report a process that SIGINT ended. */

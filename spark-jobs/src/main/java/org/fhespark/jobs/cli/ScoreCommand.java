@@ -14,7 +14,6 @@ import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.ScoreReport;
 import org.fhespark.jobs.client.Step;
-import org.fhespark.jobs.client.TerminalProgress;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -167,9 +166,7 @@ final class ScoreCommand implements Callable<Integer> {
   }
 
   private ScoreProgress progress() {
-    return progress.isDrawn()
-        ? new TerminalProgress("score " + mode.lowerCase(), System.err)
-        : ScoreProgress.SILENT;
+    return progress.of("score " + mode.lowerCase());
   }
 
   private static void printOutside(String module, ScoreReport.LookedUp lookedUp) {

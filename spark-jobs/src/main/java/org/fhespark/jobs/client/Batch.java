@@ -2,6 +2,7 @@ package org.fhespark.jobs.client;
 
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,6 +42,11 @@ final class Batch {
     inputs.forEach(this::put);
   }
 
+  /** The same records with the rows that they came in; the tensors are the other's from now on. */
+  Batch withRows(List<Row> rows) {
+    return new Batch(numbers, rows, tensors, lengths);
+  }
+
   /** Number of a record of this batch in the input, from 0. */
   long recordNumber(int record) {
     return numbers[record];
@@ -66,9 +72,19 @@ final class Batch {
    * @param isSequence whether the output's axis after the batch is open, as the model says
    */
   int ownValues(Tensor output, boolean isSequence, int record) {
-    int values = output.elements() / rows.size();
+    int values = output.elements() / numbers.length;
     boolean wasPadded = isSequence && lengths.length > 0 && output.shape()[1] == longest;
     return wasPadded ? values / longest * lengths[record] : values;
+  }
+
+  /** Lengths of the sequences as they came; none if nothing was padded. */
+  int[] lengths() {
+    return lengths;
+  }
+
+  /** All live tensors by name. */
+  Map<String, Tensor> tensors() {
+    return Collections.unmodifiableMap(tensors);
   }
 
   /** A live tensor; the batch axis is its first, but for shapes and the like. */

@@ -32,6 +32,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
 
   private final BlockEvaluator server;
   private final RowEncryption encryption;
+  private final RowDecryption decryption;
   private final ClientThreads threads;
   private final Measurements measurements;
   private final ScoreProgress progress;
@@ -47,6 +48,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       ScoreProgress progress) {
     this.server = server;
     this.encryption = encryption;
+    this.decryption = new RowDecryption(measurements);
     this.threads = threads;
     this.measurements = measurements;
     this.progress = progress;
@@ -87,7 +89,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         modules,
         rows.stream().map(RowBlock::layer).toList(),
         sent.stream().map(SentBlock::block).toList(),
-        (result, index) -> encryption.decrypt(sent.get(index).rows(), result, cores));
+        (result, index) -> decryption.decrypt(sent.get(index).rows(), result, cores));
   }
 
   /** As many masks a call as their results, which are large, may lie on the driver together. */

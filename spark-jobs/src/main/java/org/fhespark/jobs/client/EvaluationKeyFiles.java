@@ -11,6 +11,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.DoubleConsumer;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.EvaluationKeySpec;
 import org.fhespark.nativelib.BootstrapParameters;
@@ -23,14 +25,44 @@ import org.fhespark.nativelib.EvaluationKey;
  *
  * @param files in the order of the model's specs
  */
-record EvaluationKeyFiles(List<Checked> files) {
+public record EvaluationKeyFiles(List<Checked> files) {
+  private static final Pattern NAME = Pattern.compile("evaluation(\\.\\d+)?\\.key");
+
   /**
    * A file that was found whole.
    *
+   * @param keyId id of the client key it belongs to, in hexadecimal
    * @param digest SHA-256, in hexadecimal
    * @param bytes its length
    */
-  record Checked(Path file, BootstrapParameters parameters, String digest, long bytes) {}
+  public record Checked(
+      Path file, String keyId, BootstrapParameters parameters, String digest, long bytes) {}
+
+  /**
+   * Finds and checks those in a folder, or a single one.
+   *
+   * @throws InvalidInputException naming the file that is missing or damaged
+   */
+  public static EvaluationKeyFiles find(Path fileOrFolder) {
+    List<Path> found = List.of(fileOrFolder);
+    if (Files.isDirectory(fileOrFolder)) {
+      try (Stream<Path> inside = Files.list(fileOrFolder)) {
+        found =
+            inside
+                .filter(file -> NAME.matcher(file.getFileName().toString()).matches())
+                .sorted()
+                .toList();
+      } catch (IOException error) {
+        throw new InvalidInputException(
+            fileOrFolder + ": cannot be read: " + error.getMessage(), error);
+      }
+    }
+    String wayOut = "; give a file or folder that keygen wrote";
+    if (found.isEmpty()) {
+      throw new InvalidInputException(fileOrFolder + ": holds no evaluation key" + wayOut);
+    }
+    return new EvaluationKeyFiles(found.stream().map(file -> check(file, wayOut, wayOut)).toList());
+  }
 
   /** The name of a model's first, usually only, evaluation key, and of further ones. */
   static String name(int index) {
@@ -123,23 +155,7 @@ record EvaluationKeyFiles(List<Checked> files) {
     String wayOut = "; move it away and " + make;
     for (int index = 0; index < specs.size(); index++) {
       Path file = folder.resolve(name(index));
-      EvaluationKey.Description found;
-      long bytes;
-      try (FileChannel channel = FileChannel.open(file)) {
-        bytes = channel.size();
-        if (bytes > Integer.MAX_VALUE) {
-          throw new InvalidInputException(file + ": " + bytes + " bytes are no evaluation key");
-        }
-        MappedByteBuffer mapped = channel.map(MapMode.READ_ONLY, 0, bytes);
-        found = EvaluationKey.describe(mapped);
-      } catch (NoSuchFileException error) {
-        throw new InvalidInputException(
-            file + ": there is no evaluation key, which this model needs; " + make, error);
-      } catch (IOException error) {
-        throw new InvalidInputException(file + ": cannot be read: " + error.getMessage(), error);
-      } catch (InvalidInputException error) {
-        throw new InvalidInputException(file + ": " + error.getMessage() + wayOut, error);
-      }
+      Checked found = check(file, "; " + make, wayOut);
       if (!found.keyId().equals(key.id())) {
         throw new InvalidInputException(
             file
@@ -153,9 +169,32 @@ record EvaluationKeyFiles(List<Checked> files) {
         throw new InvalidInputException(
             file + ": its parameters are not those of this model" + wayOut);
       }
-      files.add(new Checked(file, found.parameters(), found.digest().hex(), bytes));
+      files.add(found);
     }
     return new EvaluationKeyFiles(files);
+  }
+
+  /**
+   * @param makeIt what to do if there is no file
+   * @param replaceIt what to do if it cannot be used
+   */
+  private static Checked check(Path file, String makeIt, String replaceIt) {
+    try (FileChannel channel = FileChannel.open(file)) {
+      long bytes = channel.size();
+      if (bytes > Integer.MAX_VALUE) {
+        throw new InvalidInputException(bytes + " bytes are no evaluation key");
+      }
+      MappedByteBuffer mapped = channel.map(MapMode.READ_ONLY, 0, bytes);
+      EvaluationKey.Description found = EvaluationKey.describe(mapped);
+      return new Checked(file, found.keyId(), found.parameters(), found.digest().hex(), bytes);
+    } catch (NoSuchFileException error) {
+      throw new InvalidInputException(
+          file + ": there is no evaluation key, which this model needs" + makeIt, error);
+    } catch (IOException error) {
+      throw new InvalidInputException(file + ": cannot be read: " + error.getMessage(), error);
+    } catch (InvalidInputException error) {
+      throw new InvalidInputException(file + ": " + error.getMessage() + replaceIt, error);
+    }
   }
 
   /** The file for a circuit's parameters. */

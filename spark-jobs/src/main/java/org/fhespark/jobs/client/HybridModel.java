@@ -162,6 +162,17 @@ public final class HybridModel {
         spark, this, mode, Optional.of(key), Optional.of(evaluationKeys.toAbsolutePath()));
   }
 
+  /**
+   * Opens the client's side of scoring in jobs apart, which needs no circuits. The key stays with
+   * the caller, who closes it after the session.
+   *
+   * @throws InvalidInputException if the key belongs to another client artefact
+   */
+  public ExchangeSession exchange(SparkSession spark, ClientKey key) {
+    requireOurs(key);
+    return ExchangeSession.open(spark, this, key);
+  }
+
   private void requireOurs(ClientKey key) {
     String keyClient = HexFormat.of().formatHex(key.clientId());
     if (!keyClient.equals(client.id())) {

@@ -8,10 +8,9 @@ import java.util.function.LongSupplier;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.ModuleClient;
-import org.fhespark.nativelib.OutputRows;
 import org.fhespark.udf.EncryptedBlock;
 
-/** Quantises and encrypts rows, decrypts and dequantises what became of them, and measures it. */
+/** Quantises and encrypts rows, and measures it. */
 final class RowEncryption {
   private final LongSupplier numbers;
   private final ClientThreads threads;
@@ -66,24 +65,6 @@ final class RowEncryption {
       return new SentBlock(new SentRows(rows, number, scales, slots), block);
     } catch (InvalidInputException error) {
       throw rows.explain(error);
-    }
-  }
-
-  /** Decrypts a result, writes the outputs of its rows and closes it. */
-  void decrypt(SentRows sent, EncryptedBlock result, int cores) {
-    RemoteLayer layer = sent.rows().layer();
-    measurements.valuesDown.add((long) sent.scales().length * layer.spec().dOut());
-    try (result;
-        var unused = measurements.time(Step.DECRYPT)) {
-      OutputRows outputs = sent.rows().outputs();
-      if (sent.slots().isPresent()) {
-        sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), outputs);
-      } else {
-        layer.decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
-      }
-    } catch (InvalidInputException error) {
-      throw new InvalidInputException(
-          "module " + layer.name() + ": the result cannot be used: " + error.getMessage(), error);
     }
   }
 }

@@ -1,13 +1,13 @@
 package org.fhespark.jobs.tables;
 
 /** The one line of a chain of exceptions that a user can use. */
-final class CauseLine {
+public final class CauseLine {
   private static final int LONGEST = 240;
 
   private CauseLine() {}
 
   /** First line of the innermost message, shortened to 240 characters. */
-  static String of(Throwable thrown) {
+  public static String of(Throwable thrown) {
     String message = null;
     for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
       if (cause.getMessage() != null && !cause.getMessage().isBlank()) {

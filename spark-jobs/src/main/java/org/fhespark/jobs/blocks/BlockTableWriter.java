@@ -1,0 +1,169 @@
+package org.fhespark.jobs.blocks;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
+import org.apache.hadoop.fs.FileUtil;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.mapreduce.Job;
+import org.apache.hadoop.mapreduce.TaskAttemptContext;
+import org.apache.hadoop.mapreduce.TaskAttemptID;
+import org.apache.hadoop.mapreduce.task.TaskAttemptContextImpl;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
+import org.apache.spark.sql.execution.datasources.OutputWriter;
+import org.apache.spark.sql.execution.datasources.OutputWriterFactory;
+import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
+import org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager;
+import org.apache.spark.unsafe.types.UTF8String;
+import org.fhespark.InvalidInputException;
+import org.fhespark.jobs.tables.CauseLine;
+import org.fhespark.udf.BlockTable;
+import org.fhespark.udf.EncryptedBlock;
+import scala.collection.immutable.Map$;
+
+/**
+ * Adds files to a table of blocks that others, such as a streaming query, may be reading: each file
+ * appears whole, on any Hadoop file system, by the means that Spark has for its own checkpoints
+ * ({@code spark.sql.streaming.checkpointFileManagerClass}). Files are written locally first. Safe
+ * to share between threads, a file is not.
+ */
+public final class BlockTableWriter {
+  private final Path folder;
+  private final Configuration conf;
+  private final OutputWriterFactory factory;
+  private final TaskAttemptContext context;
+  private final AtomicLong blocks = new AtomicLong();
+  private final AtomicLong bytes = new AtomicLong();
+
+  /**
+   * @param folder of the table; made with the first file
+   */
+  public BlockTableWriter(SparkSession spark, Path folder) {
+    SparkSession session = BlockSettings.sessionOf(spark);
+    this.folder = folder;
+    this.conf =
+        ((org.apache.spark.sql.classic.SparkSession) session).sessionState().newHadoopConf();
+    try {
+      Job job = Job.getInstance(conf);
+      this.factory =
+          new ParquetFileFormat()
+              .prepareWrite(
+                  session, job, Map$.MODULE$.<String, String>empty(), BlockTable.schema());
+      this.context = new TaskAttemptContextImpl(job.getConfiguration(), new TaskAttemptID());
+    } catch (IOException error) {
+      throw cannotWrite(error);
+    }
+  }
+
+  /** Blocks of all files that appeared. */
+  public long blocks() {
+    return blocks.get();
+  }
+
+  /** Their bytes. */
+  public long bytes() {
+    return bytes.get();
+  }
+
+  /** Begins a file. */
+  public File newFile() {
+    try {
+      return new File();
+    } catch (IOException | FSError error) {
+      throw cannotWrite(error);
+    }
+  }
+
+  private InvalidInputException cannotWrite(Throwable error) {
+    return new InvalidInputException(
+        "blocks "
+            + folder
+            + " cannot be written: "
+            + CauseLine.of(error)
+            + "; give a folder that you may write to, on a file system with room",
+        error);
+  }
+
+  /** A file that is being written. */
+  public final class File implements AutoCloseable {
+    private final java.nio.file.Path local = Files.createTempDirectory("fhe-spark-blocks-");
+    private final String name = "blocks-" + UUID.randomUUID() + ".parquet";
+    private OutputWriter writer;
+    private long fileBlocks;
+    private long fileBytes;
+
+    private File() throws IOException {
+      String path = new Path(local.resolve(name).toUri()).toString();
+      writer = factory.newInstance(path, BlockTable.schema(), context);
+    }
+
+    /** Appends a block; it stays open. */
+    public void write(
+        String circuit, String module, String key, long number, int records, EncryptedBlock block) {
+      Object[] values = {
+        UTF8String.fromString(circuit),
+        UTF8String.fromString(module),
+        UTF8String.fromString(key),
+        number,
+        records,
+        block.toByteArray()
+      };
+      try {
+        writer.write(new GenericInternalRow(values));
+      } catch (UncheckedIOException | FSError error) {
+        throw cannotWrite(error);
+      }
+      fileBlocks++;
+      fileBytes += block.length();
+    }
+
+    /** Ends the file and makes it appear in the table; one without blocks does not. */
+    public void publish() {
+      try {
+        end();
+        if (fileBlocks > 0) {
+          CheckpointFileManager files = CheckpointFileManager.create(folder, conf);
+          files.mkdirs(folder);
+          CheckpointFileManager.CancellableFSDataOutputStream out =
+              files.createAtomic(new Path(folder, name), false);
+          try {
+            Files.copy(local.resolve(name), out);
+            out.close();
+          } catch (IOException | RuntimeException | FSError error) {
+            out.cancel();
+            throw error;
+          }
+        }
+      } catch (IOException | UncheckedIOException | FSError error) {
+        throw cannotWrite(error);
+      }
+      blocks.addAndGet(fileBlocks);
+      bytes.addAndGet(fileBytes);
+    }
+
+    private void end() {
+      if (writer != null) {
+        OutputWriter ending = writer;
+        writer = null;
+        ending.close();
+      }
+    }
+
+    /** Deletes what is local; without {@link #publish} before, there has been no file. */
+    @Override
+    public void close() {
+      try {
+        end();
+      } catch (RuntimeException | FSError error) {
+        // The file is deleted next, whole or not.
+      } finally {
+        FileUtil.fullyDelete(local.toFile());
+      }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+package org.fhespark.jobs.cli;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.jobs.server.EvaluationJob;
+import org.fhespark.jobs.server.EvaluationReport;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** The second of the three jobs that score apart, the server's. */
+@Command(
+    name = "evaluate",
+    description = {
+      "Evaluates encrypted blocks on the executors; needs no secret.",
+      "Blocks that it has evaluated are not evaluated again, by this or another run with the same"
+          + " RESULTS."
+    },
+    mixinStandardHelpOptions = true)
+final class EvaluateCommand implements Callable<Integer> {
+  @Mixin private SparkOptions sparkOptions;
+
+  @Option(
+      names = "--server",
+      required = true,
+      paramLabel = "DIR",
+      description = "The server artefact.")
+  private Path server;
+
+  @Option(
+      names = "--evaluation-keys",
+      paramLabel = "FILE",
+      description =
+          "The client's evaluation key, or a folder of them; needed by models with remote"
+              + " non-linearities. May be repeated.")
+  private List<java.nio.file.Path> evaluationKeys = List.of();
+
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "BLOCKS",
+      description = "A folder of encrypted blocks.")
+  private Path input;
+
+  @Option(
+      names = "--out",
+      required = true,
+      paramLabel = "RESULTS",
+      description = "A folder to which files of results are added.")
+  private Path out;
+
+  @Option(
+      names = "--stream",
+      description = "Go on, and evaluate blocks as they appear, until the command is ended.")
+  private boolean isStream;
+
+  @Option(
+      names = "--interval",
+      defaultValue = "1000",
+      paramLabel = "MS",
+      description = "How often --stream looks for blocks (default: ${DEFAULT-VALUE} ms).")
+  private long interval;
+
+  @Override
+  public Integer call() {
+    SparkSession spark = sparkOptions.open("evaluate");
+    try (EvaluationJob job = EvaluationJob.open(spark, server, evaluationKeys)) {
+      EvaluationReport report =
+          isStream ? job.watch(input, out, Duration.ofMillis(interval)) : job.run(input, out);
+      System.out.printf(
+          Locale.ROOT, "evaluate: %d blocks in %.2f s%n", report.blocks(), report.seconds());
+      System.out.println("wrote " + out);
+    } finally {
+      spark.stop();
+    }
+    return 0;
+  }
+}

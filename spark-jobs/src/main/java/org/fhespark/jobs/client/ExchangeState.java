@@ -1,0 +1,220 @@
+package org.fhespark.jobs.client;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.stream.Stream;
+import org.apache.hadoop.fs.FileUtil;
+import org.fhespark.InvalidInputException;
+
+/**
+ * The client's own folder of records that are scored round by round: the records, and between two
+ * rounds the waves with their clear tensors. Nobody else may read it; on disk only the last entry
+ * that {@link #enter} made counts, so a job that was killed can be run again.
+ */
+final class ExchangeState {
+  private static final int FORMAT_VERSION = 1;
+  private static final String ENTRY = "state.json";
+  private static final ObjectMapper JSON =
+      JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+
+  private final Path folder;
+  private final Entry entry;
+
+  /**
+   * Where the records are.
+   *
+   * @param client id of the client artefact
+   * @param key id of the client key
+   * @param table what the records' table was called
+   * @param records their number
+   * @param round whose results come next, from 0; the model's number of rounds when all is done
+   * @param waves their number
+   * @param firstBlock number of the round's first block
+   * @param blocks their number; the others follow the first
+   */
+  record Entry(
+      int formatVersion,
+      String client,
+      String key,
+      String table,
+      long records,
+      int round,
+      int waves,
+      long firstBlock,
+      long blocks) {
+    Entry(
+        String client,
+        String key,
+        String table,
+        long records,
+        int round,
+        int waves,
+        long firstBlock,
+        long blocks) {
+      this(FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks);
+    }
+  }
+
+  private ExchangeState(Path folder, Entry entry) {
+    this.folder = folder;
+    this.entry = entry;
+  }
+
+  /**
+   * Makes a new folder, with mode 0700.
+   *
+   * @throws InvalidInputException if there is one that holds something, or it cannot be made
+   */
+  static ExchangeState create(Path folder) {
+    try {
+      if (Files.exists(folder)) {
+        try (Stream<Path> inside = Files.list(folder)) {
+          if (inside.findAny().isPresent()) {
+            throw new InvalidInputException(
+                "state "
+                    + folder
+                    + " exists and is not empty: choose another folder, or delete it if its records"
+                    + " need no results any more");
+          }
+        }
+      } else if (folder.toAbsolutePath().getParent() != null) {
+        Files.createDirectories(folder.toAbsolutePath().getParent());
+      }
+      boolean isPosix = FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
+      if (!Files.exists(folder) && isPosix) {
+        Files.createDirectory(
+            folder,
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+      } else if (!Files.exists(folder)) {
+        Files.createDirectory(folder);
+      } else if (isPosix) {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
+      }
+      return new ExchangeState(folder, null);
+    } catch (IOException error) {
+      throw cannotWrite(folder, error);
+    }
+  }
+
+  /**
+   * Reads what {@link #enter} left in a folder.
+   *
+   * @throws InvalidInputException if there is nothing, or it is damaged
+   */
+  static ExchangeState read(Path folder) {
+    Path file = folder.resolve(ENTRY);
+    Entry entry;
+    try {
+      entry = JSON.readValue(Files.readAllBytes(file), Entry.class);
+    } catch (NoSuchFileException error) {
+      throw new InvalidInputException(
+          "state " + folder + " holds no " + ENTRY + ": give the folder that encrypt wrote", error);
+    } catch (IOException error) {
+      throw new InvalidInputException(
+          file + ": is damaged or cannot be read; encrypt the records again", error);
+    }
+    if (entry.formatVersion() != FORMAT_VERSION) {
+      throw new InvalidInputException(
+          file
+              + ": format version "
+              + entry.formatVersion()
+              + ", this fhe-spark reads version "
+              + FORMAT_VERSION
+              + "; encrypt the records again");
+    }
+    return new ExchangeState(folder, entry);
+  }
+
+  /**
+   * Opens a folder that {@link #enter} left.
+   *
+   * @throws InvalidInputException as {@link #read}, and if it is of another client or key
+   */
+  static ExchangeState open(Path folder, String client, String key) {
+    ExchangeState state = read(folder);
+    Path file = folder.resolve(ENTRY);
+    Entry entry = state.entry();
+    if (!client.equals(entry.client())) {
+      throw new InvalidInputException(
+          file + ": these records were encrypted with another client artefact; give that one");
+    }
+    if (!key.equals(entry.key())) {
+      throw new InvalidInputException(
+          file
+              + ": these records were encrypted under key "
+              + entry.key()
+              + ", the one given is "
+              + key
+              + "; give that one");
+    }
+    return state;
+  }
+
+  Path folder() {
+    return folder;
+  }
+
+  Entry entry() {
+    return entry;
+  }
+
+  /** The table of the records as they came. */
+  org.apache.hadoop.fs.Path records() {
+    return new org.apache.hadoop.fs.Path(folder.resolve("records").toUri());
+  }
+
+  /** The file of a wave whose blocks of a round are under way. */
+  Path wave(int round, int wave) {
+    return round(round).resolve("wave-%06d".formatted(wave));
+  }
+
+  private Path round(int round) {
+    return folder.resolve("round-%03d".formatted(round));
+  }
+
+  /** Records that a round's blocks are all written, and deletes the waves of the one before. */
+  void enter(Entry next) {
+    Path partial = folder.resolve("." + ENTRY);
+    try {
+      Files.write(partial, JSON.writeValueAsBytes(next));
+      Files.move(
+          partial,
+          folder.resolve(ENTRY),
+          StandardCopyOption.ATOMIC_MOVE,
+          StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException error) {
+      throw cannotWrite(folder, error);
+    }
+    if (next.round() > 0) {
+      FileUtil.fullyDelete(round(next.round() - 1).toFile());
+    }
+  }
+
+  /** Deletes the records, when they are scored. */
+  void deleteRecords() {
+    FileUtil.fullyDelete(folder.resolve("records").toFile());
+  }
+
+  /** Deletes a folder that {@link #create} made, with all it holds. */
+  void delete() {
+    FileUtil.fullyDelete(folder.toFile());
+  }
+
+  static InvalidInputException cannotWrite(Path folder, IOException error) {
+    return new InvalidInputException(
+        "state "
+            + folder
+            + " cannot be written: "
+            + error.getMessage()
+            + "; give a local folder of your own, on a disk with room",
+        error);
+  }
+}

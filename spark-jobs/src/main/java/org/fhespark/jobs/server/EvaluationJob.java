@@ -1,0 +1,254 @@
+package org.fhespark.jobs.server;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.streaming.StreamingQuery;
+import org.apache.spark.sql.streaming.StreamingQueryException;
+import org.apache.spark.sql.streaming.StreamingQueryProgress;
+import org.apache.spark.sql.streaming.Trigger;
+import org.apache.spark.sql.types.StructType;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.ServerArtifact;
+import org.fhespark.compiler.artifact.ServerSpecs;
+import org.fhespark.jobs.blocks.BlockSettings;
+import org.fhespark.jobs.blocks.BlockTableFiles;
+import org.fhespark.jobs.client.EvaluationKeyFiles;
+import org.fhespark.jobs.client.SentEvaluationKeys;
+import org.fhespark.jobs.tables.CauseLine;
+import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.udf.BlockTable;
+import org.fhespark.udf.Circuit;
+import org.fhespark.udf.EvaluateBlocks;
+import org.fhespark.udf.EvaluateRows;
+import org.fhespark.udf.EvaluationKeySource;
+
+/**
+ * The server's side of scoring in jobs apart: executors read a table of blocks, evaluate them, and
+ * write a table of results. It is a streaming query from files to files, so what was evaluated and
+ * committed is not evaluated again, by whichever run, and result files are under their own names at
+ * once, whatever the file system: the query's log says which of them count.
+ */
+public final class EvaluationJob implements AutoCloseable {
+  /** Where a query keeps its place, below the table of results. */
+  private static final String CHECKPOINT = "_checkpoint";
+
+  /** Bytes of blocks after which results are committed. */
+  private static final long BATCH_BYTES = 4L << 30;
+
+  private final SparkSession session;
+  private final SentEvaluationKeys sentKeys;
+  private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
+  private final Map<String, EvaluationKeySource> keys = new HashMap<>();
+
+  private EvaluationJob(SparkSession spark) {
+    this.session = BlockSettings.sessionOf(spark);
+    // Which streaming queries are not, as Spark would warn.
+    session.conf().set("spark.sql.adaptive.enabled", false);
+    session.conf().set("spark.sql.streaming.numRecentProgressUpdates", Integer.MAX_VALUE);
+    this.sentKeys = new SentEvaluationKeys(JavaSparkContext.fromSparkContext(spark.sparkContext()));
+  }
+
+  /**
+   * Broadcasts the circuits of a server artefact, and evaluation keys.
+   *
+   * @param evaluationKeys files, or folders of them; needed if a circuit looks values up
+   * @throws InvalidInputException if the artefact or a key cannot be used, or a key is missing
+   */
+  public static EvaluationJob open(
+      SparkSession spark, Path server, List<java.nio.file.Path> evaluationKeys) {
+    List<EvaluationKeyFiles.Checked> given = new ArrayList<>();
+    evaluationKeys.forEach(path -> given.addAll(EvaluationKeyFiles.find(path).files()));
+    EvaluationJob job = new EvaluationJob(spark);
+    try {
+      ServerArtifact artifact =
+          ServerArtifact.load(server, spark.sparkContext().hadoopConfiguration());
+      JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+      for (ServerSpecs.Circuit listed : artifact.specs().circuits()) {
+        byte[] file = artifact.circuit(listed.name());
+        Circuit circuit = new Circuit(file);
+        if (circuit.hasLookups()) {
+          job.keys.put(circuit.digest().hex(), job.sentKeys.send(keyOf(listed, file, given)));
+        }
+        job.circuits.put(circuit.digest().hex(), context.broadcast(circuit));
+      }
+      return job;
+    } catch (IOException error) {
+      job.close();
+      throw new InvalidInputException(server + ": cannot be read: " + error.getMessage(), error);
+    } catch (Throwable error) {
+      job.close();
+      throw error;
+    }
+  }
+
+  private static EvaluationKeyFiles.Checked keyOf(
+      ServerSpecs.Circuit listed, byte[] file, List<EvaluationKeyFiles.Checked> given) {
+    try (LookupCircuit circuit = LookupCircuit.open(file)) {
+      List<EvaluationKeyFiles.Checked> fitting =
+          given.stream()
+              .filter(key -> key.parameters().isSameKey(circuit.parameters()))
+              .distinct()
+              .toList();
+      if (fitting.isEmpty()) {
+        throw new InvalidInputException(
+            "circuit '"
+                + listed.name()
+                + "' looks values up, which takes the client's evaluation key: give the file that"
+                + " keygen wrote with --evaluation-keys");
+      }
+      if (fitting.size() > 1) {
+        throw new InvalidInputException(
+            "circuit '"
+                + listed.name()
+                + "' got evaluation keys of client keys "
+                + fitting.get(0).keyId()
+                + " and "
+                + fitting.get(1).keyId()
+                + ": evaluate the blocks of each client in a job of its own");
+      }
+      return fitting.get(0);
+    }
+  }
+
+  /**
+   * Evaluates the blocks that are there and not evaluated yet.
+   *
+   * @param blocks a table of blocks
+   * @param results a table to which results are added; it keeps the place in {@code blocks}
+   * @throws InvalidInputException if a table cannot be read or written, or a block is damaged or of
+   *     another model or key
+   */
+  public EvaluationReport run(Path blocks, Path results) {
+    if (!exists(blocks)) {
+      throw new InvalidInputException(
+          "blocks " + blocks + " does not exist: check the path, and that encrypt has written it");
+    }
+    return await(start(blocks, results, Trigger.AvailableNow()), blocks);
+  }
+
+  /**
+   * Evaluates blocks as they appear, until the calling thread is interrupted or a block cannot be
+   * evaluated.
+   *
+   * @param interval how often it looks for new blocks
+   * @throws InvalidInputException as {@link #run}
+   * @throws CancellationException if the thread is interrupted
+   */
+  public EvaluationReport watch(Path blocks, Path results, Duration interval) {
+    makeFolder(blocks);
+    return await(start(blocks, results, Trigger.ProcessingTime(interval.toMillis())), blocks);
+  }
+
+  private StreamingQuery start(Path blocks, Path results, Trigger trigger) {
+    try {
+      StructType schema = schemaOf(blocks);
+      EvaluateRows work =
+          new EvaluateRows(new EvaluateBlocks(circuits, keys), schema, blocks.toString());
+      return session
+          .readStream()
+          .schema(schema)
+          .option("maxBytesPerTrigger", BATCH_BYTES)
+          .parquet(blocks.toString())
+          .mapPartitions(work, Encoders.row(schema))
+          .writeStream()
+          .format("parquet")
+          .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
+          .trigger(trigger)
+          .start(results.toString());
+    } catch (Exception error) {
+      throw explain(error, blocks);
+    }
+  }
+
+  /** The columns of a table that may have no file yet. */
+  private StructType schemaOf(Path blocks) {
+    List<Path> files = BlockTableFiles.list(session, blocks);
+    return files.isEmpty()
+        ? BlockTable.schema()
+        : session.read().parquet(files.get(0).toString()).schema();
+  }
+
+  private EvaluationReport await(StreamingQuery query, Path blocks) {
+    long start = System.nanoTime();
+    try {
+      query.awaitTermination();
+    } catch (StreamingQueryException error) {
+      throw explain(error, blocks);
+    } finally {
+      stop(query);
+    }
+    long evaluated = 0;
+    for (StreamingQueryProgress progress : query.recentProgress()) {
+      evaluated += progress.numInputRows();
+    }
+    return new EvaluationReport(evaluated, (System.nanoTime() - start) / 1e9);
+  }
+
+  private static void stop(StreamingQuery query) {
+    try {
+      if (query.isActive()) {
+        query.stop();
+      }
+    } catch (java.util.concurrent.TimeoutException error) {
+      throw new IllegalStateException("the query does not stop", error);
+    }
+  }
+
+  private boolean exists(Path folder) {
+    try {
+      return folder.getFileSystem(hadoopConfiguration()).exists(folder);
+    } catch (IOException error) {
+      throw explain(error, folder);
+    }
+  }
+
+  private void makeFolder(Path folder) {
+    try {
+      FileSystem files = folder.getFileSystem(hadoopConfiguration());
+      files.mkdirs(folder);
+    } catch (IOException error) {
+      throw explain(error, folder);
+    }
+  }
+
+  private Configuration hadoopConfiguration() {
+    return session.sparkContext().hadoopConfiguration();
+  }
+
+  private static RuntimeException explain(Exception error, Path blocks) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof InvalidInputException invalid) {
+        return invalid;
+      }
+      if (cause instanceof InterruptedException) {
+        Thread.currentThread().interrupt();
+        return new CancellationException("the evaluation was interrupted");
+      }
+    }
+    return new InvalidInputException(
+        "blocks " + blocks + " cannot be evaluated: " + CauseLine.of(error), error);
+  }
+
+  /** Takes circuits and keys back from the executors; the Spark session stays open. */
+  @Override
+  public void close() {
+    if (session.sparkContext().isStopped()) {
+      return;
+    }
+    try (sentKeys) {
+      circuits.values().forEach(circuit -> circuit.destroy(true));
+    }
+  }
+}

@@ -1,0 +1,246 @@
+package org.fhespark.jobs.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.apache.hadoop.fs.FileUtil;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.SaveMode;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.compiler.CompileOptions;
+import org.fhespark.jobs.client.Digits;
+import org.fhespark.udf.BlockTable;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** The commands encrypt, evaluate and decrypt, which hand one another tables of blocks. */
+class JobsApartTest {
+  private static Artefacts shared;
+  private static Path images;
+  private static List<Row> expected;
+
+  private Path folder;
+
+  @BeforeAll
+  static void score() {
+    shared = Artefacts.shared();
+    SparkSession spark = Digits.session();
+    images = Digits.write(spark, "images", Digits.schema(), Digits.images(spark).subList(0, 10));
+    spark.stop();
+    Path scored = Digits.newFolder("scored").resolve("scored");
+    CommandRun.of(
+            "score",
+            "--client",
+            shared.client().toString(),
+            "--server",
+            shared.server().toString(),
+            "--keys",
+            shared.keys().toString(),
+            "--input",
+            images.toString(),
+            "--output",
+            scored.toString())
+        .assertDone();
+    expected = read(scored);
+  }
+
+  private static List<Row> read(Path table) {
+    SparkSession spark = Digits.session();
+    try {
+      return Digits.read(spark, table);
+    } finally {
+      spark.stop();
+    }
+  }
+
+  @BeforeEach
+  void makeAFolder() {
+    folder = Digits.newFolder("apart");
+  }
+
+  private CommandRun encrypt() {
+    return CommandRun.of(
+        "encrypt",
+        "--client",
+        shared.client().toString(),
+        "--keys",
+        shared.keys().toString(),
+        "--input",
+        images.toString(),
+        "--state",
+        folder.resolve("state").toString(),
+        "--out",
+        folder.resolve("blocks").toString());
+  }
+
+  private CommandRun evaluate(Path server) {
+    return CommandRun.of(
+        "evaluate",
+        "--server",
+        server.toString(),
+        "--input",
+        folder.resolve("blocks").toString(),
+        "--out",
+        folder.resolve("results").toString());
+  }
+
+  private CommandRun decrypt(Artefacts client, String... more) {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "decrypt",
+                "--client",
+                client.client().toString(),
+                "--keys",
+                client.keys().toString(),
+                "--state",
+                folder.resolve("state").toString(),
+                "--input",
+                folder.resolve("results").toString()));
+    arguments.addAll(List.of(more));
+    return CommandRun.of(arguments);
+  }
+
+  private String[] nextBlocksAndTable() {
+    return new String[] {
+      "--out", folder.resolve("blocks").toString(), "--output", folder.resolve("scored").toString()
+    };
+  }
+
+  /** One line of the command on standard error, among what Spark logs of its failed tasks. */
+  private static void assertRefused(CommandRun run, String... names) {
+    assertEquals(2, run.status(), run.err());
+    List<String> lines = run.err().lines().filter(line -> line.startsWith("fhe-spark ")).toList();
+    assertEquals(1, lines.size(), run.err());
+    for (String name : names) {
+      assertTrue(lines.get(0).contains(name), "'" + name + "' is not in: " + lines.get(0));
+    }
+  }
+
+  @Test
+  void threeRoundsGiveTheTableThatScoreWrites() throws Exception {
+    CommandRun encrypted = encrypt();
+    encrypted.assertDone();
+    assertTrue(encrypted.out().contains("round 1 of 3: 1 blocks"), encrypted.out());
+    assertEquals(
+        "rwx------",
+        PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.resolve("state"))));
+    for (int round = 1; round <= 3; round++) {
+      CommandRun evaluated = evaluate(shared.server());
+      evaluated.assertDone();
+      assertTrue(evaluated.out().contains("evaluate: 1 blocks"), evaluated.out());
+      assertFalse(Files.exists(folder.resolve("scored")));
+      CommandRun decrypted = decrypt(shared, nextBlocksAndTable());
+      decrypted.assertDone();
+      String said = round < 3 ? "round " + (round + 1) + " of 3: 1 blocks" : "all 3 rounds";
+      assertTrue(decrypted.out().contains(said), decrypted.out());
+    }
+    assertEquals(expected, read(folder.resolve("scored")));
+
+    decrypt(shared, nextBlocksAndTable()).assertRefused("scored already");
+    try (Stream<Path> left = Files.walk(folder.resolve("state"))) {
+      List<Path> files = left.filter(Files::isRegularFile).toList();
+      assertEquals(List.of(folder.resolve("state/state.json")), files);
+    }
+  }
+
+  @Test
+  void whatIsMissingIsNamed() throws Exception {
+    decrypt(shared, nextBlocksAndTable()).assertRefused("state", "encrypt");
+    evaluate(shared.server()).assertRefused("blocks", "does not exist");
+    encrypt().assertDone();
+    encrypt().assertRefused("state", "not empty");
+    decrypt(shared, nextBlocksAndTable()).assertRefused("results", "no blocks");
+    evaluate(shared.server()).assertDone();
+    decrypt(shared).assertRefused("round 1 of 3", "next round");
+
+    decrypt(shared, nextBlocksAndTable()).assertDone();
+    decrypt(shared, nextBlocksAndTable()).assertRefused("lacks 1 of the 1 blocks of round 2");
+
+    Path wave = folder.resolve("state/round-001/wave-000000");
+    evaluate(shared.server()).assertDone();
+    Artefacts.alter(wave);
+    decrypt(shared, nextBlocksAndTable()).assertRefused(wave.toString(), "damaged");
+    Artefacts.truncate(wave);
+    decrypt(shared, nextBlocksAndTable()).assertRefused(wave.toString(), "damaged");
+    Files.delete(wave);
+    decrypt(shared, nextBlocksAndTable()).assertRefused(wave.toString(), "encrypt the records");
+  }
+
+  @Test
+  void anotherModelKeyOrClientIsNamed() {
+    encrypt().assertDone();
+    SparkSession spark = Digits.session();
+    Path model = Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).weightBits(7).build());
+    spark.stop();
+    Artefacts other = new Artefacts(model, Artefacts.newKeys(model));
+    assertRefused(evaluate(other.server()), "blocks", "number", "not registered");
+    FileUtil.fullyDelete(folder.resolve("results").toFile());
+
+    evaluate(shared.server()).assertDone();
+    decrypt(other, nextBlocksAndTable()).assertRefused("another client artefact");
+    Artefacts otherKey = new Artefacts(shared.model(), Artefacts.newKeys(shared.model()));
+    decrypt(otherKey, nextBlocksAndTable()).assertRefused("under key", "the one given is");
+  }
+
+  @Test
+  void aDamagedBlockIsNamedOnBothSides() throws Exception {
+    encrypt().assertDone();
+    evaluate(shared.server()).assertDone();
+    Path results = folder.resolve("results");
+    Path good = folder.resolve("good");
+    Files.move(results, good);
+    damage(good, results);
+    decrypt(shared, nextBlocksAndTable()).assertRefused("module seq.0", "damaged");
+
+    Path blocks = folder.resolve("blocks");
+    Files.move(blocks, folder.resolve("sent"));
+    FileUtil.fullyDelete(results.toFile());
+    damage(folder.resolve("sent"), blocks);
+    assertRefused(evaluate(shared.server()), blocks.toString(), "number", "damaged");
+
+    // The results are found where they have been moved to.
+    FileUtil.fullyDelete(results.toFile());
+    Files.move(good, results);
+    decrypt(shared, nextBlocksAndTable()).assertDone();
+  }
+
+  /** Copies a table of blocks with a byte of each changed; Parquet's own checksums are right. */
+  private static void damage(Path from, Path to) throws IOException {
+    List<String> files;
+    try (Stream<Path> inside = Files.list(from)) {
+      files = inside.map(Path::toString).filter(file -> file.endsWith(".parquet")).toList();
+    }
+    SparkSession spark = Digits.session();
+    List<Row> rows =
+        spark.read().parquet(files.toArray(String[]::new)).collectAsList().stream()
+            .map(JobsApartTest::damaged)
+            .toList();
+    spark
+        .createDataFrame(rows, BlockTable.schema())
+        .write()
+        .mode(SaveMode.ErrorIfExists)
+        .parquet(to.toString());
+    spark.stop();
+  }
+
+  private static Row damaged(Row row) {
+    Object[] values = new Object[row.length()];
+    Arrays.setAll(values, row::get);
+    byte[] block = ((byte[]) values[5]).clone();
+    block[block.length - 7] ^= 1;
+    values[5] = block;
+    return RowFactory.create(values);
+  }
+}
