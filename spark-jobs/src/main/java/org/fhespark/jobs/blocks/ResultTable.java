@@ -4,14 +4,21 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.input_file_name;
 
 import java.net.URI;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongConsumer;
 import java.util.function.Supplier;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
@@ -20,14 +27,20 @@ import org.fhespark.udf.BlockTable;
 
 /**
  * A table of results, in which the client looks for those of its blocks. Spark may read it: it is
- * all encrypted. In memory is where each block lies, and those that are asked for.
+ * all encrypted. In memory is where each block lies, and those that are asked for. Safe to share
+ * between threads.
  */
 public final class ResultTable {
+  private static final long POLL_MS = 500;
+
   private final SparkSession session;
   private final Path folder;
 
   /** The file of a block, by its number. */
-  private final Map<Long, String> files = new HashMap<>();
+  private final Map<Long, String> files = new ConcurrentHashMap<>();
+
+  private final Set<Path> indexed = new HashSet<>();
+  private volatile boolean isCancelled;
 
   private ResultTable(SparkSession session, Path folder) {
     this.session = session;
@@ -40,31 +53,81 @@ public final class ResultTable {
    * @throws InvalidInputException if there is none, it cannot be read or is no table of blocks
    */
   public static ResultTable open(SparkSession spark, Path folder) {
-    ResultTable table = new ResultTable(BlockSettings.sessionOf(spark), folder);
-    String[] paths =
-        BlockTableFiles.list(spark, folder).stream().map(Path::toString).toArray(String[]::new);
-    if (paths.length == 0) {
+    ResultTable table = openToCome(spark, folder);
+    table.refresh();
+    if (table.indexed.isEmpty()) {
       throw new InvalidInputException(
           "results " + folder + " holds no blocks: check the path, and that evaluate has ended");
     }
-    table.reading(
-        () -> {
-          BlockTable.requireColumns(
-              table.session.read().parquet(paths).schema(), folder.toString());
-          for (Row row :
-              table
-                  .session
-                  .read()
-                  .parquet(paths)
-                  .select(col(BlockTable.NUMBER), input_file_name())
-                  .collectAsList()) {
-            // Spark gives a URI, and takes a path.
-            String file = new Path(URI.create(row.getString(1))).toString();
-            table.files.putIfAbsent(row.getLong(0), file);
-          }
-          return null;
-        });
     return table;
+  }
+
+  /** Opens a table whose blocks may come later, for {@link #await}. */
+  public static ResultTable openToCome(SparkSession spark, Path folder) {
+    return new ResultTable(BlockSettings.sessionOf(spark), folder);
+  }
+
+  /** Looks for files that are new, and for the blocks in them; returns whether there are any. */
+  private synchronized boolean refresh() {
+    List<Path> found = new ArrayList<>(BlockTableFiles.list(session, folder));
+    found.removeAll(indexed);
+    if (found.isEmpty()) {
+      return false;
+    }
+    String[] paths = found.stream().map(Path::toString).toArray(String[]::new);
+    List<Row> rows =
+        reading(
+            () -> {
+              Dataset<Row> table = session.read().parquet(paths);
+              BlockTable.requireColumns(table.schema(), folder.toString());
+              return table.select(col(BlockTable.NUMBER), input_file_name()).collectAsList();
+            });
+    for (Row row : rows) {
+      // Spark gives a URI, and takes a path.
+      files.putIfAbsent(row.getLong(0), new Path(URI.create(row.getString(1))).toString());
+    }
+    indexed.addAll(found);
+    return true;
+  }
+
+  /**
+   * Waits until blocks are there.
+   *
+   * @param patience how long no new result at all may come
+   * @throws InvalidInputException if that has passed, or the table cannot be read
+   * @throws CancellationException after {@link #cancel}
+   */
+  public void await(Collection<Long> numbers, Duration patience) {
+    long lastNews = System.nanoTime();
+    while (!files.keySet().containsAll(numbers)) {
+      if (isCancelled) {
+        throw new CancellationException("the exchange was cancelled");
+      }
+      if (refresh()) {
+        lastNews = System.nanoTime();
+        continue;
+      }
+      if (System.nanoTime() - lastNews > patience.toNanos()) {
+        throw new InvalidInputException(
+            "results "
+                + folder
+                + ": nothing has come for "
+                + patience.toSeconds()
+                + " s; see that evaluate --stream is running and writes there, and exchange again"
+                + " with the same state");
+      }
+      try {
+        Thread.sleep(POLL_MS);
+      } catch (InterruptedException error) {
+        Thread.currentThread().interrupt();
+        throw new CancellationException("the exchange was interrupted");
+      }
+    }
+  }
+
+  /** Ends every {@link #await}. */
+  public void cancel() {
+    isCancelled = true;
   }
 
   /**

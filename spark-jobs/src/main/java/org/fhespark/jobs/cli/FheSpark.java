@@ -24,7 +24,8 @@ import picocli.CommandLine.ParameterException;
       ScoreCommand.class,
       EncryptCommand.class,
       EvaluateCommand.class,
-      DecryptCommand.class
+      DecryptCommand.class,
+      ExchangeCommand.class
     })
 public final class FheSpark {
   /** As shells report a process that SIGINT ended. */

@@ -62,7 +62,7 @@ final class BatchSizes {
   }
 
   /** Bytes of the largest row that a layer reads or writes. */
-  private static long rowBytes(RemoteLayer layer) {
+  static long rowBytes(RemoteLayer layer) {
     int outputs = layer.spec().outputs().stream().mapToInt(CallOutput::columns).max().orElse(1);
     return (long) Float.BYTES * Math.max(layer.spec().dIn(), outputs);
   }

@@ -1,6 +1,7 @@
 package org.fhespark.jobs.client;
 
 import java.security.SecureRandom;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -8,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Row;
@@ -71,7 +73,23 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   static ExchangeSession open(SparkSession spark, HybridModel model, ClientKey key) {
+    DeployMode.requireClient(spark);
     return new ExchangeSession(spark, model, key);
+  }
+
+  /**
+   * What a token's largest tensor may take in any round: waves are formed in the first, and stay as
+   * they are. Layers and outputs tell, with room for tensors between them.
+   */
+  private AtomicLong tokenBytes() {
+    long rows = layers.stream().mapToLong(BatchSizes::rowBytes).max().orElse(1);
+    long outputs = 1;
+    for (TensorSpec output : model.specs().outputs()) {
+      long elements =
+          output.shape().stream().filter(axis -> axis > 0).reduce(1L, Math::multiplyExact);
+      outputs = Math.max(outputs, elements * Tensor.bytesOf(output.type()));
+    }
+    return new AtomicLong(Math.max(4 * rows, outputs));
   }
 
   /** A wave between rounds. */
@@ -99,8 +117,7 @@ public final class ExchangeSession implements AutoCloseable {
       try (TableWriter records =
           TableWriter.create(
               spark, opened.records(), reader.schema(), TableFormat.PARQUET, false)) {
-        BatchSizes sizes =
-            new BatchSizes(layers, binding.specs(), new AtomicLong(), this::parallelism);
+        BatchSizes sizes = new BatchSizes(layers, binding.specs(), tokenBytes(), this::parallelism);
         Iterator<List<Batch>> read =
             Waves.of(model.specs(), reader.rows(), binding, sizes, measurements);
         Sending sending = new Sending(opened, 0, blocks);
@@ -114,7 +131,7 @@ public final class ExchangeSession implements AutoCloseable {
                   finish(wave, progress);
                 });
         records.commit();
-        return sending.end(reader.name(), records.rowCount(), waves[0], start);
+        return sending.end(input.toString(), records.rowCount(), waves[0], start);
       } catch (Throwable error) {
         opened.delete();
         throw error;
@@ -143,14 +160,9 @@ public final class ExchangeSession implements AutoCloseable {
       Optional<Path> output,
       boolean overwrite,
       ScoreProgress progress) {
-    long start = System.nanoTime();
-    ExchangeState opened = ExchangeState.open(state, model.client().id(), key.id());
+    ExchangeState opened = open(state);
     int round = opened.entry().round();
-    if (round == rounds.count()) {
-      throw new InvalidInputException(
-          "state " + state + ": these records are scored already; encrypt others");
-    }
-    boolean isLast = round + 1 == rounds.count();
+    boolean isLast = isLast(opened);
     Optional<Path> needed = isLast ? output : blocks;
     if (needed.isEmpty()) {
       throw new InvalidInputException(
@@ -167,15 +179,87 @@ public final class ExchangeSession implements AutoCloseable {
     }
     ResultTable found = ResultTable.open(spark, results);
     requireAll(found, opened.entry(), results);
-    progress.started(opened.entry().records());
+    Results all = new Results(found, Duration.ZERO);
+    return step(
+        opened,
+        progress,
+        () ->
+            isLast
+                ? score(opened, all, needed.get(), overwrite, progress)
+                : nextRound(opened, all, needed.get(), progress));
+  }
+
+  private ExchangeState open(java.nio.file.Path state) {
+    ExchangeState opened = ExchangeState.open(state, model.client().id(), key.id());
+    if (opened.entry().round() == rounds.count()) {
+      throw new InvalidInputException(
+          "state " + state + ": these records are scored already; encrypt others");
+    }
+    return opened;
+  }
+
+  private boolean isLast(ExchangeState state) {
+    return state.entry().round() + 1 == rounds.count();
+  }
+
+  /**
+   * Scores a table with somebody at the other end of a folder who evaluates blocks as they appear
+   * ({@link org.fhespark.jobs.server.EvaluationJob#watch}): all steps in turn, each wave going on
+   * as soon as its results are there. What a call before has left in the state is taken up again.
+   *
+   * @param input as of {@link #encrypt}
+   * @param state as of {@link #encrypt}, or what a call with the same input left
+   * @param blocks a table to which blocks are added
+   * @param results the table to which the other side adds their results
+   * @param patience how long no result at all may come
+   * @param output as of {@link #decrypt}
+   * @throws InvalidInputException as {@link #encrypt} and {@link #decrypt}, and if patience ends
+   */
+  public synchronized RoundReport exchange(
+      Path input,
+      java.nio.file.Path state,
+      Path blocks,
+      Path results,
+      Duration patience,
+      Path output,
+      boolean overwrite,
+      ScoreProgress progress) {
+    long start = System.nanoTime();
+    if (!ExchangeState.isBegun(state)) {
+      encrypt(input, state, blocks, progress);
+    }
+    ExchangeState opened = open(state);
+    if (!opened.entry().table().equals(input.toString())) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + " is of the records "
+              + opened.entry().table()
+              + ": give these as input, or another state");
+    }
+    Results toCome = new Results(ResultTable.openToCome(spark, results), patience);
+    while (!isLast(opened)) {
+      ExchangeState round = opened;
+      step(round, progress, () -> nextRound(round, toCome, blocks, progress));
+      opened = open(state);
+    }
+    ExchangeState last = opened;
+    step(last, progress, () -> score(last, toCome, output, overwrite, progress));
+    return report(last.entry().records(), rounds.count(), 0, 0, start);
+  }
+
+  private static RoundReport step(
+      ExchangeState state, ScoreProgress progress, Supplier<RoundReport> work) {
+    progress.started(state.entry().records());
     try {
-      return isLast
-          ? score(opened, found, needed.get(), overwrite, progress, start)
-          : nextRound(opened, found, needed.get(), progress, start);
+      return work.get();
     } finally {
       progress.ended();
     }
   }
+
+  /** A table of results, and how long its next may take. */
+  private record Results(ResultTable table, Duration patience) {}
 
   private void requireAll(ResultTable found, ExchangeState.Entry entry, Path results) {
     List<Long> missing = new ArrayList<>();
@@ -197,7 +281,8 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private RoundReport nextRound(
-      ExchangeState state, ResultTable results, Path blocks, ScoreProgress progress, long start) {
+      ExchangeState state, Results results, Path blocks, ScoreProgress progress) {
+    long start = System.nanoTime();
     ExchangeState.Entry entry = state.entry();
     Sending sending = new Sending(state, entry.round() + 1, blocks);
     new WavePipeline<Wave>(
@@ -205,18 +290,18 @@ public final class ExchangeSession implements AutoCloseable {
               decrypt(wave, results);
               sending.send(wave);
             },
-            () -> {})
+            results.table()::cancel)
         .run(savedWaves(state, Optional.empty()), wave -> finish(wave, progress));
     return sending.end(entry.table(), entry.records(), entry.waves(), start);
   }
 
   private RoundReport score(
       ExchangeState state,
-      ResultTable results,
+      Results results,
       Path output,
       boolean overwrite,
-      ScoreProgress progress,
-      long start) {
+      ScoreProgress progress) {
+    long start = System.nanoTime();
     ExchangeState.Entry entry = state.entry();
     try (TableReader records = TableReader.open(spark, state.records())) {
       OutputColumns columns =
@@ -230,7 +315,7 @@ public final class ExchangeSession implements AutoCloseable {
                   decrypt(wave, results);
                   rounds.runClear(rounds.count(), wave.batches());
                 },
-                () -> {})
+                results.table()::cancel)
             .run(
                 savedWaves(state, Optional.of(records.rows())),
                 wave -> {
@@ -277,7 +362,7 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   /** Decrypts the results of a wave's blocks, as many at a time as may lie in memory. */
-  private void decrypt(Wave wave, ResultTable results) {
+  private void decrypt(Wave wave, Results results) {
     List<SentRows> together = new ArrayList<>();
     long bytes = 0;
     for (SentRows rows : wave.sent()) {
@@ -294,13 +379,15 @@ public final class ExchangeSession implements AutoCloseable {
     }
   }
 
-  private void decrypt(List<SentRows> sent, ResultTable results) {
-    Map<Long, byte[]> found = results.read(sent.stream().map(SentRows::number).toList());
+  private void decrypt(List<SentRows> sent, Results results) {
+    List<Long> numbers = sent.stream().map(SentRows::number).toList();
+    results.table().await(numbers, results.patience());
+    Map<Long, byte[]> found = results.table().read(numbers);
     int cores = threads.coresEach(sent.size());
     threads.forEach(
         sent,
         rows ->
-            decryption.decrypt(rows, EncryptedBlock.copyOf(found.remove(rows.number())), cores));
+            decryption.decrypt(rows, EncryptedBlock.copyOf(found.get(rows.number())), cores));
   }
 
   /** Blocks of one round on their way to a table; every wave is saved before its blocks appear. */

@@ -10,6 +10,8 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.FileUtil;
 import org.fhespark.InvalidInputException;
@@ -22,6 +24,10 @@ import org.fhespark.InvalidInputException;
 final class ExchangeState {
   private static final int FORMAT_VERSION = 1;
   private static final String ENTRY = "state.json";
+
+  /** What there may be before the first entry. */
+  private static final Pattern LEFT_OVER = Pattern.compile("\\.state\\.json|records.*|round-\\d+");
+
   private static final ObjectMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
 
@@ -69,22 +75,14 @@ final class ExchangeState {
   }
 
   /**
-   * Makes a new folder, with mode 0700.
+   * Makes a new folder, with mode 0700. One that encrypt was killed over is made anew.
    *
    * @throws InvalidInputException if there is one that holds something, or it cannot be made
    */
   static ExchangeState create(Path folder) {
     try {
       if (Files.exists(folder)) {
-        try (Stream<Path> inside = Files.list(folder)) {
-          if (inside.findAny().isPresent()) {
-            throw new InvalidInputException(
-                "state "
-                    + folder
-                    + " exists and is not empty: choose another folder, or delete it if its records"
-                    + " need no results any more");
-          }
-        }
+        clear(folder);
       } else if (folder.toAbsolutePath().getParent() != null) {
         Files.createDirectories(folder.toAbsolutePath().getParent());
       }
@@ -102,6 +100,28 @@ final class ExchangeState {
     } catch (IOException error) {
       throw cannotWrite(folder, error);
     }
+  }
+
+  private static void clear(Path folder) throws IOException {
+    List<Path> found;
+    try (Stream<Path> inside = Files.list(folder)) {
+      found = inside.toList();
+    }
+    for (Path each : found) {
+      if (!LEFT_OVER.matcher(each.getFileName().toString()).matches()) {
+        throw new InvalidInputException(
+            "state "
+                + folder
+                + " exists and is not empty: choose another folder, or delete it if its records need"
+                + " no results any more");
+      }
+    }
+    found.forEach(each -> FileUtil.fullyDelete(each.toFile()));
+  }
+
+  /** Whether a folder is one that {@link #enter} left. */
+  static boolean isBegun(Path folder) {
+    return Files.exists(folder.resolve(ENTRY));
   }
 
   /**

@@ -102,12 +102,7 @@ public final class HybridSession implements AutoCloseable {
       throw new InvalidInputException(
           "mode execute needs the client's key: give one (--keys KEYS; keygen makes it)");
     }
-    String deployMode = spark.sparkContext().getConf().get("spark.submit.deployMode", "client");
-    if (deployMode.equals("cluster")) {
-      throw new InvalidInputException(
-          "deploy mode cluster would run the client, with its key and records, on the cluster: use"
-              + " --deploy-mode client");
-    }
+    DeployMode.requireClient(spark);
     model.server();
     return new HybridSession(
         spark,

@@ -10,7 +10,7 @@ import org.fhespark.jobs.client.Digits;
 
 /** Runs a command to its end. */
 public final class ChildProcess {
-  private static final int SECONDS = 240;
+  private static final int SECONDS = 600;
 
   private ChildProcess() {}
 

@@ -84,6 +84,13 @@ class LookupCommandsTest {
     double error = Logits.largestError(expected, found);
     assertTrue(error > 0 && error < 0.2, "error " + error);
 
+    evaluateApart(keys, scored);
+    SparkSession again = Digits.session();
+    List<Row> apart = Digits.read(again, scored.resolve("apart"));
+    again.stop();
+    // Look-ups read with an error, but results are what the server makes of a block.
+    assertTrue(Logits.largestError(expected, apart) < 0.2);
+
     byte[] before = Files.readAllBytes(file);
     keygen(keys, "--evaluation-keys-only").assertRefused(file.toString(), "never overwritten");
     assertArrayEquals(before, Files.readAllBytes(file));
@@ -132,6 +139,54 @@ class LookupCommandsTest {
     float[] pixels = new float[64];
     Arrays.fill(pixels, 64);
     return RowFactory.create((Object) pixels);
+  }
+
+  /** The same in jobs apart; the evaluating one gets the evaluation key alone. */
+  private static void evaluateApart(Path keys, Path folder) {
+    String client = model.resolve("client").toString();
+    String server = model.resolve("server").toString();
+    String state = folder.resolve("state").toString();
+    String blocks = folder.resolve("blocks").toString();
+    String results = folder.resolve("results").toString();
+    CommandRun.of(
+            "encrypt",
+            "--client",
+            client,
+            "--keys",
+            keys.toString(),
+            "--input",
+            images.toString(),
+            "--state",
+            state,
+            "--out",
+            blocks)
+        .assertDone();
+    CommandRun.of("evaluate", "--server", server, "--input", blocks, "--out", results)
+        .assertRefused("looks values up", "--evaluation-keys");
+    CommandRun.of(
+            "evaluate",
+            "--server",
+            server,
+            "--input",
+            blocks,
+            "--out",
+            results,
+            "--evaluation-keys",
+            keys.resolve("evaluation.key").toString())
+        .assertDone();
+    CommandRun.of(
+            "decrypt",
+            "--client",
+            client,
+            "--keys",
+            keys.toString(),
+            "--input",
+            results,
+            "--state",
+            state,
+            "--output",
+            folder.resolve("apart").toString())
+        .assertDone();
   }
 
   @Test

@@ -5,13 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.FloatBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -40,6 +43,7 @@ class SequencesTest {
   private static final List<String> REMOTE = new ArrayList<>();
 
   private static SparkSession spark;
+  private static Path compiled;
   private static HybridModel model;
   private static List<Row> sentences;
 
@@ -54,7 +58,7 @@ class SequencesTest {
     }
     Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
     Path calibration = Digits.write(spark, "sentences", SCHEMA, padded(sentences.subList(0, 64)));
-    Path out = Digits.newFolder("bert").resolve("compiled");
+    compiled = Digits.newFolder("bert").resolve("compiled");
     for (int layer = 0; layer < 2; layer++) {
       for (String part :
           List.of(
@@ -74,11 +78,11 @@ class SequencesTest {
               Digits.hadoop(onnx),
               table.batches(),
               CompileOptions.remote(REMOTE).build(),
-              Digits.hadoop(out));
+              Digits.hadoop(compiled));
     } catch (java.io.IOException error) {
       throw new java.io.UncheckedIOException(error);
     }
-    model = Digits.load(out);
+    model = Digits.load(compiled);
   }
 
   @AfterAll
@@ -165,6 +169,57 @@ class SequencesTest {
       int length = sentences.get(i).<long[]>getAs(1).length;
       assertEquals(length * WIDTH, values(disable.get(i), "hidden").length);
       assertEquals(WIDTH, values(disable.get(i), "pooled").length);
+    }
+  }
+
+  @Test
+  void anExchangeThatIsTakenUpAgainGivesWhatExecuteGives() throws Exception {
+    Path folder = Digits.newFolder("exchange");
+    Path records = Digits.write(spark, "records", SCHEMA, sentences);
+    try (ClientKey key = model.newKey()) {
+      try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
+        session.score(
+            Digits.hadoop(records),
+            Digits.hadoop(folder.resolve("executed")),
+            false,
+            ScoreProgress.SILENT);
+      }
+      // Nobody is there.
+      InvalidInputException error =
+          assertThrows(
+              InvalidInputException.class,
+              () -> exchange(key, records, folder, Duration.ofSeconds(1)));
+      assertTrue(error.getMessage().contains("nothing has come"), error.getMessage());
+      try (WatchedFolder unused = new WatchedFolder(spark, compiled.resolve("server"), folder)) {
+        exchange(key, records, folder, Duration.ofMinutes(10));
+      }
+    }
+    assertTrue(files(folder.resolve("blocks")) > 2 * model.specs().remote().size());
+    assertEquals(
+        Digits.read(spark, folder.resolve("executed")),
+        Digits.read(spark, folder.resolve("exchanged")));
+  }
+
+  private static void exchange(ClientKey key, Path records, Path folder, Duration patience) {
+    try (ExchangeSession session = model.exchange(spark, key)) {
+      RoundReport report =
+          session.exchange(
+              Digits.hadoop(records),
+              folder.resolve("state"),
+              Digits.hadoop(folder.resolve("blocks")),
+              Digits.hadoop(folder.resolve("results")),
+              patience,
+              Digits.hadoop(folder.resolve("exchanged")),
+              false,
+              ScoreProgress.SILENT);
+      assertTrue(report.isScored());
+      assertEquals(sentences.size(), report.records());
+    }
+  }
+
+  private static long files(Path folder) throws java.io.IOException {
+    try (Stream<Path> inside = Files.list(folder)) {
+      return inside.filter(file -> file.toString().endsWith(".parquet")).count();
     }
   }
 

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -30,9 +31,11 @@ import org.fhespark.compiler.CompileOptions;
 import org.fhespark.jobs.cli.ChildProcess;
 import org.fhespark.jobs.cli.CommandRun;
 import org.fhespark.jobs.client.Digits;
+import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.RoundReport;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.nativelib.ClientKey;
 import org.junit.jupiter.api.AfterAll;
@@ -125,41 +128,48 @@ class StandaloneClusterTest {
   }
 
   private static CommandRun submit(Path input, Path output, Path events) throws Exception {
+    return submit(
+        events,
+        "score",
+        "--client",
+        compiled + "/client",
+        "--server",
+        compiled + "/server",
+        "--keys",
+        folder + "/keys",
+        "--input",
+        input.toString(),
+        "--output",
+        output.toString());
+  }
+
+  private static CommandRun submit(Path events, String... arguments) throws Exception {
     Files.createDirectories(events);
     List<String> command =
-        List.of(
-            sparkHome.resolve("bin/spark-submit").toString(),
-            "--master",
-            master,
-            "--executor-memory",
-            "512m",
-            "--conf",
-            "spark.ui.enabled=false",
-            "--conf",
-            "spark.cores.max=2",
-            // Both workers, before the first block is sent.
-            "--conf",
-            "spark.scheduler.minRegisteredResourcesRatio=1.0",
-            "--conf",
-            "spark.eventLog.enabled=true",
-            "--conf",
-            "spark.eventLog.compress=false",
-            "--conf",
-            "spark.eventLog.dir=file:" + events,
-            "--class",
-            "org.fhespark.jobs.cli.FheSpark",
-            jar.toString(),
-            "score",
-            "--client",
-            compiled + "/client",
-            "--server",
-            compiled + "/server",
-            "--keys",
-            folder + "/keys",
-            "--input",
-            input.toString(),
-            "--output",
-            output.toString());
+        new ArrayList<>(
+            List.of(
+                sparkHome.resolve("bin/spark-submit").toString(),
+                "--master",
+                master,
+                "--executor-memory",
+                "512m",
+                "--conf",
+                "spark.ui.enabled=false",
+                "--conf",
+                "spark.cores.max=2",
+                // Both workers, before the first block is sent.
+                "--conf",
+                "spark.scheduler.minRegisteredResourcesRatio=1.0",
+                "--conf",
+                "spark.eventLog.enabled=true",
+                "--conf",
+                "spark.eventLog.compress=false",
+                "--conf",
+                "spark.eventLog.dir=file:" + events,
+                "--class",
+                "org.fhespark.jobs.cli.FheSpark",
+                jar.toString()));
+    command.addAll(List.of(arguments));
     return ChildProcess.run(
         command, Map.of("SPARK_HOME", sparkHome.toString(), "SPARK_LOCAL_IP", "127.0.0.1"));
   }
@@ -237,6 +247,53 @@ class StandaloneClusterTest {
 
     assertNoKeyBytes(files(folder.resolve("cluster")));
     assertNoKeyBytes(files(events));
+  }
+
+  /** The cluster sees blocks and circuits; client and records are in this process. */
+  @Test
+  void aClusterThatEvaluatesOnlyGivesTheTableOfTheEmbeddedSession() throws Exception {
+    Path apart = folder.resolve("apart");
+    Path state = apart.resolve("state");
+    Path events = folder.resolve("events-apart");
+    org.apache.hadoop.fs.Path blocks = Digits.hadoop(apart.resolve("blocks"));
+    org.apache.hadoop.fs.Path results = Digits.hadoop(apart.resolve("results"));
+    HybridModel model = Digits.load(compiled);
+    try (ClientKey key = ClientKey.load(folder.resolve("keys/client.key"))) {
+      SparkSession spark = Digits.session();
+      RoundReport report;
+      try (ExchangeSession session = model.exchange(spark, key)) {
+        report = session.encrypt(Digits.hadoop(records), state, blocks, ScoreProgress.SILENT);
+      }
+      while (!report.isScored()) {
+        CommandRun run =
+            submit(
+                events,
+                "evaluate",
+                "--server",
+                compiled + "/server",
+                "--input",
+                blocks.toString(),
+                "--out",
+                results.toString());
+        assertEquals(0, run.status(), run.err());
+        assertTrue(run.out().contains("evaluate: " + report.blocks() + " blocks"), run.out());
+        try (ExchangeSession session = model.exchange(spark, key)) {
+          report =
+              session.decrypt(
+                  state,
+                  results,
+                  Optional.of(blocks),
+                  Optional.of(Digits.hadoop(apart.resolve("scored"))),
+                  false,
+                  ScoreProgress.SILENT);
+        }
+      }
+      assertEquals(embedded, Digits.read(spark, apart.resolve("scored")));
+      spark.stop();
+    }
+    assertNoKeyBytes(files(events));
+    assertNoKeyBytes(files(apart.resolve("blocks")));
+    assertNoKeyBytes(files(apart.resolve("results")));
   }
 
   /** The driver's key is in no file that the workers or the event log left. */

@@ -1,0 +1,112 @@
+package org.fhespark.jobs.cli;
+
+import java.time.Duration;
+import java.util.concurrent.Callable;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.jobs.client.ExchangeSession;
+import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.RoundReport;
+import org.fhespark.nativelib.ClientKey;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** The client's side of all rounds, over a folder that both sides share. */
+@Command(
+    name = "exchange",
+    description = {
+      "Scores records with an evaluating side that shares nothing but a folder: writes encrypted"
+          + " blocks to FOLDER/blocks and takes their results from FOLDER/results, round by round.",
+      "The other side runs: evaluate --stream --input FOLDER/blocks --out FOLDER/results"
+    },
+    mixinStandardHelpOptions = true)
+final class ExchangeCommand implements Callable<Integer> {
+  @Mixin private SparkOptions sparkOptions;
+
+  @Option(
+      names = "--client",
+      required = true,
+      paramLabel = "DIR",
+      description = "The client artefact.")
+  private Path client;
+
+  @Option(
+      names = "--keys",
+      required = true,
+      paramLabel = "KEYS",
+      description = "The directory keygen wrote.")
+  private java.nio.file.Path keys;
+
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "DATA",
+      description = "Records: Parquet, CSV or JSON; a column per input of the model.")
+  private Path input;
+
+  @Option(
+      names = "--state",
+      required = true,
+      paramLabel = "STATE",
+      description =
+          "A new local folder of your own; or what an exchange of the same records left that was"
+              + " ended, to be taken up again.")
+  private java.nio.file.Path state;
+
+  @Option(
+      names = "--folder",
+      required = true,
+      paramLabel = "FOLDER",
+      description = "The shared folder, on any Hadoop file system.")
+  private Path folder;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "OUT",
+      description = "The scored table, as score writes it: Parquet, or CSV or JSON by its ending.")
+  private Path output;
+
+  @Option(names = "--overwrite", description = "Replace a scored table that was written before.")
+  private boolean overwrite;
+
+  @Option(
+      names = "--patience",
+      defaultValue = "1800",
+      paramLabel = "SECONDS",
+      description = "How long no result at all may come (default: ${DEFAULT-VALUE}).")
+  private long patience;
+
+  @Option(
+      names = "--progress",
+      defaultValue = "auto",
+      paramLabel = "auto|always|never",
+      description = "Draw a progress bar (default: on a terminal).")
+  private ProgressOption progress;
+
+  @Override
+  public Integer call() {
+    SparkSession spark = sparkOptions.open("exchange");
+    try {
+      HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
+      try (ClientKey key = ClientKeys.load(keys);
+          ExchangeSession session = model.exchange(spark, key)) {
+        RoundReport report =
+            session.exchange(
+                input,
+                state,
+                new Path(folder, "blocks"),
+                new Path(folder, "results"),
+                Duration.ofSeconds(patience),
+                output,
+                overwrite,
+                progress.of("exchange"));
+        RoundLines.print("exchange", report, output);
+      }
+    } finally {
+      spark.stop();
+    }
+    return 0;
+  }
+}
