@@ -6,6 +6,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.KeyFolder;
 import org.fhespark.jobs.client.RoundReport;
 import org.fhespark.nativelib.ClientKey;
 import picocli.CommandLine.Command;
@@ -23,6 +24,8 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true)
 final class ExchangeCommand implements Callable<Integer> {
   @Mixin private SparkOptions sparkOptions;
+
+  @Mixin private PassphraseOptions passphrase;
 
   @Option(
       names = "--client",
@@ -59,7 +62,7 @@ final class ExchangeCommand implements Callable<Integer> {
       required = true,
       paramLabel = "FOLDER",
       description = "The shared folder, on any Hadoop file system.")
-  private Path folder;
+  private Path shared;
 
   @Option(
       names = "--output",
@@ -90,14 +93,14 @@ final class ExchangeCommand implements Callable<Integer> {
     SparkSession spark = sparkOptions.open("exchange");
     try {
       HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
-      try (ClientKey key = ClientKeys.load(keys);
-          ExchangeSession session = model.exchange(spark, key)) {
+      try (KeyFolder folder = passphrase.open(keys);
+          ExchangeSession session = model.exchange(spark, keyOf(folder))) {
         RoundReport report =
             session.exchange(
                 input,
                 state,
-                new Path(folder, "blocks"),
-                new Path(folder, "results"),
+                new Path(shared, "blocks"),
+                new Path(shared, "results"),
                 Duration.ofSeconds(patience),
                 output,
                 overwrite,
@@ -108,5 +111,12 @@ final class ExchangeCommand implements Callable<Integer> {
       spark.stop();
     }
     return 0;
+  }
+
+  /** What was begun goes on under its key, retired or not. */
+  private ClientKey keyOf(KeyFolder folder) {
+    return ExchangeSession.isBegun(state)
+        ? folder.byId(ExchangeSession.keyOf(state))
+        : folder.current();
   }
 }
