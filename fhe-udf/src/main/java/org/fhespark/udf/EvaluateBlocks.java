@@ -1,7 +1,6 @@
 package org.fhespark.udf;
 
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -116,39 +115,6 @@ public final class EvaluateBlocks
       } finally {
         batch.forEach(EncryptedBlock::close);
       }
-    }
-  }
-
-  /** The fields of a block that Java reads; the native side checks all of them. */
-  private static final class BlockHeader {
-    private static final int KIND = 6;
-    private static final byte MASK_ORDER = 3;
-    private static final int CIRCUIT = 8;
-    private static final int KEY = 40;
-    private static final int KEY_END = 56;
-
-    /** Of a block whose circuit was read. */
-    static boolean isMaskOrder(EncryptedBlock block) {
-      return block.bytes().get(KIND) == MASK_ORDER;
-    }
-
-    static String circuitOf(EncryptedBlock block) {
-      return hexadecimal(block, CIRCUIT, KEY);
-    }
-
-    /** Id of the client key that a block is under. */
-    static String keyOf(EncryptedBlock block) {
-      return hexadecimal(block, KEY, KEY_END);
-    }
-
-    private static String hexadecimal(EncryptedBlock block, int from, int to) {
-      if (block.length() < KEY_END) {
-        throw new InvalidInputException(
-            "encrypted block is truncated: " + block.length() + " bytes");
-      }
-      byte[] field = new byte[to - from];
-      block.bytes().get(from, field);
-      return HexFormat.of().formatHex(field);
     }
   }
 }

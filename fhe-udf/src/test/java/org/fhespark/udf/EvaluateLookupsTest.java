@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -18,31 +17,24 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
-import org.fhespark.nativelib.Decomposition;
 import org.fhespark.nativelib.EvaluationKey;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupClient;
 import org.fhespark.nativelib.LookupResultsSpec;
-import org.fhespark.nativelib.LookupStep;
 import org.fhespark.nativelib.ModuleClient;
-import org.fhespark.nativelib.ModuleSpec;
 import org.fhespark.nativelib.PackedParameters;
-import org.fhespark.nativelib.Quantization;
-import org.fhespark.nativelib.WeightNorms;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** Two values of three activations, looked up in a table that is the identity. */
 class EvaluateLookupsTest {
-  private static final PackedParameters PACKED = new PackedParameters(4, 512, 5, 5, 5, 5, 16, 1);
-  private static final BootstrapParameters PARAMETERS =
-      new BootstrapParameters(900, 4, 512, new Decomposition(23, 1), new Decomposition(4, 3), 2);
+  private static final PackedParameters PACKED = LookupLayer.PACKED;
+  private static final BootstrapParameters PARAMETERS = LookupLayer.PARAMETERS;
   private static final int[] DIMENSIONS = {PARAMETERS.lweDimension()};
-  private static final byte[] WEIGHTS = {1, 2, 3, 4, 5, 6};
-  private static final int RECORDS = 3;
+  private static final int RECORDS = LookupLayer.RECORDS;
 
   private static JavaSparkContext spark;
+  private static LookupLayer layer;
   private static byte[] circuitFile;
   private static ModuleClient client;
   private static ClientKey key;
@@ -57,55 +49,26 @@ class EvaluateLookupsTest {
                 .setMaster("local[2]")
                 .setAppName("look-ups")
                 .set("spark.ui.enabled", "false"));
-    long[] table = new long[PARAMETERS.polynomialSize()];
-    for (int i = 0; i < table.length; i++) {
-      table[i] = (i - table.length / 2) * ((1L << 62) / (table.length / 2));
-    }
-    circuitFile =
-        LookupCircuit.encode(
-            PACKED,
-            PARAMETERS,
-            "mlp",
-            3,
-            2,
-            WEIGHTS,
-            List.of(table),
-            List.of(new LookupStep.Lookup(0, 2, 4, 1L << 62, 0)),
-            new int[] {2, 3});
+    layer = LookupLayer.make();
+    circuitFile = layer.circuitFile();
     circuit = spark.broadcast(new Circuit(circuitFile));
-    key = ClientKey.generate(new byte[32], List.of(PACKED.secretKeyShape()), DIMENSIONS);
-    client =
-        ModuleClient.withKey(
-            new ModuleSpec(
-                CircuitDigest.of(circuitFile),
-                PACKED,
-                3,
-                2,
-                WeightNorms.of(WEIGHTS, 3, 2),
-                new Quantization(10, 1f),
-                new float[] {1, 1},
-                new float[0]),
-            key);
-    keyFile = key.evaluationKey(PARAMETERS, PACKED.secretKeyShape(), 2, share -> {});
+    key = layer.key();
+    client = layer.client();
+    keyFile = layer.keyFile();
   }
 
   @AfterAll
   static void stop() {
-    client.close();
-    key.close();
+    layer.close();
     spark.stop();
   }
 
   private static ByteBuffer records() {
-    ByteBuffer records = ByteBuffer.allocateDirect(4 * 3 * RECORDS).order(ByteOrder.nativeOrder());
-    for (int i = 0; i < 3 * RECORDS; i++) {
-      records.putFloat(100 - 20 * i);
-    }
-    return records.flip();
+    return LookupLayer.records();
   }
 
   private static byte[] block() {
-    return client.encrypt(records(), new float[RECORDS], 7);
+    return layer.block();
   }
 
   private static EvaluationKeySource broadcast(byte[] file) {

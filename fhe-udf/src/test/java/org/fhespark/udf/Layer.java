@@ -15,12 +15,12 @@ import org.fhespark.nativelib.Quantization;
 import org.fhespark.nativelib.WeightNorms;
 
 /** A linear layer with random weights: its circuit, its key and its client. */
-record Layer(Circuit circuit, ModuleSpec spec, ClientKey key, ModuleClient client)
+public record Layer(Circuit circuit, ModuleSpec spec, ClientKey key, ModuleClient client)
     implements AutoCloseable {
   /** n = k·N = 1280, q = 2^32. */
-  static final PackedParameters PARAMETERS = new PackedParameters(5, 256, 4, 4, 4, 4, 18, 2);
+  public static final PackedParameters PARAMETERS = new PackedParameters(5, 256, 4, 4, 4, 4, 18, 2);
 
-  static Layer random(PackedParameters parameters, int inputs, int outputs, long seed) {
+  public static Layer random(PackedParameters parameters, int inputs, int outputs, long seed) {
     byte[] weights = new byte[inputs * outputs];
     Random random = new Random(seed);
     for (int i = 0; i < weights.length; i++) {
@@ -43,12 +43,17 @@ record Layer(Circuit circuit, ModuleSpec spec, ClientKey key, ModuleClient clien
     return new Layer(new Circuit(file), spec, key, ModuleClient.withKey(spec, key));
   }
 
-  static Layer random(int inputs, int outputs, long seed) {
+  public static Layer random(int inputs, int outputs, long seed) {
     return random(PARAMETERS, inputs, outputs, seed);
   }
 
+  /** The circuit's file. */
+  public byte[] circuitFile() {
+    return circuit.file();
+  }
+
   /** Records [T][d_in] of normal deviates. */
-  ByteBuffer records(int count, long seed) {
+  public ByteBuffer records(int count, long seed) {
     ByteBuffer records =
         ByteBuffer.allocateDirect(4 * count * spec.inputs()).order(ByteOrder.nativeOrder());
     Random random = new Random(seed);
@@ -58,13 +63,13 @@ record Layer(Circuit circuit, ModuleSpec spec, ClientKey key, ModuleClient clien
     return records.flip();
   }
 
-  byte[] encrypt(ByteBuffer records, long blockNumber) {
+  public byte[] encrypt(ByteBuffer records, long blockNumber) {
     int count = records.limit() / (4 * spec.inputs());
     return client.encrypt(records, new float[count], blockNumber);
   }
 
   /** Accumulators [T][d_out] in clear. */
-  long[] accumulate(ByteBuffer records) {
+  public long[] accumulate(ByteBuffer records) {
     int count = records.limit() / (4 * spec.inputs());
     try (PackedCircuit clear = PackedCircuit.open(circuit.file())) {
       return clear.accumulate(client.quantize(records, new float[count]));

@@ -12,6 +12,11 @@ import java.util.function.BooleanSupplier;
  * digest is this circuit's; their results are read by a {@link LookupClient}.
  */
 public final class LookupCircuit implements AutoCloseable {
+  /** Of the file: see {@code native/crates/fhe-core/src/bootstrap/circuit.rs}. */
+  private static final int KIND_OFFSET = 6;
+
+  private static final byte KIND = 2;
+
   private final NativeHandle handle;
   private final CircuitDigest digest;
   private final PackedParameters packedParameters;
@@ -71,6 +76,11 @@ public final class LookupCircuit implements AutoCloseable {
         streams.integers(),
         streams.words(),
         outputs);
+  }
+
+  /** Whether a circuit file says that it has look-ups; whether it is whole, {@link #open} tells. */
+  public static boolean isOne(byte[] file) {
+    return file.length > KIND_OFFSET && file[KIND_OFFSET] == KIND;
   }
 
   /**

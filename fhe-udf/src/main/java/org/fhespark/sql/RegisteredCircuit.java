@@ -1,0 +1,28 @@
+package org.fhespark.sql;
+
+import java.util.Optional;
+import org.apache.spark.broadcast.Broadcast;
+import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.udf.Circuit;
+
+/**
+ * A circuit that SQL can evaluate.
+ *
+ * @param function its name in the catalog
+ * @param model name it was registered under
+ * @param module key of its module, or of several, in the model
+ * @param digest SHA-256 of its file, in hexadecimal
+ * @param inputs features of a block of activations
+ * @param outputs features of a block of results
+ * @param lookups parameters of the evaluation key that it needs, if it looks values up
+ * @param file in a broadcast, which models may share
+ */
+public record RegisteredCircuit(
+    String function,
+    String model,
+    String module,
+    String digest,
+    int inputs,
+    int outputs,
+    Optional<BootstrapParameters> lookups,
+    Broadcast<Circuit> file) {}
