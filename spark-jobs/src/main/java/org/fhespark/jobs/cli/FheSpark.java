@@ -25,7 +25,8 @@ import picocli.CommandLine.ParameterException;
       EncryptCommand.class,
       EvaluateCommand.class,
       DecryptCommand.class,
-      ExchangeCommand.class
+      ExchangeCommand.class,
+      ServeCommand.class
     })
 public final class FheSpark {
   /** As shells report a process that SIGINT ended. */

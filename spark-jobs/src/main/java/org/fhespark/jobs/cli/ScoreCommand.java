@@ -1,6 +1,8 @@
 package org.fhespark.jobs.cli;
 
+import java.time.Duration;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -11,6 +13,7 @@ import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.KeyFolder;
 import org.fhespark.jobs.client.Mode;
+import org.fhespark.jobs.client.RemoteServer;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.ScoreReport;
 import org.fhespark.jobs.client.Step;
@@ -40,14 +43,32 @@ final class ScoreCommand implements Callable<Integer> {
   @Option(
       names = "--server",
       required = true,
-      paramLabel = "DIR",
-      description = "The server artefact.")
-  private Path server;
+      paramLabel = "DIR|sc://HOST:PORT",
+      description = {
+        "The server artefact;",
+        "mode remote: a Spark Connect server (fhe-spark serve). TLS unless the host is localhost."
+      })
+  private String server;
+
+  @Option(
+      names = "--token-file",
+      paramLabel = "FILE",
+      description = "Its first line is the server's token; needed by mode remote.")
+  private java.nio.file.Path tokenFile;
+
+  @Option(
+      names = "--patience",
+      defaultValue = "300",
+      paramLabel = "SECONDS",
+      description =
+          "How long mode remote waits for a server that went away in mid-run, as when it is"
+              + " restarted (default: ${DEFAULT-VALUE}).")
+  private int patience;
 
   @Option(
       names = "--keys",
       paramLabel = "KEYS",
-      description = "The directory keygen wrote; needed by mode execute.")
+      description = "The directory keygen wrote; needed by modes execute and remote.")
   private java.nio.file.Path keys;
 
   @Mixin private PassphraseOptions passphrase;
@@ -77,7 +98,8 @@ final class ScoreCommand implements Callable<Integer> {
         "disable: quantised, in clear;",
         "simulate: quantised, in clear, with the noise that the parameters predict, so with wrong"
             + " values as often as under FHE; needs no key;",
-        "execute: encrypted, on the executors; needs --keys (default: ${DEFAULT-VALUE})."
+        "execute: encrypted, on the executors; needs --keys (default: ${DEFAULT-VALUE});",
+        "remote: encrypted, on somebody else's Spark; needs --keys and --token-file, no circuits."
       })
   private Mode mode;
 
@@ -104,10 +126,14 @@ final class ScoreCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     requireOutput();
+    requireServer();
     SparkSession spark = sparkOptions.open("score");
     try {
       HybridModel model =
-          HybridModel.load(client, server, spark.sparkContext().hadoopConfiguration());
+          mode == Mode.REMOTE
+              ? HybridModel.load(client, spark.sparkContext().hadoopConfiguration())
+              : HybridModel.load(
+                  client, new Path(server), spark.sparkContext().hadoopConfiguration());
       print(score(spark, model));
     } finally {
       spark.stop();
@@ -131,25 +157,51 @@ final class ScoreCommand implements Callable<Integer> {
     }
   }
 
+  private void requireServer() {
+    if ((mode == Mode.REMOTE) != RemoteServer.isAddress(server)) {
+      throw new ParameterException(
+          command.commandLine(),
+          mode == Mode.REMOTE
+              ? "mode remote needs --server sc://HOST:PORT, and it is " + server
+              : "--server " + server + " is for mode remote, and the mode is " + mode.lowerCase());
+    }
+    if (mode == Mode.REMOTE && tokenFile == null) {
+      throw new ParameterException(
+          command.commandLine(), "mode remote needs the server's token: give --token-file FILE");
+    }
+  }
+
   private ScoreReport score(SparkSession spark, HybridModel model) {
     if (mode == Mode.CALIBRATE) {
       return calibrate(spark, model);
     }
-    if (mode != Mode.EXECUTE) {
+    if (!mode.isEncrypted()) {
       try (HybridSession session = model.session(spark, mode)) {
         return session.score(input, output, overwrite, progress());
       }
     }
     if (keys == null) {
       throw new InvalidInputException(
-          "mode execute needs the client's key: give its directory with --keys (keygen makes one)");
+          "mode "
+              + mode.lowerCase()
+              + " needs the client's key: give its directory with --keys (keygen makes one)");
     }
     try (KeyFolder folder = passphrase.open(keys);
-        HybridSession session = model.session(spark, mode, folder.current(), folder.path())) {
+        HybridSession session = session(spark, model, folder)) {
       ScoreReport report = session.score(input, output, overwrite, progress());
       System.out.println("encrypted under key " + folder.current().id());
       return report;
     }
+  }
+
+  private HybridSession session(SparkSession spark, HybridModel model, KeyFolder folder) {
+    if (mode == Mode.EXECUTE) {
+      return model.session(spark, mode, folder.current(), folder.path());
+    }
+    RemoteServer remote =
+        new RemoteServer(server, RemoteServer.readToken(tokenFile), Duration.ofSeconds(patience));
+    return model.remoteSession(
+        spark, remote, folder.current(), Optional.of(folder.path()));
   }
 
   private ScoreReport calibrate(SparkSession spark, HybridModel model) {
@@ -193,7 +245,7 @@ final class ScoreCommand implements Callable<Integer> {
     for (Step step : Step.values()) {
       System.out.printf("  %-24s %8.2f s%n", step.label(), report.stepSeconds().get(step));
     }
-    if (mode == Mode.EXECUTE) {
+    if (mode.isEncrypted()) {
       System.out.printf(
           "  %.2f bytes a value up, %.2f bytes a value down%n",
           report.bytesPerValueUp(), report.bytesPerValueDown());

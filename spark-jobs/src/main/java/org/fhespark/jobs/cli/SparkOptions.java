@@ -25,9 +25,19 @@ final class SparkOptions {
 
   /** Starts or joins the Spark session; the caller stops it. */
   SparkSession open(String command) {
+    return open(command, Map.of());
+  }
+
+  /**
+   * Starts or joins the Spark session; the caller stops it.
+   *
+   * @param defaults of settings that the caller of the command did not give
+   */
+  SparkSession open(String command, Map<String, String> defaults) {
     SparkConf conf = new SparkConf();
     conf.setIfMissing("spark.app.name", "fhe-spark " + command);
     settings.forEach(conf::set);
+    defaults.forEach(conf::setIfMissing);
     SparkSettings.addTo(conf);
     if (master != null) {
       conf.setMaster(master);

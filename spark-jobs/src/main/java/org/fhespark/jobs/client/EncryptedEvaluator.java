@@ -66,8 +66,18 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       ClientThreads threads,
       Measurements measurements,
       ScoreProgress progress) {
+    return onServer(
+        new ExecutorBlockEvaluator(spark, circuits, keys), threads, measurements, progress);
+  }
+
+  /** With blocks numbered from 0. */
+  static EncryptedEvaluator onServer(
+      BlockEvaluator server,
+      ClientThreads threads,
+      Measurements measurements,
+      ScoreProgress progress) {
     return new EncryptedEvaluator(
-        new ExecutorBlockEvaluator(spark, circuits, keys),
+        server,
         new RowEncryption(new AtomicLong()::getAndIncrement, threads, measurements),
         threads,
         measurements,

@@ -82,7 +82,7 @@ public final class HybridModel {
         specs().lweDimensions().stream().mapToInt(dimension -> dimension).toArray());
   }
 
-  /** Whether circuits of it look values up, so that mode EXECUTE needs {@link #evaluationKeys}. */
+  /** Whether circuits of it look values up, so that FHE needs {@link #evaluationKeys}. */
   public boolean needsEvaluationKeys() {
     return !specs().evaluationKeys().isEmpty();
   }
@@ -133,7 +133,8 @@ public final class HybridModel {
    * @throws InvalidInputException if the mode needs a key, or circuits that were not loaded
    */
   public HybridSession session(SparkSession spark, Mode mode) {
-    return HybridSession.open(spark, this, mode, Optional.empty(), Optional.empty());
+    return HybridSession.open(
+        spark, this, mode, Optional.empty(), Optional.empty(), Optional.empty());
   }
 
   /**
@@ -144,7 +145,8 @@ public final class HybridModel {
    */
   public HybridSession session(SparkSession spark, Mode mode, ClientKey key) {
     requireOurs(key);
-    return HybridSession.open(spark, this, mode, Optional.of(key), Optional.empty());
+    return HybridSession.open(
+        spark, this, mode, Optional.of(key), Optional.empty(), Optional.empty());
   }
 
   /**
@@ -159,7 +161,36 @@ public final class HybridModel {
       SparkSession spark, Mode mode, ClientKey key, java.nio.file.Path evaluationKeys) {
     requireOurs(key);
     return HybridSession.open(
-        spark, this, mode, Optional.of(key), Optional.of(evaluationKeys.toAbsolutePath()));
+        spark,
+        this,
+        mode,
+        Optional.of(key),
+        Optional.of(evaluationKeys.toAbsolutePath()),
+        Optional.empty());
+  }
+
+  /**
+   * Opens a session in mode REMOTE: blocks go to a Spark Connect server that has this model's
+   * circuits registered; the client artefact is enough here. The server is asked when the first run
+   * needs it.
+   *
+   * @param spark reads and writes tables on this machine
+   * @param evaluationKeys of {@link #evaluationKeys}; empty for a model without look-ups
+   * @throws InvalidInputException as the others
+   */
+  public HybridSession remoteSession(
+      SparkSession spark,
+      RemoteServer server,
+      ClientKey key,
+      Optional<java.nio.file.Path> evaluationKeys) {
+    requireOurs(key);
+    return HybridSession.open(
+        spark,
+        this,
+        Mode.REMOTE,
+        Optional.of(key),
+        evaluationKeys.map(java.nio.file.Path::toAbsolutePath),
+        Optional.of(server));
   }
 
   /**

@@ -50,6 +50,10 @@ public final class HybridSession implements AutoCloseable {
   private final Mode mode;
   private final Optional<ClientKey> key;
   private final Optional<EvaluationKeyFiles> evaluationKeys;
+
+  /** In mode REMOTE. */
+  private final Optional<RemoteServer> server;
+
   private final ClientThreads threads;
   private final Measurements measurements = new Measurements();
   private final CurrentProgress progress = new CurrentProgress();
@@ -79,12 +83,14 @@ public final class HybridSession implements AutoCloseable {
       HybridModel model,
       Mode mode,
       Optional<ClientKey> key,
-      Optional<EvaluationKeyFiles> evaluationKeys) {
+      Optional<EvaluationKeyFiles> evaluationKeys,
+      Optional<RemoteServer> server) {
     this.spark = spark;
     this.model = model;
     this.mode = mode;
     this.key = key;
     this.evaluationKeys = evaluationKeys;
+    this.server = server;
     this.gatherer =
         mode == Mode.CALIBRATE
             ? Optional.of(new StatisticsGatherer(model.specs()))
@@ -97,21 +103,32 @@ public final class HybridSession implements AutoCloseable {
       HybridModel model,
       Mode mode,
       Optional<ClientKey> key,
-      Optional<java.nio.file.Path> evaluationKeys) {
-    if (mode == Mode.EXECUTE && key.isEmpty()) {
+      Optional<java.nio.file.Path> evaluationKeys,
+      Optional<RemoteServer> server) {
+    if (mode.isEncrypted() && key.isEmpty()) {
       throw new InvalidInputException(
-          "mode execute needs the client's key: give one (--keys KEYS; keygen makes it)");
+          "mode "
+              + mode.lowerCase()
+              + " needs the client's key: give one (--keys KEYS; keygen makes it)");
+    }
+    if ((mode == Mode.REMOTE) != server.isPresent()) {
+      throw new InvalidInputException(
+          "mode remote, and no other, needs a server: use HybridModel.remoteSession (--server"
+              + " sc://HOST:PORT)");
     }
     DeployMode.requireClient(spark);
-    model.server();
+    if (mode != Mode.REMOTE) {
+      model.server();
+    }
     return new HybridSession(
         spark,
         model,
         mode,
         key,
-        mode == Mode.EXECUTE && model.needsEvaluationKeys()
+        mode.isEncrypted() && model.needsEvaluationKeys()
             ? Optional.of(openEvaluationKeys(model, key.orElseThrow(), evaluationKeys))
-            : Optional.empty());
+            : Optional.empty(),
+        server);
   }
 
   private static EvaluationKeyFiles openEvaluationKeys(
@@ -122,7 +139,7 @@ public final class HybridSession implements AutoCloseable {
         folder.orElseThrow(
             () ->
                 new InvalidInputException(
-                    "mode execute of this model needs evaluation keys: make them with"
+                    "this model needs evaluation keys: make them with"
                         + " HybridModel.evaluationKeys and give their folder to session")),
         model.client().folder());
   }
@@ -331,11 +348,11 @@ public final class HybridSession implements AutoCloseable {
   }
 
   /**
-   * Does ahead what masks cost, so that small batches to come are fast: in mode EXECUTE a block's
-   * mask costs the executors as much as some 1,500 rows, however few the block holds. Later runs
-   * need not be told: blocks of few rows take slots of prepared masks, each slot serves one row
-   * once, and the values are the same. A block for whose rows no mask has slots enough gets a mask
-   * of its own, and so does one of which the mask is the lesser part.
+   * Does ahead what masks cost, so that small batches to come are fast: under FHE a block's mask
+   * costs the executors as much as some 1,500 rows, however few the block holds. Later runs need
+   * not be told: blocks of few rows take slots of prepared masks, each slot serves one row once,
+   * and the values are the same. A block for whose rows no mask has slots enough gets a mask of its
+   * own, and so does one of which the mask is the lesser part.
    *
    * <p>Afterwards every remote module has masks for {@code rows} rows that no row has used yet;
    * those that were there count. What is left of a mask is given up when it is too little for a
@@ -361,7 +378,7 @@ public final class HybridSession implements AutoCloseable {
     begin(ScoreProgress.SILENT, 0);
     OpenSchedule open = open();
     List<MaskDemand> masks =
-        mode == Mode.EXECUTE ? MaskDemand.of(layers, rows, mostBytes) : List.of();
+        mode.isEncrypted() ? MaskDemand.of(layers, rows, mostBytes) : List.of();
     RemoteEvaluator evaluator = open.evaluator();
     try {
       WavePipeline.runOnce(() -> evaluator.prepare(masks), evaluator::cancel);
@@ -454,7 +471,7 @@ public final class HybridSession implements AutoCloseable {
       steps.put(step, measurements.seconds(step));
     }
     double margin =
-        mode == Mode.EXECUTE || mode == Mode.SIMULATE
+        mode.isEncrypted() || mode == Mode.SIMULATE
             ? model.specs().remote().stream()
                 .filter(call -> !call.hasLookups())
                 .mapToDouble(RemoteCallSpec::noiseMarginBits)
@@ -535,6 +552,19 @@ public final class HybridSession implements AutoCloseable {
                 JavaSparkContext.fromSparkContext(spark.sparkContext()),
                 List.copyOf(circuits.values()),
                 keys,
+                threads,
+                measurements,
+                progress));
+      }
+      case REMOTE -> {
+        Map<String, String> modules = new HashMap<>();
+        remote.forEach(call -> modules.put(call.circuitDigest(), call.circuit()));
+        return resources.add(
+            EncryptedEvaluator.onServer(
+                new ConnectBlockEvaluator(
+                    server.orElseThrow(),
+                    modules,
+                    evaluationKeys.map(EvaluationKeyFiles::files).orElse(List.of())),
                 threads,
                 measurements,
                 progress));

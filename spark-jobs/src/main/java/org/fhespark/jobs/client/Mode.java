@@ -22,7 +22,14 @@ public enum Mode {
    */
   SIMULATE,
   /** Under FHE on the executors of this Spark session. */
-  EXECUTE;
+  EXECUTE,
+  /** Under FHE on somebody else's Spark, through Spark Connect. Needs no server artefact. */
+  REMOTE;
+
+  /** Whether remote modules run under FHE, so that a key is needed. */
+  public boolean isEncrypted() {
+    return this == EXECUTE || this == REMOTE;
+  }
 
   /** The name as it is written on the command line. */
   public String lowerCase() {
