@@ -87,7 +87,12 @@ class FheCatalogTest {
   private static void write(String name, Map<String, byte[]> circuits) throws IOException {
     Path server = new Path(server(name));
     ServerArtifact.write(
-        FileStore.of(server, new Configuration()), server, "0".repeat(64), circuits, Map.of());
+        FileStore.of(server, new Configuration()),
+        server,
+        "0".repeat(64),
+        circuits,
+        Map.of(),
+        Map.of());
   }
 
   private static String server(String name) {

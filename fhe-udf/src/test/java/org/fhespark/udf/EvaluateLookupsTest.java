@@ -17,6 +17,7 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.Decomposition;
 import org.fhespark.nativelib.EvaluationKey;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupClient;

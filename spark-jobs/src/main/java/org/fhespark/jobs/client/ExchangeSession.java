@@ -92,6 +92,20 @@ public final class ExchangeSession implements AutoCloseable {
     return new AtomicLong(Math.max(4 * rows, outputs));
   }
 
+  /** Whether {@link #encrypt} or {@link #exchange} left something in a state. */
+  public static boolean isBegun(java.nio.file.Path state) {
+    return ExchangeState.isBegun(state);
+  }
+
+  /**
+   * The id of the key that a state's records are encrypted under.
+   *
+   * @throws InvalidInputException if {@code state} is no folder that {@link #encrypt} made
+   */
+  public static String keyOf(java.nio.file.Path state) {
+    return ExchangeState.read(state).entry().key();
+  }
+
   /** A wave between rounds. */
   private record Wave(int number, List<Batch> batches, List<SentRows> sent) {}
 
