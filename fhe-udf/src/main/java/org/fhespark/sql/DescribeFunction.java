@@ -23,6 +23,8 @@ final class DescribeFunction implements UnboundFunction {
           .add("number", DataTypes.LongType)
           .add("records", DataTypes.IntegerType)
           .add("features", DataTypes.IntegerType)
+          .add("summands", DataTypes.IntegerType)
+          .add("max_summands", DataTypes.IntegerType)
           .add("bytes", DataTypes.LongType);
 
   @Override
@@ -60,6 +62,8 @@ final class DescribeFunction implements UnboundFunction {
             header.number(),
             header.records(),
             header.features(),
+            header.summands(),
+            header.maxSummands(),
             (long) block.length
           });
     }

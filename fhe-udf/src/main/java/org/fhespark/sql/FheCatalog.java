@@ -50,6 +50,7 @@ public final class FheCatalog implements FunctionCatalog, ProcedureCatalog {
     }
     List<Identifier> functions = new ArrayList<>();
     functions.add(identifier(FunctionNames.DESCRIBE));
+    functions.add(identifier(FunctionNames.SUM));
     models().circuits().forEach(circuit -> functions.add(identifier(circuit.function())));
     return functions.toArray(Identifier[]::new);
   }
@@ -60,6 +61,9 @@ public final class FheCatalog implements FunctionCatalog, ProcedureCatalog {
     if (function.namespace().length == 0) {
       if (wanted.equals(FunctionNames.DESCRIBE)) {
         return new DescribeFunction();
+      }
+      if (wanted.equals(FunctionNames.SUM)) {
+        return new SumFunction();
       }
       RegisteredModels models = models();
       Optional<RegisteredCircuit> circuit = models.circuit(wanted);

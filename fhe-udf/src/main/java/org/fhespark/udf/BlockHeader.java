@@ -19,22 +19,36 @@ import org.fhespark.InvalidInputException;
  * @param number the client's number for the block
  * @param records that it holds, T
  * @param features its columns: inputs of the circuit on the way up, outputs on the way down
+ * @param summands results that it is the sum of; 1 of a result itself, 0 of what cannot be added
+ * @param maxSummands results that may be added; 0 of what cannot
  */
 public record BlockHeader(
-    String kind, int version, String circuit, String key, long number, int records, int features) {
+    String kind,
+    int version,
+    String circuit,
+    String key,
+    long number,
+    int records,
+    int features,
+    int summands,
+    int maxSummands) {
   /** Bytes of a header. */
   public static final int BYTES = 128;
 
   private static final int MAGIC = 0x42454846;
   private static final int VERSION = 4;
   private static final int KIND = 6;
+  private static final byte RESULTS = 2;
   private static final byte MASK_ORDER = 3;
+  private static final byte SUMS = 8;
   private static final int CIRCUIT = 8;
   private static final int KEY = 40;
   private static final int KEY_END = 56;
   private static final int RECORDS = 84;
   private static final int FEATURES = 88;
   private static final int NUMBER = 96;
+  private static final int SUMMANDS = 112;
+  private static final int MAX_SUMMANDS = 120;
   private static final int CHECKSUM = 124;
 
   /** By their codes in the format, from 1. */
@@ -46,7 +60,8 @@ public record BlockHeader(
           "mask results",
           "bodies",
           "body results",
-          "look-up results");
+          "look-up results",
+          "sums");
 
   /**
    * Reads the header of a block.
@@ -69,6 +84,7 @@ public record BlockHeader(
           "encrypted block is damaged: its header does not match its checksum");
     }
     int code = fields.get(KIND);
+    boolean canBeAdded = code == RESULTS || code == SUMS;
     return new BlockHeader(
         code >= 1 && code <= KINDS.size() ? KINDS.get(code - 1) : "kind " + code,
         fields.getShort(VERSION),
@@ -76,7 +92,9 @@ public record BlockHeader(
         hex(fields, KEY, KEY_END),
         fields.getLong(NUMBER),
         fields.getInt(RECORDS),
-        fields.getInt(FEATURES));
+        fields.getInt(FEATURES),
+        canBeAdded ? fields.getInt(SUMMANDS) : 0,
+        canBeAdded ? fields.getInt(MAX_SUMMANDS) : 0);
   }
 
   /** The circuit of a block alone, unchecked. */

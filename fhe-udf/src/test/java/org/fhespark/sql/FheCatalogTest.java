@@ -188,8 +188,9 @@ class FheCatalogTest {
     assertEquals(layer.circuit().digest().hex(), found.getString(2));
     assertEquals(layer.key().id(), found.getString(3));
     assertEquals(List.of(9L, 70, 6), List.of(found.get(4), found.get(5), found.get(6)));
-    assertEquals(block.length, found.getLong(7));
-    assertTrue(rows.get(1).getBoolean(8));
+    assertEquals(List.of(0, 0), List.of(found.get(7), found.get(8)));
+    assertEquals(block.length, found.getLong(9));
+    assertTrue(rows.get(1).getBoolean(10));
     register("digits", "two");
     assertEquals(
         "results",

@@ -84,7 +84,8 @@ final class DecryptCommand implements Callable<Integer> {
     try {
       HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
       try (KeyFolder folder = passphrase.open(keys);
-          ExchangeSession session = model.exchange(spark, folder.byId(ExchangeSession.keyOf(state)))) {
+          ExchangeSession session =
+              model.exchange(spark, folder.byId(ExchangeSession.keyOf(state)))) {
         RoundReport report =
             session.decrypt(
                 state,

@@ -200,8 +200,7 @@ final class ScoreCommand implements Callable<Integer> {
     }
     RemoteServer remote =
         new RemoteServer(server, RemoteServer.readToken(tokenFile), Duration.ofSeconds(patience));
-    return model.remoteSession(
-        spark, remote, folder.current(), Optional.of(folder.path()));
+    return model.remoteSession(spark, remote, folder.current(), Optional.of(folder.path()));
   }
 
   private ScoreReport calibrate(SparkSession spark, HybridModel model) {

@@ -400,8 +400,7 @@ public final class ExchangeSession implements AutoCloseable {
     int cores = threads.coresEach(sent.size());
     threads.forEach(
         sent,
-        rows ->
-            decryption.decrypt(rows, EncryptedBlock.copyOf(found.get(rows.number())), cores));
+        rows -> decryption.decrypt(rows, EncryptedBlock.copyOf(found.get(rows.number())), cores));
   }
 
   /** Blocks of one round on their way to a table; every wave is saved before its blocks appear. */
