@@ -1,6 +1,7 @@
 package org.fhespark.udf;
 
 import java.time.Duration;
+import java.util.Collection;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -126,15 +127,21 @@ public final class CircuitRegistry {
   }
 
   /**
-   * Releases a circuit or an expanded evaluation key now, unless a task uses it: for a session that
+   * Releases circuits and expanded evaluation keys now, unless a task uses them: for a session that
    * ends and whose tasks ran in this JVM.
    *
-   * @param digest of the circuit, or of the key's file
+   * @param circuits their digests, in hexadecimal
+   * @param evaluationKeys theirs
    */
-  public void releaseUnused(CircuitDigest digest) {
-    packed.releaseUnused(digest);
-    lookups.releaseUnused(digest);
-    keys.releaseUnused(digest);
+  public void releaseUnused(
+      Collection<String> circuits, Collection<EvaluationKeySource> evaluationKeys) {
+    for (String circuit : circuits) {
+      packed.releaseUnused(CircuitDigest.parse(circuit));
+      lookups.releaseUnused(CircuitDigest.parse(circuit));
+    }
+    for (EvaluationKeySource key : evaluationKeys) {
+      keys.releaseUnused(CircuitDigest.parse(key.digest()));
+    }
   }
 
   private record PackedLease(SharedHandles.Lease<PackedCircuit> circuit) implements Lease {

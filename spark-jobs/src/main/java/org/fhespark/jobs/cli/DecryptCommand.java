@@ -85,7 +85,7 @@ final class DecryptCommand implements Callable<Integer> {
       HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
       try (KeyFolder folder = passphrase.open(keys);
           ExchangeSession session =
-              model.exchange(spark, folder.byId(ExchangeSession.keyOf(state)))) {
+              model.exchange(spark, folder.byId(ExchangeSession.keyOf(model, state)))) {
         RoundReport report =
             session.decrypt(
                 state,

@@ -94,7 +94,7 @@ final class ExchangeCommand implements Callable<Integer> {
     try {
       HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
       try (KeyFolder folder = passphrase.open(keys);
-          ExchangeSession session = model.exchange(spark, keyOf(folder))) {
+          ExchangeSession session = model.exchange(spark, keyOf(model, folder))) {
         RoundReport report =
             session.exchange(
                 input,
@@ -114,9 +114,9 @@ final class ExchangeCommand implements Callable<Integer> {
   }
 
   /** What was begun goes on under its key, retired or not. */
-  private ClientKey keyOf(KeyFolder folder) {
+  private ClientKey keyOf(HybridModel model, KeyFolder folder) {
     return ExchangeSession.isBegun(state)
-        ? folder.byId(ExchangeSession.keyOf(state))
+        ? folder.byId(ExchangeSession.keyOf(model, state))
         : folder.current();
   }
 }

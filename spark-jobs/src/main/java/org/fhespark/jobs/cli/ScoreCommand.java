@@ -23,6 +23,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** Scores a table. */
 @Command(
@@ -133,7 +134,7 @@ final class ScoreCommand implements Callable<Integer> {
           mode == Mode.REMOTE
               ? HybridModel.load(client, spark.sparkContext().hadoopConfiguration())
               : HybridModel.load(
-                  client, new Path(server), spark.sparkContext().hadoopConfiguration());
+                  client, serverFolder(), spark.sparkContext().hadoopConfiguration());
       print(score(spark, model));
     } finally {
       spark.stop();
@@ -201,6 +202,17 @@ final class ScoreCommand implements Callable<Integer> {
     RemoteServer remote =
         new RemoteServer(server, RemoteServer.readToken(tokenFile), Duration.ofSeconds(patience));
     return model.remoteSession(spark, remote, folder.current(), Optional.of(folder.path()));
+  }
+
+  private Path serverFolder() {
+    try {
+      return new HadoopPathConverter().convert(server);
+    } catch (TypeConversionException error) {
+      throw new ParameterException(
+          command.commandLine(),
+          "Invalid value for option '--server': " + error.getMessage(),
+          error);
+    }
   }
 
   private ScoreReport calibrate(SparkSession spark, HybridModel model) {

@@ -100,10 +100,13 @@ public final class ExchangeSession implements AutoCloseable {
   /**
    * The id of the key that a state's records are encrypted under.
    *
-   * @throws InvalidInputException if {@code state} is no folder that {@link #encrypt} made
+   * @throws InvalidInputException if {@code state} is no folder that {@link #encrypt} made, or of
+   *     another model
    */
-  public static String keyOf(java.nio.file.Path state) {
-    return ExchangeState.read(state).entry().key();
+  public static String keyOf(HybridModel model, java.nio.file.Path state) {
+    ExchangeState found = ExchangeState.read(state);
+    found.requireClient(model.client().id());
+    return found.entry().key();
   }
 
   /** A wave between rounds. */
@@ -204,7 +207,9 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private ExchangeState open(java.nio.file.Path state) {
-    ExchangeState opened = ExchangeState.open(state, model.client().id(), key.id());
+    ExchangeState opened = ExchangeState.read(state);
+    opened.requireClient(model.client().id());
+    opened.requireKey(key.id());
     if (opened.entry().round() == rounds.count()) {
       throw new InvalidInputException(
           "state " + state + ": these records are scored already; encrypt others");

@@ -154,28 +154,33 @@ final class ExchangeState {
   }
 
   /**
-   * Opens a folder that {@link #enter} left.
+   * Checks that its records were encrypted with a client artefact.
    *
-   * @throws InvalidInputException as {@link #read}, and if it is of another client or key
+   * @throws InvalidInputException if it is another
    */
-  static ExchangeState open(Path folder, String client, String key) {
-    ExchangeState state = read(folder);
-    Path file = folder.resolve(ENTRY);
-    Entry entry = state.entry();
+  void requireClient(String client) {
     if (!client.equals(entry.client())) {
       throw new InvalidInputException(
-          file + ": these records were encrypted with another client artefact; give that one");
+          folder.resolve(ENTRY)
+              + ": these records were encrypted with another client artefact; give that one");
     }
+  }
+
+  /**
+   * Checks that its records were encrypted under a key.
+   *
+   * @throws InvalidInputException if it is another
+   */
+  void requireKey(String key) {
     if (!key.equals(entry.key())) {
       throw new InvalidInputException(
-          file
+          folder.resolve(ENTRY)
               + ": these records were encrypted under key "
               + entry.key()
               + ", the one given is "
               + key
               + "; give that one");
     }
-    return state;
   }
 
   Path folder() {

@@ -13,7 +13,6 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
-import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.CircuitRegistry;
 import org.fhespark.udf.EncryptedBlock;
@@ -137,7 +136,8 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
 
   @Override
   public void close() {
-    releasePrepared();
+    // What tasks made ready in this JVM, as under a local master; executors release it when idle.
+    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values());
     // A context that was stopped has no broadcasts left.
     if (spark.sc().isStopped()) {
       return;
@@ -154,13 +154,6 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
         Thread.currentThread().interrupt();
       }
     }
-  }
-
-  /** What tasks made ready in this JVM, as under a local master; executors release it when idle. */
-  private void releasePrepared() {
-    CircuitRegistry registry = CircuitRegistry.shared();
-    circuits.keySet().forEach(circuit -> registry.releaseUnused(CircuitDigest.parse(circuit)));
-    keys.values().forEach(key -> registry.releaseUnused(CircuitDigest.parse(key.digest())));
   }
 
   /**

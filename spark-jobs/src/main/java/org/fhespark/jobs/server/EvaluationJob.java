@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -15,7 +16,6 @@ import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.streaming.StreamingQuery;
-import org.apache.spark.sql.streaming.StreamingQueryException;
 import org.apache.spark.sql.streaming.StreamingQueryProgress;
 import org.apache.spark.sql.streaming.Trigger;
 import org.apache.spark.sql.types.StructType;
@@ -30,6 +30,7 @@ import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
+import org.fhespark.udf.CircuitRegistry;
 import org.fhespark.udf.EvaluateBlocks;
 import org.fhespark.udf.EvaluateRows;
 import org.fhespark.udf.EvaluationKeySource;
@@ -184,7 +185,8 @@ public final class EvaluationJob implements AutoCloseable {
     long start = System.nanoTime();
     try {
       query.awaitTermination();
-    } catch (StreamingQueryException error) {
+    } catch (Exception error) {
+      // Scala does not declare that it is interrupted.
       throw explain(error, blocks);
     } finally {
       stop(query);
@@ -196,13 +198,19 @@ public final class EvaluationJob implements AutoCloseable {
     return new EvaluationReport(evaluated, (System.nanoTime() - start) / 1e9);
   }
 
+  /** On a thread that is interrupted nothing would wait for the query to end. */
   private static void stop(StreamingQuery query) {
+    boolean isInterrupted = Thread.interrupted();
     try {
       if (query.isActive()) {
         query.stop();
       }
-    } catch (java.util.concurrent.TimeoutException error) {
+    } catch (TimeoutException error) {
       throw new IllegalStateException("the query does not stop", error);
+    } finally {
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 
@@ -244,11 +252,19 @@ public final class EvaluationJob implements AutoCloseable {
   /** Takes circuits and keys back from the executors; the Spark session stays open. */
   @Override
   public void close() {
+    // What tasks made ready in this JVM, as under a local master; executors release it when idle.
+    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values());
     if (session.sparkContext().isStopped()) {
       return;
     }
+    // Spark waits for the removal of none on a thread that is interrupted.
+    boolean isInterrupted = Thread.interrupted();
     try (sentKeys) {
       circuits.values().forEach(circuit -> circuit.destroy(true));
+    } finally {
+      if (isInterrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 }

@@ -13,14 +13,47 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /** Pieces of bytes, of 8 or more each, that are looked for in large files. */
 final class BytePieces {
   private static final int WINDOW = 1 << 28;
   private static final int LONGEST = 1 << 12;
 
-  /** By their first eight bytes. */
-  private final Map<Long, List<byte[]>> pieces = new HashMap<>();
+  /**
+   * A piece, and where in it the eight bytes are that it is found by: those least alike, since
+   * memory is full of zeros.
+   */
+  private record Anchored(byte[] piece, int anchor) {
+    static Anchored of(byte[] piece) {
+      int anchor = 0;
+      long most = 0;
+      for (int start = 0; start + Long.BYTES <= piece.length; start++) {
+        long distinct =
+            IntStream.range(start, start + Long.BYTES).map(at -> piece[at]).distinct().count();
+        if (distinct > most) {
+          most = distinct;
+          anchor = start;
+        }
+      }
+      return new Anchored(piece, anchor);
+    }
+
+    long key() {
+      return ByteBuffer.wrap(piece).order(ByteOrder.LITTLE_ENDIAN).getLong(anchor);
+    }
+
+    /** Whether the piece is in bytes, with its anchor at a place. */
+    boolean isAt(ByteBuffer bytes, int at) {
+      int start = at - anchor;
+      return start >= 0
+          && start + piece.length <= bytes.limit()
+          && bytes.slice(start, piece.length).equals(ByteBuffer.wrap(piece));
+    }
+  }
+
+  /** By the eight bytes of their anchors. */
+  private final Map<Long, List<Anchored>> pieces = new HashMap<>();
 
   /** A bit for some of the bits of these: most places are passed over by this alone. */
   private final long[] filter = new long[1 << 14];
@@ -32,15 +65,16 @@ final class BytePieces {
       if (piece.length < Long.BYTES || piece.length > LONGEST) {
         throw new IllegalArgumentException("a piece of " + piece.length + " bytes");
       }
-      long first = ByteBuffer.wrap(piece).order(ByteOrder.LITTLE_ENDIAN).getLong();
-      pieces.computeIfAbsent(first, unused -> new ArrayList<>()).add(piece);
-      filter[slot(first) >> 6] |= 1L << slot(first);
+      Anchored anchored = Anchored.of(piece);
+      long key = anchored.key();
+      pieces.computeIfAbsent(key, unused -> new ArrayList<>()).add(anchored);
+      filter[slot(key) >> 6] |= 1L << slot(key);
       count++;
     }
   }
 
-  private static int slot(long first) {
-    return (int) ((first * 0x9E3779B97F4A7C15L) >>> 44);
+  private static int slot(long key) {
+    return (int) ((key * 0x9E3779B97F4A7C15L) >>> 44);
   }
 
   int count() {
@@ -56,12 +90,11 @@ final class BytePieces {
         ByteBuffer bytes =
             channel.map(MapMode.READ_ONLY, start, length).order(ByteOrder.LITTLE_ENDIAN);
         for (int at = 0; at + Long.BYTES <= length; at++) {
-          long first = bytes.getLong(at);
-          if ((filter[slot(first) >> 6] >> slot(first) & 1) != 0) {
-            for (byte[] piece : pieces.getOrDefault(first, List.of())) {
-              if (at + piece.length <= length
-                  && bytes.slice(at, piece.length).equals(ByteBuffer.wrap(piece))) {
-                found.add(piece);
+          long key = bytes.getLong(at);
+          if ((filter[slot(key) >> 6] >> slot(key) & 1) != 0) {
+            for (Anchored piece : pieces.getOrDefault(key, List.of())) {
+              if (piece.isAt(bytes, at)) {
+                found.add(piece.piece());
               }
             }
           }

@@ -70,12 +70,16 @@ class JobsApartTest {
   }
 
   private CommandRun encrypt() {
+    return encrypt(shared);
+  }
+
+  private CommandRun encrypt(Artefacts with) {
     return CommandRun.of(
         "encrypt",
         "--client",
-        shared.client().toString(),
+        with.client().toString(),
         "--keys",
-        shared.keys().toString(),
+        with.keys().toString(),
         "--input",
         images.toString(),
         "--state",
@@ -156,6 +160,25 @@ class JobsApartTest {
   }
 
   @Test
+  void whatWasEncryptedBeforeAKeyWasRotatedDecryptsAfterwards() {
+    Artefacts own = new Artefacts(shared.model(), Artefacts.newKeys(shared.model()));
+    encrypt(own).assertDone();
+    CommandRun.of(
+            "keygen",
+            "--rotate",
+            "--client",
+            own.client().toString(),
+            "--out",
+            own.keys().toString())
+        .assertDone();
+    for (int round = 1; round <= 3; round++) {
+      evaluate(shared.server()).assertDone();
+      decrypt(own, nextBlocksAndTable()).assertDone();
+    }
+    assertEquals(expected, read(folder.resolve("scored")));
+  }
+
+  @Test
   void whatIsMissingIsNamed() throws Exception {
     decrypt(shared, nextBlocksAndTable()).assertRefused("state", "encrypt");
     evaluate(shared.server()).assertRefused("blocks", "does not exist");
@@ -191,7 +214,7 @@ class JobsApartTest {
     evaluate(shared.server()).assertDone();
     decrypt(other, nextBlocksAndTable()).assertRefused("another client artefact");
     Artefacts otherKey = new Artefacts(shared.model(), Artefacts.newKeys(shared.model()));
-    decrypt(otherKey, nextBlocksAndTable()).assertRefused("under key", "the one given is");
+    decrypt(otherKey, nextBlocksAndTable()).assertRefused("there is no key", "the current key is");
   }
 
   @Test

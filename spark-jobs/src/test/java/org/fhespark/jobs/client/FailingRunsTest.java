@@ -66,7 +66,7 @@ class FailingRunsTest {
   }
 
   @ParameterizedTest
-  @EnumSource(Mode.class)
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
   void aSessionWhoseRunFailedScoresTheNextOne(Mode mode) {
     Dataset<Row> images =
         spark.createDataFrame(Digits.images(spark).subList(0, 40), Digits.schema());
@@ -82,7 +82,7 @@ class FailingRunsTest {
   }
 
   @ParameterizedTest
-  @EnumSource(Mode.class)
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
   void aLateNanEndsTheRunAndLeavesNothing(Mode mode) throws Exception {
     Path output = Digits.newFolder("failed").resolve("scored");
     for (int run = 0; run < 5; run++) {
