@@ -9,9 +9,6 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.fhespark.InvalidInputException;
 import org.fhespark.connect.UnavailableException;
-import org.sparkproject.io.grpc.Status;
-import org.sparkproject.io.grpc.StatusException;
-import org.sparkproject.io.grpc.StatusRuntimeException;
 
 /** What the server's refusals mean. */
 final class Answers {
@@ -24,7 +21,12 @@ final class Answers {
       Pattern.compile(
           "INVALID_HANDLE\\.(SESSION_NOT_FOUND|SESSION_CLOSED|SESSION_CHANGED|OPERATION_NOT_FOUND"
               + "|OPERATION_ABANDONED)|INVALID_CURSOR|SparkContext was shut down"
-              + "|stopped SparkContext|SparkContext has been shutdown");
+              + "|stopped SparkContext|SparkContext has been shutdown|RST_STREAM|end-of-stream");
+
+  private static final Pattern STATUS = Pattern.compile("Status(?:Runtime)?Exception: ([A-Z_]+)");
+
+  /** Statuses of gRPC that tell of the connection, not of what was asked. */
+  private static final Set<String> AWAY = Set.of("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED");
 
   private static final Pattern NO_CATALOG =
       Pattern.compile("CATALOG_NOT_FOUND|MISSING_CATALOG_ABILITY|REQUIRES_SINGLE_PART_NAMESPACE");
@@ -44,8 +46,8 @@ final class Answers {
     }
     for (Throwable cause : causes) {
       String message = String.valueOf(cause.getMessage());
-      Status.Code code = code(cause);
-      if (code == Status.Code.UNAUTHENTICATED) {
+      String code = code(message);
+      if (code.equals("UNAUTHENTICATED")) {
         return new InvalidInputException(
             "the server refuses the token: give the file that it was started with (--token-file)",
             error);
@@ -56,21 +58,17 @@ final class Answers {
                 + " conf/spark-defaults.conf",
             error);
       }
-      if (code == Status.Code.UNAVAILABLE
-          || code == Status.Code.CANCELLED
-          || code == Status.Code.DEADLINE_EXCEEDED
-          || LOST.matcher(message).find()) {
+      if (AWAY.contains(code) || LOST.matcher(message).find()) {
         return new UnavailableException(firstLine(causes), error);
       }
     }
     return new IllegalStateException("the server failed: " + firstLine(causes), error);
   }
 
-  private static Status.Code code(Throwable error) {
-    if (error instanceof StatusRuntimeException status) {
-      return status.getStatus().getCode();
-    }
-    return error instanceof StatusException status ? status.getStatus().getCode() : null;
+  /** The client tells a status of gRPC in the message of an exception of Spark. */
+  private static String code(String message) {
+    Matcher status = STATUS.matcher(message);
+    return status.find() ? status.group(1) : "";
   }
 
   /** Of the last cause that says anything. */

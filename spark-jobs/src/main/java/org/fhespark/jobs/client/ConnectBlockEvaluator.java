@@ -61,10 +61,12 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
   /** A session, and what it has sent. */
   private static final class OpenSession {
     final RemoteSession session;
+    final int parallelism;
     long sentBytes;
 
-    OpenSession(RemoteSession session) {
+    OpenSession(RemoteSession session, int parallelism) {
       this.session = session;
+      this.parallelism = parallelism;
     }
   }
 
@@ -84,7 +86,7 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
     keys.forEach(key -> this.keys.put(key.digest(), key.file()));
     try {
       OpenSession first = open();
-      this.parallelism = parallelismOf(first.session);
+      this.parallelism = first.parallelism;
       idle.add(first);
     } catch (UnavailableException error) {
       throw new InvalidInputException(
@@ -109,10 +111,10 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
     server.requireListening();
     RemoteSession session = RemoteSession.open(library, server.url(), server.token());
     try {
-      requireVersion(session);
+      int parallelism = parallelismOf(session);
       readFunctions(session);
       sendKeys(session);
-      return new OpenSession(session);
+      return new OpenSession(session, parallelism);
     } catch (InvalidInputException error) {
       closeQuietly(session);
       throw new InvalidInputException(server + ": " + error.getMessage(), error);
@@ -122,8 +124,10 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
     }
   }
 
-  private static void requireVersion(RemoteSession session) {
-    Object version = session.call("about()").get(0).get("version");
+  /** Blocks that the server evaluates at a time. */
+  private static int parallelismOf(RemoteSession session) {
+    Map<String, Object> about = session.call("about()").get(0);
+    Object version = about.get("version");
     if (!Integer.valueOf(FheCatalog.VERSION).equals(version)) {
       throw new InvalidInputException(
           "the server's catalog has version "
@@ -132,10 +136,7 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
               + FheCatalog.VERSION
               + ": use one release of fhe-spark on both sides");
     }
-  }
-
-  private static int parallelismOf(RemoteSession session) {
-    return Math.max(1, ((Number) session.call("about()").get(0).get("parallelism")).intValue());
+    return Math.max(1, ((Number) about.get("parallelism")).intValue());
   }
 
   private void readFunctions(RemoteSession session) {
