@@ -24,6 +24,7 @@ fn parameters(glwe_dimension: usize, polynomial_size: usize) -> PackedParameters
         message_bits: 2,
         bodies: 4096 / polynomial_size,
         summands: 1,
+        flooding: 0,
     }
 }
 

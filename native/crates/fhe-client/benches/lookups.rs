@@ -102,6 +102,7 @@ fn measure(parameters: &BootstrapParameters) -> LookupTime {
             message_bits: 16,
             bodies: 1,
             summands: 1,
+            flooding: 0,
         },
         module_key: "bench".into(),
         inputs: 1,

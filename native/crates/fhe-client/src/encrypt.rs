@@ -14,11 +14,11 @@ use crate::cache;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
 use crate::planes::{Planes, Task, dispatch};
-use crate::random::NoiseStream;
 use crate::seeds::Seeds;
 use crate::staging::{STAGED_FEATURES, Staging};
 use crate::threads::{in_parallel, ranges};
 use crate::{Activations, ModuleClient, Records};
+use fhe_core::random::NoiseStream;
 
 impl ModuleClient {
     /// Encrypts 1 ≤ T ≤ K·N records under a fresh mask.
@@ -352,6 +352,7 @@ mod tests {
             message_bits,
             bodies: 4,
             summands: 1,
+            flooding: 0,
         };
         let shape = SecretKeyShape {
             glwe_dimension: 15,

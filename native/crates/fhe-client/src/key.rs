@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::buffer::Buffer;
 use crate::negacyclic::{NegacyclicFft, Tile};
 use crate::planes::{Planes, Task, dispatch};
-use crate::random::fill_from_os;
+use fhe_core::random::fill_from_os;
 
 const MAGIC: &[u8; 4] = b"FHEK";
 const VERSION: u16 = 2;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::ClientKey;
 use crate::passphrase::{Passphrase, is_encrypted};
-use crate::random::fill_from_os;
+use fhe_core::random::fill_from_os;
 
 /// Larger files are no keys.
 const MAX_BYTES: u64 = 64 << 20;

@@ -22,8 +22,9 @@ mod pads;
 mod passphrase;
 mod planes;
 mod prepared_mask;
+mod public_key;
 mod quantize;
-mod random;
+
 mod records;
 mod rows;
 mod seeds;

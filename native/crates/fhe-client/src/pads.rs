@@ -10,9 +10,9 @@ use crate::buffer::Buffer;
 use crate::key::SecretKeySet;
 use crate::mask::MaskTransforms;
 use crate::planes::{Planes, Task, dispatch};
-use crate::random::NoiseStream;
 use crate::threads::{in_parallel, ranges};
 use fhe_core::panel::PANEL_ROWS;
+use fhe_core::random::NoiseStream;
 
 /// Entries of some columns for each of some slots, wiped when they are dropped.
 pub(crate) struct Pads {

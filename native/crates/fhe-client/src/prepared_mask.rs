@@ -151,6 +151,11 @@ impl ModuleClient {
     fn order_with(&self, seeds: Seeds, slots: usize, block_number: u64) -> Result<MaskOrder> {
         let (key_id, _) = self.keys()?;
         let spec = &self.spec;
+        if spec.parameters.protects_weights() {
+            return Err(Error::invalid(
+                "results of this module are re-randomised (--protect-weights): their masks cannot be prepared ahead",
+            ));
+        }
         let most = spec.parameters.max_records();
         if !(1..=most).contains(&slots) {
             return Err(Error::invalid(format!(
@@ -584,6 +589,7 @@ mod tests {
             message_bits: 12,
             bodies: 3,
             summands: 1,
+            flooding: 0,
         }
     }
 
@@ -648,6 +654,7 @@ mod tests {
                 message_bits: 12,
                 bodies: 750usize.div_ceil(polynomial_size),
                 summands: 1,
+                flooding: 0,
             };
             let (client, server) = layer(inputs, parameters);
             let seeds = || Seeds::known([4; 16], [9; 16]);

@@ -5,7 +5,7 @@ use fhe_core::mask::{MaskSeed, MaskStream};
 use fhe_core::parameters::PackedParameters;
 use zeroize::Zeroizing;
 
-use crate::random::{NoiseStream, fill_from_os};
+use fhe_core::random::{NoiseStream, fill_from_os};
 
 /// What a mask's randomness comes from; never used for another.
 pub(crate) struct Seeds {

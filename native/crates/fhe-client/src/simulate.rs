@@ -1,7 +1,7 @@
 //! What an encrypted evaluation would decrypt to, without keys and ciphertexts: integers with the noise that
 //! the parameters have, decoded as decryption decodes.
 //!
-//! A phase is x·Wᵀ·Δ plus four errors ([`OutputNoise`](fhe_core::noise::OutputNoise) bounds the same ones):
+//! A phase is x·Wᵀ·Δ plus these errors ([`OutputNoise`](fhe_core::noise::OutputNoise) bounds the same ones):
 //!
 //! * fresh noise, TUniform, and the rounding of the body on the way up, one of each for every record and
 //!   feature, through the weights like the record itself, so that outputs share them as they do in reality;
@@ -9,12 +9,14 @@
 //! * the rounding of the result's mask, where it meets the secret: a sum of about n/2 uniform terms, drawn as
 //!   a Gaussian. In reality the records of a block share these terms, so errors of one output lean the same
 //!   way; here they are drawn for every value. Their mean, at most n/2 half units of the last bit dropped, is
-//!   left out.
+//!   left out;
+//! * where results are re-randomised, the noise of the encryption of zero, of about n uniform terms, drawn as a
+//!   Gaussian too, and the flooding.
 
 use std::convert::Infallible;
 
 use fhe_core::keystream::Keystream;
-use fhe_core::noise::mask_rounding_deviation;
+use fhe_core::noise::{mask_rounding_deviation, rerandomisation_deviation};
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 use rand_core::TryRng;
@@ -22,7 +24,7 @@ use rand_distr::{Distribution, Normal};
 
 use crate::ModuleClient;
 use crate::decrypt::{residue, round_to_message};
-use crate::random::{NoiseStream, fill_from_os};
+use fhe_core::random::{NoiseStream, fill_from_os};
 
 impl ModuleClient {
     /// Accumulators `[T][d_out]` that a block of activations `[T][d_in]` would decrypt to; needs no key.
@@ -100,21 +102,33 @@ struct SimulatedNoise {
     fresh_shift: u32,
     body_up: Roundings,
     body_down: Roundings,
-    mask_down: Option<GaussianStream>,
+    /// The rounding of the mask, and the encryption of zero.
+    gaussian: Option<GaussianStream>,
+    flooding: Option<NoiseStream>,
     bytes: Vec<u8>,
 }
 
 impl SimulatedNoise {
     fn new(module: &ModuleClient) -> Result<Self> {
         let parameters = &module.spec.parameters;
-        let mask_deviation = mask_rounding_deviation(parameters);
+        let deviation =
+            mask_rounding_deviation(parameters).hypot(rerandomisation_deviation(parameters)?);
+        let rounded_from = if parameters.protects_weights() {
+            parameters.limbs
+        } else {
+            parameters.body_limbs
+        };
         Ok(SimulatedNoise {
             fresh: NoiseStream::new(&new_seed()?, module.noise_bound_log2),
             fresh_shift: 64 - 8 * parameters.limbs as u32,
             body_up: Roundings::new(parameters.limbs, parameters.body_limbs)?,
-            body_down: Roundings::new(parameters.body_limbs, parameters.output_body_limbs)?,
-            mask_down: (mask_deviation > 0.0)
-                .then(|| GaussianStream::new(mask_deviation))
+            body_down: Roundings::new(rounded_from, parameters.output_body_limbs)?,
+            gaussian: (deviation > 0.0)
+                .then(|| GaussianStream::new(deviation))
+                .transpose()?,
+            flooding: parameters
+                .protects_weights()
+                .then(|| Ok::<_, Error>(NoiseStream::new(&new_seed()?, parameters.flooding as u32)))
                 .transpose()?,
             bytes: Vec::new(),
         })
@@ -139,8 +153,22 @@ impl SimulatedNoise {
     /// Adds what evaluation adds to the phases of a record's results.
     fn add_to_phases(&mut self, record: usize, phases: &mut [u64]) {
         self.body_down.add(record, &mut self.bytes, phases);
-        if let Some(mask) = &mut self.mask_down {
-            mask.add(phases);
+        if let Some(gaussian) = &mut self.gaussian {
+            gaussian.add(phases);
+        }
+        if let Some(flooding) = &self.flooding {
+            let panel_bytes = flooding.panel_bytes();
+            let panels = phases.len().div_ceil(PANEL_ROWS);
+            self.bytes.resize(panels * panel_bytes, 0);
+            flooding.fill_panels(record * panels, &mut self.bytes);
+            let bytes = self.bytes.chunks_exact(panel_bytes);
+            for (phases, bytes) in phases.chunks_mut(PANEL_ROWS).zip(bytes) {
+                let mut noise = [0; PANEL_ROWS];
+                flooding.add(bytes, &mut noise);
+                for (phase, noise) in phases.iter_mut().zip(noise) {
+                    *phase = phase.wrapping_add(noise << self.fresh_shift);
+                }
+            }
         }
     }
 }

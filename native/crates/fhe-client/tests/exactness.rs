@@ -43,6 +43,7 @@ fn parameters(shape: usize, kept: Kept, bodies: usize) -> PackedParameters {
         message_bits: 2,
         bodies,
         summands: 1,
+        flooding: 0,
     }
 }
 

@@ -49,6 +49,7 @@ fn packed(inputs: usize, weights: Vec<i8>) -> PackedCircuit {
             message_bits: MESSAGE_BITS,
             bodies: 1,
             summands: 1,
+            flooding: 0,
         },
         module_key: "seq".into(),
         inputs,

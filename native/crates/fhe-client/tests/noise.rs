@@ -24,6 +24,7 @@ fn parameters(
         message_bits: 16,
         bodies: 4,
         summands: 1,
+        flooding: 0,
     }
 }
 

@@ -106,6 +106,7 @@ fn the_reference_decrypts_and_evaluates_what_we_encrypt() {
             message_bits: 2,
             bodies: records.div_ceil(n),
             summands: 1,
+            flooding: 0,
         };
         parameters.message_bits = message_bits(&parameters, &weights, inputs).min(24);
         let layer = layer(parameters, inputs, outputs, weights.clone(), 8);
@@ -266,6 +267,7 @@ fn we_evaluate_and_decrypt_what_the_reference_encrypts() {
             message_bits,
             bodies,
             summands: 1,
+            flooding: 0,
         };
         let key =
             ClientKey::decode(&key_file(&parameters, &read(file("secret.u8"), |[b]| b))).unwrap();

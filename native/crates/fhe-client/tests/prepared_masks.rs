@@ -43,6 +43,7 @@ fn random_layer(shape: usize, inputs: usize, outputs: usize, data: &mut TestData
         message_bits: 2,
         bodies: 2,
         summands: 1,
+        flooding: 0,
     };
     parameters.message_bits = message_bits(&parameters, &weights, inputs);
     layer(parameters, inputs, outputs, weights, 8)

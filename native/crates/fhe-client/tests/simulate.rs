@@ -28,6 +28,7 @@ fn parameters(Kept(body_limbs, output_limbs, output_body_limbs): Kept) -> Packed
         message_bits: 2,
         bodies: 4,
         summands: 1,
+        flooding: 0,
     }
 }
 

@@ -32,6 +32,7 @@ fn layer(summands: usize) -> Layer {
         message_bits: 2,
         bodies: 2,
         summands,
+        flooding: 0,
     };
     parameters.message_bits = message_bits(&parameters, &weights, INPUTS);
     layer_with_scale(parameters, INPUTS, OUTPUTS, weights, 8, SCALE)

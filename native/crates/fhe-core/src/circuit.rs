@@ -1,8 +1,8 @@
 //! The file format of packed circuits.
 //!
 //! Magic `FHEC`, version u16, kind u16 (1: packed linear), then u32 fields k, N, limbs, body limbs, output
-//! limbs, output body limbs, message bits, bodies, summands, d_in, d_out and the length of the module key; the key in
-//! UTF-8; the weights, s8 `[d_out][d_in]`; a CRC-32C of all that. Its SHA-256 is the circuit's digest.
+//! limbs, output body limbs, message bits, bodies, summands, flooding, d_in, d_out and the length of the module key; the
+//! key in UTF-8; the weights, s8 `[d_out][d_in]`; a CRC-32C of all that. Its SHA-256 is the circuit's digest.
 
 use sha2::{Digest, Sha256};
 
@@ -13,7 +13,7 @@ use crate::wire::Reader;
 use crate::{Error, Result};
 
 pub(crate) const MAGIC: &[u8; 4] = b"FHEC";
-pub(crate) const VERSION: u16 = 3;
+pub(crate) const VERSION: u16 = 4;
 const PACKED_LINEAR: u16 = 1;
 const MAX_MODULE_KEY_BYTES: usize = 4096;
 
@@ -98,6 +98,7 @@ impl PackedCircuit {
             p.message_bits,
             p.bodies,
             p.summands,
+            p.flooding,
             self.inputs,
             self.outputs,
             self.module_key.len(),
@@ -134,6 +135,7 @@ impl PackedCircuit {
             message_bits: reader.count()?,
             bodies: reader.count()?,
             summands: reader.count()?,
+            flooding: reader.count()?,
         };
         let inputs = reader.count()?;
         let outputs = reader.count()?;
@@ -142,7 +144,7 @@ impl PackedCircuit {
         let weights = reader.take(inputs.saturating_mul(outputs))?;
         let checksum = reader.u32()?;
         let body = &bytes[..bytes.len() - 4];
-        if 56 + key_bytes + weights.len() + 4 != bytes.len() {
+        if 60 + key_bytes + weights.len() + 4 != bytes.len() {
             return Err(Error::invalid(format!(
                 "circuit is too long: {} bytes",
                 bytes.len()
@@ -188,6 +190,7 @@ mod tests {
                 message_bits: 20,
                 bodies: 8,
                 summands: 1,
+                flooding: 0,
             },
             module_key: "seq.0".into(),
             inputs: 3,
@@ -232,7 +235,7 @@ mod tests {
         fn random_bytes_are_an_error_and_never_a_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = PackedCircuit::decode(&bytes);
             if bytes.len() > 8 {
-                bytes[..8].copy_from_slice(b"FHEC\x03\x00\x01\x00");
+                bytes[..8].copy_from_slice(b"FHEC\x04\x00\x01\x00");
             }
             prop_assert!(PackedCircuit::decode(&bytes).is_err());
         }

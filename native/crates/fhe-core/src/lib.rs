@@ -13,6 +13,8 @@ pub mod mask;
 pub mod noise;
 pub mod panel;
 pub mod parameters;
+pub mod public_key;
+pub mod random;
 mod wire;
 
 pub use error::{Error, Result};

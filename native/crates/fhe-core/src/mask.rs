@@ -70,6 +70,7 @@ mod tests {
             message_bits: 20,
             bodies: 1,
             summands: 1,
+            flooding: 0,
         }
     }
 

@@ -69,12 +69,12 @@ pub struct OutputNoise {
     /// A bound on the mean: a rounded entry is off by 2^-(d+1) units on average, d the bits dropped, because
     /// ties go up.
     pub bias: f64,
-    /// Standard deviation of all but the rounding of the result's body.
+    /// Standard deviation of all but the rounding of the result's body and its flooding.
     unrounded_deviation: f64,
     /// A bound on the mean of the same.
     unrounded_bias: f64,
-    /// What the rounding of the result's body adds at most: half a unit of what is kept.
-    largest_rounding: f64,
+    /// What the rounding of the result's body and its flooding add at most: half a unit of what is kept, and 2^b.
+    largest_bounded: f64,
 }
 
 /// Largest norms of the weights of one output.
@@ -120,6 +120,32 @@ pub fn mask_rounding_deviation(parameters: &PackedParameters) -> f64 {
     (parameters.lwe_dimension() as f64 / 2.0 * rounding.variance).sqrt()
 }
 
+/// Standard deviation, relative to q, of what re-randomisation adds to an accumulator under secrets of Hamming
+/// weight n/2, the average one, the flooding apart; 0 if results are not re-randomised. [`OutputNoise`] counts
+/// the heaviest there may be.
+pub fn rerandomisation_deviation(parameters: &PackedParameters) -> Result<f64> {
+    rerandomisation_variance(parameters, parameters.lwe_dimension() as f64 / 2.0).map(f64::sqrt)
+}
+
+/// Variance of an encryption of zero under a public key: r·E + e2 - e1·S, where r and S are binary of this
+/// Hamming weight, and the noise E of the key, e1 and e2 are as of fresh encryptions.
+fn rerandomisation_variance(parameters: &PackedParameters, hamming_weight: f64) -> Result<f64> {
+    if !parameters.protects_weights() {
+        return Ok(0.0);
+    }
+    let fresh = fresh_standard_deviation(parameters.lwe_dimension(), parameters.limbs)?;
+    Ok((2.0 * hamming_weight + 1.0) * fresh * fresh)
+}
+
+/// Standard deviation of the flooding, relative to q; 0 if there is none.
+pub fn flooding_deviation(parameters: &PackedParameters) -> f64 {
+    if !parameters.protects_weights() {
+        return 0.0;
+    }
+    tuniform_standard_deviation(parameters.flooding as u32)
+        * (-8.0 * parameters.limbs as f64).exp2()
+}
+
 impl OutputNoise {
     /// Fresh noise and the client's rounding of bodies through a column of weights, and the server's rounding
     /// of the results.
@@ -128,6 +154,9 @@ impl OutputNoise {
     /// uniform if a weight of the column is odd, which circuits are checked for. The rounding of a result
     /// adds its error to the body and to each mask coefficient that meets a secret bit that is one. A secret
     /// of n uniform bits has Hamming weight above n/2 + 4.5·√n with probability below 2^-58 (Hoeffding).
+    ///
+    /// Re-randomised results have the noise of an encryption of zero besides, and the flooding; all is rounded after
+    /// that, from full entries.
     ///
     /// Summands have fresh masks and noise each, so their errors are independent: variances add, and so do
     /// means and largest values.
@@ -144,17 +173,30 @@ impl OutputNoise {
         let fresh = fresh_standard_deviation(parameters.lwe_dimension(), parameters.limbs)?;
         let body_up = Rounding::of(parameters.limbs, parameters.body_limbs);
         let mask_down = Rounding::of(parameters.limbs, parameters.output_limbs);
-        let body_down = Rounding::of(parameters.body_limbs, parameters.output_body_limbs);
-        let variance = (fresh * fresh + body_up.variance) * norms.l2 * norms.l2
+        let rounded_from = if parameters.protects_weights() {
+            parameters.limbs
+        } else {
+            parameters.body_limbs
+        };
+        let body_down = Rounding::of(rounded_from, parameters.output_body_limbs);
+        let variance = rerandomisation_variance(&parameters, hamming_weight)?
+            + (fresh * fresh + body_up.variance) * norms.l2 * norms.l2
             + hamming_weight * mask_down.variance;
         let bias = body_up.bias * norms.l1 + hamming_weight * mask_down.bias;
         let summands = parameters.summands as f64;
+        let flooding = flooding_deviation(&parameters);
+        let largest_flooding = if parameters.protects_weights() {
+            (parameters.flooding as f64 - 8.0 * parameters.limbs as f64).exp2()
+        } else {
+            0.0
+        };
+        let all = variance + body_down.variance + flooding * flooding;
         Ok(OutputNoise {
-            standard_deviation: (summands * (variance + body_down.variance)).sqrt(),
+            standard_deviation: (summands * all).sqrt(),
             bias: summands * (bias + body_down.bias),
             unrounded_deviation: (summands * variance).sqrt(),
             unrounded_bias: summands * bias,
-            largest_rounding: summands * body_down.largest,
+            largest_bounded: summands * (body_down.largest + largest_flooding),
         })
     }
 
@@ -163,13 +205,14 @@ impl OutputNoise {
     /// Every noise term is uniform up to a fair bit, hence strictly sub-Gaussian, and so is their weighted
     /// sum: P(|e - mean| > t) ≤ 2·exp(-t²/2σ²) with t = 2^-(p+1) - |mean|. (The rounding of a body follows
     /// from its mask's and its noise; it is counted as if it were independent, which changes σ² by one part
-    /// in n/2.) The rounding of the result's body is one uniform term that can outweigh all others: then it
-    /// is better to give it its whole half unit off the distance, and bound the tail of the others alone.
+    /// in n/2.) The rounding of the result's body, and its flooding, are one uniform term each that can
+    /// outweigh all others: then it is better to take the most they can be off the distance, and bound the tail of
+    /// the others alone.
     pub fn log2_failure_probability(&self, message_bits: usize) -> f64 {
         let distance = (-(message_bits as f64 + 1.0)).exp2();
         let all = log2_tail(distance - self.bias, self.standard_deviation);
         let others = log2_tail(
-            distance - self.largest_rounding - self.unrounded_bias,
+            distance - self.largest_bounded - self.unrounded_bias,
             self.unrounded_deviation,
         );
         all.min(others)
@@ -214,6 +257,7 @@ mod tests {
             message_bits: 19,
             bodies: 8,
             summands: 1,
+            flooding: 0,
         }
     }
 
@@ -270,5 +314,34 @@ mod tests {
         assert!(log2_tail((-23f64).exp2(), noise.standard_deviation) > -40.0);
         assert!(noise.log2_failure_probability(22) < -50.0);
         assert!(noise.log2_failure_probability(23) > -40.0);
+    }
+
+    #[test]
+    fn flooding_leaves_half_of_the_distance_to_the_other_noise() {
+        let parameters = PackedParameters {
+            glwe_dimension: 7,
+            polynomial_size: 256,
+            output_body_limbs: 4,
+            ..parameters()
+        };
+        let flooded = PackedParameters {
+            flooding: 40 - 19 - 2,
+            ..parameters
+        };
+        let plain = OutputNoise::of(&parameters, NORMS).unwrap();
+        let noise = OutputNoise::of(&flooded, NORMS).unwrap();
+        assert!(noise.standard_deviation > 10.0 * plain.standard_deviation);
+        assert_eq!(
+            noise.largest_bounded,
+            plain.largest_bounded + (-21f64).exp2()
+        );
+        // The flooding reaches half of 2^-20; taken as Gaussian noise it would be wrong all the time.
+        assert!(log2_tail((-20f64).exp2(), noise.standard_deviation) > -10.0);
+        assert!(noise.log2_failure_probability(19) < -40.0);
+        let more = PackedParameters {
+            flooding: 40 - 19 - 1,
+            ..parameters
+        };
+        assert!(more.validate().is_err());
     }
 }

@@ -27,6 +27,9 @@ pub struct PackedParameters {
     pub bodies: usize,
     /// M: so many results may be added before they are decrypted; 1 for none.
     pub summands: usize,
+    /// b: results are re-randomised under the client's public key, and noise of TUniform(-2^b, 2^b) is added to
+    /// their bodies, in units of 1/q; 0 for neither.
+    pub flooding: usize,
 }
 
 impl PackedParameters {
@@ -74,6 +77,9 @@ impl PackedParameters {
         )?;
         within("bodies", self.bodies, 1, MAX_BODIES)?;
         within("summands", self.summands, 1, MAX_SUMMANDS)?;
+        // Beyond, it would reach from a message to the middle between two.
+        let most = (8 * self.limbs).saturating_sub(self.message_bits + 2);
+        within("flooding", self.flooding, 0, most)?;
         Ok(self)
     }
 
@@ -85,6 +91,11 @@ impl PackedParameters {
     /// Whether somebody drops low bytes of entries.
     pub fn rounds(&self) -> bool {
         self.output_limbs < self.limbs || self.output_body_limbs < self.limbs
+    }
+
+    /// Whether results are re-randomised, so that their masks say nothing of the weights.
+    pub fn protects_weights(&self) -> bool {
+        self.flooding > 0
     }
 
     /// log2 q.

@@ -206,7 +206,7 @@ pub fn count(value: jint, what: &str) -> Result<usize> {
 }
 
 /// Packed parameters from k, N, limbs, body limbs, output limbs, output body limbs, message bits, bodies,
-/// summands.
+/// summands, flooding.
 pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
     let &[
         k,
@@ -218,10 +218,11 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
         message_bits,
         bodies,
         summands,
+        flooding,
     ] = fields
     else {
         return Err(Error::Internal(format!(
-            "{} packed parameters, 9 expected",
+            "{} packed parameters, 10 expected",
             fields.len()
         )));
     };
@@ -235,12 +236,13 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
         message_bits: count(message_bits, "message bits")?,
         bodies: count(bodies, "bodies")?,
         summands: count(summands, "summands")?,
+        flooding: count(flooding, "flooding")?,
     }
     .validate()
 }
 
 /// The fields of packed parameters, in the order of [`parameters`].
-pub fn parameter_fields(p: &PackedParameters) -> [i32; 9] {
+pub fn parameter_fields(p: &PackedParameters) -> [i32; 10] {
     [
         p.glwe_dimension,
         p.polynomial_size,
@@ -251,6 +253,7 @@ pub fn parameter_fields(p: &PackedParameters) -> [i32; 9] {
         p.message_bits,
         p.bodies,
         p.summands,
+        p.flooding,
     ]
     .map(|field| field as i32)
 }

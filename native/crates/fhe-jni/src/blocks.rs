@@ -7,6 +7,7 @@ use arrow_schema::DataType;
 use fhe_core::{Error, Result};
 use fhe_server::{
     AcceptedBlock, AcceptedLookups, BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit,
+    PublicKey,
 };
 
 use crate::result_memory::ResultMemory;
@@ -62,10 +63,12 @@ pub unsafe fn export(
 /// What evaluates blocks.
 pub trait Evaluator {
     /// A block that passed its checks.
-    type Accepted<'a>;
+    type Accepted<'a>
+    where
+        Self: 'a;
 
     /// Checks a block.
-    fn accept<'a>(&self, block: &'a [u8]) -> Result<Self::Accepted<'a>>;
+    fn accept<'a>(&'a self, block: &'a [u8]) -> Result<Self::Accepted<'a>>;
 
     /// Bytes of its results.
     fn result_bytes(accepted: &Self::Accepted<'_>) -> usize;
@@ -80,11 +83,22 @@ pub trait Evaluator {
     ) -> Result<()>;
 }
 
-impl Evaluator for PreparedCircuit {
-    type Accepted<'a> = AcceptedBlock<'a>;
+/// A packed circuit, and the public key to re-randomise its results with, if it does.
+pub struct PackedEvaluator<'k> {
+    /// The circuit.
+    pub circuit: &'k PreparedCircuit,
+    /// The client's public key.
+    pub public_key: Option<&'k PublicKey>,
+}
 
-    fn accept<'a>(&self, block: &'a [u8]) -> Result<AcceptedBlock<'a>> {
-        self.accept(block)
+impl<'k> Evaluator for PackedEvaluator<'k> {
+    type Accepted<'a>
+        = AcceptedBlock<'a>
+    where
+        Self: 'a;
+
+    fn accept<'a>(&'a self, block: &'a [u8]) -> Result<AcceptedBlock<'a>> {
+        self.circuit.accept_under(self.public_key, block)
     }
 
     fn result_bytes(accepted: &AcceptedBlock<'_>) -> usize {
@@ -98,7 +112,8 @@ impl Evaluator for PreparedCircuit {
         threads: usize,
         should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
-        self.evaluate_into(accepted, output, threads, should_stop)
+        self.circuit
+            .evaluate_into(accepted, output, threads, should_stop)
     }
 }
 
@@ -111,9 +126,12 @@ pub struct KeyedCircuit<'k> {
 }
 
 impl Evaluator for KeyedCircuit<'_> {
-    type Accepted<'a> = AcceptedLookups<'a>;
+    type Accepted<'a>
+        = AcceptedLookups<'a>
+    where
+        Self: 'a;
 
-    fn accept<'a>(&self, block: &'a [u8]) -> Result<AcceptedLookups<'a>> {
+    fn accept<'a>(&'a self, block: &'a [u8]) -> Result<AcceptedLookups<'a>> {
         self.circuit.accept(self.keys, block)
     }
 

@@ -43,6 +43,25 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
     })
 }
 
+/// The bytes of a public key for secret keys of these shapes, as of `generateKey`.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_makePublicKey<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    key: jlong,
+    shapes: JIntArray<'local>,
+) -> jbyteArray {
+    call(env, |env| {
+        let key = KEYS.get(key)?;
+        let shapes = arrays::ints(env, &shapes)?
+            .chunks(4)
+            .map(secret_key_shape)
+            .collect::<Result<Vec<_>>>()?;
+        pointer(arrays::new_bytes(env, &key.public_key(&shapes)?))
+    })
+    .0
+}
+
 /// A shape from k, N, limbs, K.
 pub fn secret_key_shape(fields: &[i32]) -> Result<SecretKeyShape> {
     match *fields {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use fhe_client::{ClientKey, LookupClient, MaskOrder, ModuleClient, PreparedMask};
 use fhe_core::{Error, Result};
-use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit};
+use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit, PublicKey};
 use jni::sys::jlong;
 
 use crate::memory_methods::BufferMemory;
@@ -21,6 +21,8 @@ static NEXT_HANDLE: AtomicI64 = AtomicI64::new(1);
 
 /// Prepared circuits.
 pub static CIRCUITS: HandleTable<PreparedCircuit> = HandleTable::new("circuit");
+/// Public keys.
+pub static PUBLIC_KEYS: HandleTable<PublicKey> = HandleTable::new("public key");
 /// Client keys.
 pub static KEYS: HandleTable<ClientKey> = HandleTable::new("client key");
 /// Remote modules as their client sees them.

@@ -12,10 +12,11 @@ use crate::arrays;
 use crate::call::call;
 use crate::handles::{
     CIRCUITS, EVALUATION_KEYS, KEYS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS, MASKS, MODULES, ORDERS,
+    PUBLIC_KEYS,
 };
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 9;
+const ABI_VERSION: jint = 10;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
@@ -53,6 +54,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openHandles(
         LOOKUP_CIRCUITS.len(),
         EVALUATION_KEYS.len(),
         LOOKUP_CLIENTS.len(),
+        PUBLIC_KEYS.len(),
     ];
     handles.iter().sum::<usize>() as jlong
 }

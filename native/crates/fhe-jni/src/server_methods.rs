@@ -1,15 +1,15 @@
 //! Native methods of the untrusted side.
 
 use fhe_core::{Error, Result};
-use fhe_server::PreparedCircuit;
+use fhe_server::{PreparedCircuit, PublicKey};
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JClass, JIntArray, JObject};
 use jni::sys::{jbyteArray, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
-use crate::blocks::{self, Evaluator};
+use crate::blocks::{self, Evaluator, PackedEvaluator};
 use crate::call::call;
-use crate::handles::{CIRCUITS, MODULES};
+use crate::handles::{CIRCUITS, MODULES, PUBLIC_KEYS};
 use crate::library_methods::pointer;
 
 #[unsafe(no_mangle)]
@@ -34,6 +34,44 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeCircuit(
         CIRCUITS.remove(circuit);
         Ok(())
     });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_openPublicKey<'local>(
+    env: JNIEnv<'local>,
+    _class: JClass<'local>,
+    file: JByteArray<'local>,
+) -> jlong {
+    call(env, |env| {
+        let key = PublicKey::open(&arrays::bytes(env, &file)?)?;
+        Ok(PUBLIC_KEYS.insert(key))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_closePublicKey(
+    env: JNIEnv,
+    _class: JClass,
+    key: jlong,
+) {
+    call(env, |_| {
+        PUBLIC_KEYS.remove(key);
+        Ok(())
+    });
+}
+
+/// Id of its client key, 16 bytes.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_publicKeyId(
+    env: JNIEnv,
+    _class: JClass,
+    key: jlong,
+) -> jbyteArray {
+    call(env, |env| {
+        let key = PUBLIC_KEYS.get(key)?;
+        pointer(arrays::new_bytes(env, key.id()))
+    })
+    .0
 }
 
 /// Packed parameters, d_in, d_out.
@@ -142,12 +180,13 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_addToSum<'local>(
 /// Evaluates a batch of blocks, LargeBinary in and out, through the Arrow C Data Interface.
 ///
 /// Java owns the four structures; the input is moved out and released here, the output is released by
-/// the importing Java side. `should_stop` is a `BooleanSupplier`, asked between panels of rows.
+/// the importing Java side. `public_key` is 0 for none. `should_stop` is a `BooleanSupplier`, asked between panels of rows.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate<'local>(
     env: JNIEnv<'local>,
     _class: JClass<'local>,
     circuit: jlong,
+    public_key: jlong,
     input_array: jlong,
     input_schema: jlong,
     output_array: jlong,
@@ -157,8 +196,16 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluate<'local>(
 ) {
     call(env, |env| {
         let circuit = CIRCUITS.get(circuit)?;
+        let public_key = match public_key {
+            0 => None,
+            handle => Some(PUBLIC_KEYS.get(handle)?),
+        };
+        let evaluator = PackedEvaluator {
+            circuit: &circuit,
+            public_key: public_key.as_deref(),
+        };
         let addresses = [input_array, input_schema, output_array, output_schema];
-        evaluate_batch(env, &*circuit, addresses, threads, &should_stop)
+        evaluate_batch(env, &evaluator, addresses, threads, &should_stop)
     });
 }
 

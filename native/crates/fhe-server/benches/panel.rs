@@ -72,6 +72,7 @@ fn add_results(criterion: &mut Criterion) {
         bodies: 16,
         // More than it can be run.
         summands: 1 << 20,
+        flooding: 0,
     };
     let header = BlockHeader::of(
         BlockKind::Results,

@@ -1,5 +1,5 @@
 //! Evaluation of a circuit on an encrypted block: `Y = X · Wᵀ mod q` on mask rows and body rows, or on
-//! either alone. Nothing is kept from one block to the next: bodies under a mask that was ordered ahead
+//! either alone, and, if the circuit is to protect its weights, an encryption of zero added to each output. Nothing is kept from one block to the next: bodies under a mask that was ordered ahead
 //! are rows like any other.
 
 use std::ops::Range;
@@ -11,9 +11,10 @@ use fhe_core::mask::MaskStream;
 use fhe_core::panel::PANEL_ROWS;
 use fhe_core::{Error, Result};
 
-use crate::PreparedCircuit;
 use crate::kernel::FewRows;
+use crate::rerandomize::{Addends, PreparedSet};
 use crate::workspace::Workspace;
+use crate::{PreparedCircuit, PublicKey};
 
 /// A block that passed every check against its circuit, but for its payload's checksum: evaluation takes
 /// that on its way.
@@ -21,6 +22,8 @@ pub struct AcceptedBlock<'a> {
     header: BlockHeader,
     payload: Payload<'a>,
     result: BlockHeader,
+    /// The client's public key, if results are re-randomised.
+    public_key: Option<&'a PreparedSet>,
 }
 
 impl AcceptedBlock<'_> {
@@ -34,8 +37,22 @@ impl PreparedCircuit {
     /// Checks a block of encrypted activations, a mask order or bodies against this circuit.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the block's header is damaged or belongs to another circuit.
+    /// [`Error::InvalidInput`] if the block's header is damaged or belongs to another circuit, or the circuit
+    /// re-randomises results.
     pub fn accept<'a>(&self, block: &'a [u8]) -> Result<AcceptedBlock<'a>> {
+        self.accept_under(None, block)
+    }
+
+    /// The same with the client's public key, which circuits that re-randomise results need.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the block's header is damaged or belongs to another circuit, or the key is
+    /// wanting or of another client.
+    pub fn accept_under<'a>(
+        &self,
+        public_key: Option<&'a PublicKey>,
+        block: &'a [u8],
+    ) -> Result<AcceptedBlock<'a>> {
         let (header, payload) = BlockHeader::parse_header(block)?;
         let circuit = &self.circuit;
         let parameters = &circuit.parameters;
@@ -44,6 +61,11 @@ impl PreparedCircuit {
             None => (BlockKind::Activations, BlockKind::Results),
         };
         header.expect(kind, &self.digest, parameters, circuit.inputs)?;
+        let public_key = if parameters.protects_weights() {
+            Some(self.public_key_for(&header, public_key)?)
+        } else {
+            None
+        };
         let mut result = BlockHeader::of(
             results,
             parameters,
@@ -62,7 +84,37 @@ impl PreparedCircuit {
             header,
             payload,
             result,
+            public_key,
         })
+    }
+
+    /// The key to re-randomise the results of a block with.
+    fn public_key_for<'k>(
+        &self,
+        header: &BlockHeader,
+        public_key: Option<&'k PublicKey>,
+    ) -> Result<&'k PreparedSet> {
+        let module = &self.circuit.module_key;
+        if header.kind != BlockKind::Activations {
+            return Err(Error::invalid(format!(
+                "encrypted block {} holds {:?}, but results of module {module:?} are re-randomised (--protect-weights): their masks cannot be prepared ahead",
+                header.block_number, header.kind
+            )));
+        }
+        let Some(public_key) = public_key else {
+            return Err(Error::invalid(format!(
+                "results of module {module:?} are re-randomised (--protect-weights), which needs the client's public key: give it its public.key"
+            )));
+        };
+        if public_key.id() != &header.key_id {
+            return Err(Error::invalid(format!(
+                "encrypted block {} is under key {:032x}, the public key is of key {:032x}",
+                header.block_number,
+                u128::from_be_bytes(header.key_id),
+                u128::from_be_bytes(*public_key.id())
+            )));
+        }
+        public_key.set(&self.circuit.parameters)
     }
 
     /// Evaluates the circuit on one block on this thread; returns the block of results.
@@ -95,8 +147,16 @@ impl PreparedCircuit {
         should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
         assert_eq!(output.len(), block.result_bytes(), "bytes of the result");
+        let addends = block
+            .public_key
+            .map(|key| {
+                let (parameters, layout) = (&self.circuit.parameters, block.result.layout());
+                key.encryptions_of_zero(parameters, &layout, threads, should_stop)
+            })
+            .transpose()?;
         let panels = Panels {
             circuit: self,
+            addends: addends.as_ref(),
             header: &block.header,
             payload: block.payload.bytes,
             output: block.result.layout(),
@@ -112,6 +172,8 @@ impl PreparedCircuit {
 #[derive(Clone, Copy)]
 struct Panels<'a> {
     circuit: &'a PreparedCircuit,
+    /// What is added to results.
+    addends: Option<&'a Addends>,
     header: &'a BlockHeader,
     payload: &'a [u8],
     output: BlockLayout,
@@ -235,12 +297,30 @@ impl Panels<'_> {
         for (feature, line) in lines.enumerate() {
             mask.fill_panel(feature, index, line);
         }
+        let limbs = parameters.limbs;
+        let Some(addends) = self.addends else {
+            weights.multiply_panel(
+                &workspace.panel,
+                limbs,
+                output,
+                parameters.output_limbs,
+                &mut workspace.scratch,
+            );
+            return;
+        };
+        let product = &mut workspace.product;
+        product.resize(circuit.outputs * line_bytes, 0);
         weights.multiply_panel(
             &workspace.panel,
-            parameters.limbs,
-            output,
-            parameters.output_limbs,
+            limbs,
+            product,
+            limbs,
             &mut workspace.scratch,
+        );
+        addends.add_and_round(
+            index,
+            (product, limbs, PANEL_ROWS),
+            (output, parameters.output_limbs, PANEL_ROWS),
         );
     }
 
@@ -263,6 +343,33 @@ impl Panels<'_> {
         let limbs = circuit.parameters.body_limbs;
         let output_limbs = circuit.parameters.output_body_limbs;
         let width = self.output.bodies.panel_width(index);
+        if let Some(addends) = self.addends {
+            product.resize(circuit.outputs * limbs * PANEL_ROWS, 0);
+            let stride = if width == PANEL_ROWS {
+                weights.multiply_panel(input, limbs, product, limbs, scratch);
+                PANEL_ROWS
+            } else if weights.prefers_rows(width) {
+                let rows = FewRows {
+                    bytes: input,
+                    width,
+                    limbs,
+                };
+                product.truncate(circuit.outputs * limbs * width);
+                weights.multiply_rows(&circuit.weights, rows, product, limbs, digits);
+                width
+            } else {
+                panel.resize(circuit.inputs * limbs * PANEL_ROWS, 0);
+                widen(input, width, panel);
+                weights.multiply_panel(panel, limbs, product, limbs, scratch);
+                PANEL_ROWS
+            };
+            addends.add_and_round(
+                self.output.mask.panels() + index,
+                (product, limbs, stride),
+                (output, output_limbs, width),
+            );
+            return;
+        }
         if width == PANEL_ROWS {
             weights.multiply_panel(input, limbs, output, output_limbs, scratch);
             return;

@@ -5,6 +5,7 @@ mod clear;
 mod evaluate;
 mod kernel;
 mod prepared;
+mod rerandomize;
 mod sum;
 mod workspace;
 
@@ -12,4 +13,5 @@ pub use bootstrap::{AcceptedLookups, BootstrapKeys, PreparedBootstrapCircuit};
 pub use evaluate::AcceptedBlock;
 pub use kernel::{FewRows, Kernel, PreparedWeights, Scratch};
 pub use prepared::PreparedCircuit;
+pub use rerandomize::PublicKey;
 pub use sum::{add_to_sum, start_sum};

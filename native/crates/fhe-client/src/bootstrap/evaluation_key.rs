@@ -12,8 +12,8 @@ use tfhe::core_crypto::prelude::{
     SeededLweKeyswitchKey, TUniform, generate_seeded_lwe_keyswitch_key,
 };
 
-use crate::random::fill_from_os;
 use crate::{ClientKey, SecretKeyShape};
+use fhe_core::random::fill_from_os;
 
 impl ClientKey {
     /// Makes the evaluation key of a circuit with look-ups on up to `threads` threads: the file's bytes.

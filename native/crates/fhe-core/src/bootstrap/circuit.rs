@@ -179,6 +179,9 @@ impl BootstrapCircuit {
                 self.packed.module_key
             ))
         };
+        if self.packed.parameters.protects_weights() {
+            return Err(wrong("results of look-ups are not re-randomised".into()));
+        }
         for (table, entries) in self.tables.iter().enumerate() {
             if entries.len() != self.parameters.polynomial_size {
                 return Err(wrong(format!(
@@ -425,6 +428,7 @@ mod tests {
                     message_bits: 16,
                     bodies: 1,
                     summands: 1,
+                    flooding: 0,
                 },
                 module_key: "seq".into(),
                 inputs: 2,

@@ -245,6 +245,7 @@ impl Search<'_> {
                     message_bits: self.request.message_bits,
                     bodies: 1,
                     summands: 1,
+                    flooding: 0,
                 };
                 if let (Ok(packed), Ok(variance)) = (packed.validate(), packed_variance(&packed)) {
                     layers.push((packed, variance));

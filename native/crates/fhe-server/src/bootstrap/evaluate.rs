@@ -423,6 +423,7 @@ mod tests {
                     message_bits: 16,
                     bodies: 1,
                     summands: 1,
+                    flooding: 0,
                 },
                 module_key: "mlp".into(),
                 inputs: 1,

@@ -57,6 +57,7 @@ public final class CompileOptions {
   private final String paddingMask;
   private final double lookupError;
   private final int sums;
+  private final boolean protectWeights;
 
   private CompileOptions(Builder builder) {
     this.remoteModules = List.copyOf(builder.remoteModules);
@@ -74,6 +75,7 @@ public final class CompileOptions {
     this.paddingMask = builder.paddingMask;
     this.lookupError = builder.lookupError;
     this.sums = builder.sums;
+    this.protectWeights = builder.protectWeights;
   }
 
   /**
@@ -143,6 +145,11 @@ public final class CompileOptions {
     return sums > 1 ? QuantizationMode.STATIC : quantization;
   }
 
+  /** Whether results of linear modules are re-randomised, so that they tell less of the weights. */
+  public boolean protectWeights() {
+    return protectWeights;
+  }
+
   /** How many results of a module may be added before they are decrypted; 1 for none. */
   public int sums() {
     return sums;
@@ -200,6 +207,7 @@ public final class CompileOptions {
     private String paddingMask;
     private double lookupError = DEFAULT_LOOKUP_ERROR;
     private int sums = 1;
+    private boolean protectWeights;
 
     private Builder(List<String> remoteModules) {
       this.remoteModules = remoteModules;
@@ -250,6 +258,16 @@ public final class CompileOptions {
      */
     public Builder sums(int results) {
       this.sums = results;
+      return this;
+    }
+
+    /**
+     * Has executors re-randomise the results of linear modules under the client's public key, and
+     * flood them with noise, so that a result tells about p + 1 bits and its mask nothing. Results
+     * of look-ups are not re-randomised.
+     */
+    public Builder protectWeights(boolean protect) {
+      this.protectWeights = protect;
       return this;
     }
 

@@ -192,7 +192,8 @@ record CompiledCircuit(
             options.log2PError(),
             blockRows,
             options.costs(),
-            options.sums()));
+            options.sums(),
+            options.protectWeights()));
   }
 
   private static void requireSendable(CircuitStack stack, PackedParameters parameters) {

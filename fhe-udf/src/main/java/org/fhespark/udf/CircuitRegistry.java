@@ -11,6 +11,7 @@ import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PackedCircuit;
+import org.fhespark.nativelib.PublicKey;
 
 /**
  * The prepared circuits and expanded evaluation keys of this JVM: made when a task first needs one,
@@ -33,11 +34,13 @@ public final class CircuitRegistry {
   private final SharedHandles<PackedCircuit> packed;
   private final SharedHandles<LookupCircuit> lookups;
   private final SharedHandles<EvaluationKey> keys;
+  private final SharedHandles<PublicKey> publicKeys;
 
   CircuitRegistry(LongSupplier nanoTime) {
     this.packed = new SharedHandles<>(IDLE_LIMIT, nanoTime);
     this.lookups = new SharedHandles<>(IDLE_LIMIT, nanoTime);
     this.keys = new SharedHandles<>(IDLE_LIMIT, nanoTime);
+    this.publicKeys = new SharedHandles<>(IDLE_LIMIT, nanoTime);
   }
 
   /** The registry of this JVM. */
@@ -58,7 +61,7 @@ public final class CircuitRegistry {
     timer.scheduleWithFixedDelay(registry::releaseIdle, seconds, seconds, TimeUnit.SECONDS);
   }
 
-  /** The use of a circuit, and of its evaluation key if it has one, by one task. */
+  /** The use of a circuit, and of the evaluation or public key if it needs one, by one task. */
   public interface Lease extends AutoCloseable {
     /** Evaluates blocks; valid until the lease is closed. */
     BlockEvaluation evaluation();
@@ -75,6 +78,24 @@ public final class CircuitRegistry {
   public Lease acquire(Circuit circuit) {
     return new PackedLease(
         packed.acquire(circuit.digest(), () -> PackedCircuit.open(circuit.file())));
+  }
+
+  /**
+   * Borrows a packed circuit and the public key to re-randomise its results with; the caller closes
+   * the lease.
+   *
+   * @throws org.fhespark.InvalidInputException if the bytes of circuit or key are damaged
+   */
+  public Lease acquire(Circuit circuit, PublicKeyBytes key) {
+    SharedHandles.Lease<PackedCircuit> opened =
+        packed.acquire(circuit.digest(), () -> PackedCircuit.open(circuit.file()));
+    try {
+      return new ProtectedLease(
+          opened, publicKeys.acquire(key.digest(), () -> PublicKey.open(key.file())));
+    } catch (Throwable error) {
+      opened.close();
+      throw error;
+    }
   }
 
   /**
@@ -124,17 +145,21 @@ public final class CircuitRegistry {
     packed.releaseIdle();
     lookups.releaseIdle();
     keys.releaseIdle();
+    publicKeys.releaseIdle();
   }
 
   /**
-   * Releases circuits and expanded evaluation keys now, unless a task uses them: for a session that
-   * ends and whose tasks ran in this JVM.
+   * Releases circuits and expanded keys now, unless a task uses them: for a session that ends and
+   * whose tasks ran in this JVM.
    *
    * @param circuits their digests, in hexadecimal
    * @param evaluationKeys theirs
+   * @param clientKeys public keys
    */
   public void releaseUnused(
-      Collection<String> circuits, Collection<EvaluationKeySource> evaluationKeys) {
+      Collection<String> circuits,
+      Collection<EvaluationKeySource> evaluationKeys,
+      Collection<PublicKeyBytes> clientKeys) {
     for (String circuit : circuits) {
       packed.releaseUnused(CircuitDigest.parse(circuit));
       lookups.releaseUnused(CircuitDigest.parse(circuit));
@@ -142,6 +167,7 @@ public final class CircuitRegistry {
     for (EvaluationKeySource key : evaluationKeys) {
       keys.releaseUnused(CircuitDigest.parse(key.digest()));
     }
+    clientKeys.forEach(key -> publicKeys.releaseUnused(key.digest()));
   }
 
   private record PackedLease(SharedHandles.Lease<PackedCircuit> circuit) implements Lease {
@@ -153,6 +179,26 @@ public final class CircuitRegistry {
     @Override
     public void close() {
       circuit.close();
+    }
+  }
+
+  private record ProtectedLease(
+      SharedHandles.Lease<PackedCircuit> circuit, SharedHandles.Lease<PublicKey> key)
+      implements Lease {
+    @Override
+    public BlockEvaluation evaluation() {
+      PackedCircuit opened = circuit.value();
+      PublicKey publicKey = key.value();
+      return (inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop) ->
+          opened.evaluate(
+              publicKey, inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop);
+    }
+
+    @Override
+    public void close() {
+      try (key) {
+        circuit.close();
+      }
     }
   }
 

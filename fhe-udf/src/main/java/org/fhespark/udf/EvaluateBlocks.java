@@ -13,7 +13,8 @@ import org.fhespark.InvalidInputException;
  * What an executor does: evaluates a partition of encrypted blocks, each with the circuit that its
  * header names, and returns the blocks of results in order: activations, and masks and records
  * apart ({@link org.fhespark.nativelib.PreparedMask}). It needs no secret; circuits with look-ups
- * need an evaluation key. Blocks are closed once they are evaluated.
+ * need an evaluation key, circuits that re-randomise results a public key. Blocks are closed once
+ * they are evaluated.
  */
 public final class EvaluateBlocks
     implements FlatMapFunction<Iterator<EncryptedBlock>, EncryptedBlock> {
@@ -21,6 +22,7 @@ public final class EvaluateBlocks
 
   private final Map<String, Broadcast<Circuit>> circuits;
   private final Map<String, EvaluationKeySource> keys;
+  private final Map<String, Broadcast<PublicKeyBytes>> publicKeys;
 
   /**
    * @param circuits broadcast circuits, all of them packed, by digest in hexadecimal
@@ -35,6 +37,19 @@ public final class EvaluateBlocks
    */
   public EvaluateBlocks(
       Map<String, Broadcast<Circuit>> circuits, Map<String, EvaluationKeySource> keys) {
+    this(circuits, keys, Map.of());
+  }
+
+  /**
+   * @param circuits broadcast circuits by digest in hexadecimal
+   * @param keys the evaluation keys of those with look-ups, by the circuit's digest
+   * @param publicKeys the public keys to re-randomise results with, by the id of the client key
+   */
+  public EvaluateBlocks(
+      Map<String, Broadcast<Circuit>> circuits,
+      Map<String, EvaluationKeySource> keys,
+      Map<String, Broadcast<PublicKeyBytes>> publicKeys) {
+    this.publicKeys = Map.copyOf(publicKeys);
     this.circuits = Map.copyOf(circuits);
     this.keys = Map.copyOf(keys);
   }
@@ -55,7 +70,7 @@ public final class EvaluateBlocks
     return circuit;
   }
 
-  /** Evaluates lazily, a batch of blocks of one circuit at a time. */
+  /** Evaluates lazily, a batch of blocks of one circuit and key at a time. */
   private final class Results implements Iterator<EncryptedBlock> {
     private final Iterator<EncryptedBlock> blocks;
     private EncryptedBlock next;
@@ -89,6 +104,7 @@ public final class EvaluateBlocks
 
     private List<EncryptedBlock> evaluateBatch() {
       String digest = BlockHeader.circuitOf(next);
+      String keyId = BlockHeader.keyOf(next);
       List<EncryptedBlock> batch = new ArrayList<>();
       long bytes = 0;
       boolean isMaskOrder;
@@ -101,16 +117,19 @@ public final class EvaluateBlocks
           // A mask order's results are many times as large as it is: those go one by one.
           && !isMaskOrder
           && digest.equals(BlockHeader.circuitOf(next))
+          && keyId.equals(BlockHeader.keyOf(next))
           && !BlockHeader.isMaskOrder(next)
           && bytes + next.length() <= BlockBatch.MAX_BYTES);
       Circuit circuit = circuitOf(digest).value();
       EvaluationKeySource key = keys.get(digest);
       CircuitRegistry registry = CircuitRegistry.shared();
-      String keyId = BlockHeader.keyOf(batch.get(0));
+      Broadcast<PublicKeyBytes> publicKey = publicKeys.get(keyId);
       try (CircuitRegistry.Lease lease =
-          key == null
-              ? registry.acquire(circuit)
-              : registry.acquire(circuit, key, keyId, task.cores())) {
+          key != null
+              ? registry.acquire(circuit, key, keyId, task.cores())
+              : publicKey != null
+                  ? registry.acquire(circuit, publicKey.value())
+                  : registry.acquire(circuit)) {
         return task.evaluate(lease.evaluation(), batch);
       } finally {
         batch.forEach(EncryptedBlock::close);

@@ -31,6 +31,7 @@ public final class FheKryoRegistrator implements KryoRegistrator {
     kryo.register(EncryptedBlock.class);
     kryo.register(EncryptedBlock[].class);
     kryo.register(EvaluationKeyBytes.class);
+    kryo.register(PublicKeyBytes.class);
     // Registered so that their own refusals are what the user reads.
     kryo.register(ClientKey.class);
     kryo.register(MaskOrder.class);

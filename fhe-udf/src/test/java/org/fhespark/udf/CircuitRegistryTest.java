@@ -72,14 +72,14 @@ class CircuitRegistryTest {
     long before = NativeLibrary.openHandles();
     CircuitRegistry.Lease used = registry.acquire(circuit(1));
     registry.acquire(circuit(2)).close();
-    registry.releaseUnused(List.of(circuit(1).digest().hex()), List.of());
-    registry.releaseUnused(List.of(circuit(2).digest().hex()), List.of());
-    registry.releaseUnused(List.of(circuit(3).digest().hex()), List.of());
+    registry.releaseUnused(List.of(circuit(1).digest().hex()), List.of(), List.of());
+    registry.releaseUnused(List.of(circuit(2).digest().hex()), List.of(), List.of());
+    registry.releaseUnused(List.of(circuit(3).digest().hex()), List.of(), List.of());
     assertEquals(1, registry.users(circuit(1)));
     assertEquals(before + 1, NativeLibrary.openHandles());
     used.close();
     assertEquals(1, registry.size());
-    registry.releaseUnused(List.of(circuit(1).digest().hex()), List.of());
+    registry.releaseUnused(List.of(circuit(1).digest().hex()), List.of(), List.of());
     assertEquals(before, NativeLibrary.openHandles());
   }
 

@@ -122,6 +122,19 @@ public final class ClientKey extends ClientSecret {
         handle.get(), parameters.fields(), packed.fields(), threads, progress);
   }
 
+  /**
+   * Makes a public key for circuits whose results are re-randomised, as {@link PublicKey#open}
+   * takes it. It holds no secret; made twice, the two differ, and both are good.
+   *
+   * @param shapes the secret keys of those circuits
+   * @return the file's bytes
+   * @throws org.fhespark.InvalidInputException if this key has no secrets of a shape
+   */
+  public byte[] publicKey(List<SecretKeyShape> shapes) {
+    int[] fields = shapes.stream().flatMapToInt(shape -> IntStream.of(shape.fields())).toArray();
+    return FheNative.makePublicKey(handle.get(), fields);
+  }
+
   @Override
   String refusal() {
     return REFUSAL;

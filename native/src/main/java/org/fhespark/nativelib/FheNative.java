@@ -48,8 +48,19 @@ final class FheNative {
 
   static native long[] simulate(long module, long circuit, int[] activations);
 
+  static native long openPublicKey(byte[] file);
+
+  static native void closePublicKey(long key);
+
+  /** Id of its client key, 16 bytes. */
+  static native byte[] publicKeyId(long key);
+
+  static native byte[] makePublicKey(long key, int[] shapes);
+
+  /** {@code publicKey} is 0 for none. */
   static native void evaluate(
       long circuit,
+      long publicKey,
       long inputArray,
       long inputSchema,
       long outputArray,

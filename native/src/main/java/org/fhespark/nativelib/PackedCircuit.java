@@ -90,8 +90,45 @@ public final class PackedCircuit implements AutoCloseable {
       long outputSchema,
       int threads,
       BooleanSupplier shouldStop) {
+    evaluate(0, inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop);
+  }
+
+  /**
+   * The same with the client's public key, which circuits that re-randomise results need ({@link
+   * PackedParameters#protectsWeights}); others do not use it.
+   *
+   * @throws org.fhespark.InvalidInputException as the other, and if a block is under another key
+   */
+  public void evaluate(
+      PublicKey publicKey,
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop) {
+    publicKey.use(
+        key ->
+            evaluate(key, inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop));
+  }
+
+  private void evaluate(
+      long publicKey,
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop) {
     FheNative.evaluate(
-        handle.get(), inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop);
+        handle.get(),
+        publicKey,
+        inputArray,
+        inputSchema,
+        outputArray,
+        outputSchema,
+        threads,
+        shouldStop);
   }
 
   /**

@@ -19,6 +19,8 @@ import org.fhespark.InvalidInputException;
  * @param bodies K, the number of bodies (and secret keys) that share a mask; a block holds at most
  *     K·N records
  * @param summands M; so many results may be added before they are decrypted, 1 for none
+ * @param flooding b; results are re-randomised under the client's public key, and noise of
+ *     TUniform(-2^b, 2^b) is added to their bodies, in units of 1/q; 0 for neither
  */
 public record PackedParameters(
     int glweDimension,
@@ -29,7 +31,8 @@ public record PackedParameters(
     int outputBodyLimbs,
     int messageBits,
     int bodies,
-    int summands) {
+    int summands,
+    int flooding) {
   /** The most results that a sum can hold. */
   public static final int MOST_SUMMANDS = 1 << 20;
 
@@ -49,9 +52,45 @@ public record PackedParameters(
     check(messageBits >= 2 && messageBits <= 8 * outputBodyLimbs, "messageBits", messageBits);
     check(bodies >= 1 && bodies <= 256, "bodies", bodies);
     check(summands >= 1 && summands <= MOST_SUMMANDS, "summands", summands);
+    check(
+        flooding >= 0 && (flooding == 0 || flooding <= mostFlooding(limbs, messageBits)),
+        "flooding",
+        flooding);
   }
 
-  /** Parameters of a circuit whose results are not added. */
+  /**
+   * The most b there can be, less than 1 if there is no room: noise then reaches half of the way
+   * from a message to the middle between two, so that a result tells its holder about p + 1 bits.
+   */
+  public static int mostFlooding(int limbs, int messageBits) {
+    return 8 * limbs - messageBits - 2;
+  }
+
+  /** Parameters of a circuit whose results are not re-randomised. */
+  public PackedParameters(
+      int glweDimension,
+      int polynomialSize,
+      int limbs,
+      int bodyLimbs,
+      int outputLimbs,
+      int outputBodyLimbs,
+      int messageBits,
+      int bodies,
+      int summands) {
+    this(
+        glweDimension,
+        polynomialSize,
+        limbs,
+        bodyLimbs,
+        outputLimbs,
+        outputBodyLimbs,
+        messageBits,
+        bodies,
+        summands,
+        0);
+  }
+
+  /** Parameters of a circuit whose results are neither added nor re-randomised. */
   public PackedParameters(
       int glweDimension,
       int polynomialSize,
@@ -94,8 +133,15 @@ public record PackedParameters(
     return bodies * polynomialSize;
   }
 
-  /** The same with another p. */
+  /** Whether results are re-randomised, so that their masks say nothing of the weights. */
+  public boolean protectsWeights() {
+    return flooding > 0;
+  }
+
+  /** The same with another p, flooded as much as before in relation to it. */
   public PackedParameters withMessageBits(int bits) {
+    int flooded = flooding == 0 ? 0 : flooding + messageBits - bits;
+    check((flooding == 0) == (flooded == 0), "messageBits", bits);
     return new PackedParameters(
         glweDimension,
         polynomialSize,
@@ -105,7 +151,8 @@ public record PackedParameters(
         outputBodyLimbs,
         bits,
         bodies,
-        summands);
+        summands,
+        flooded);
   }
 
   /** The same for sums of so many results. */
@@ -119,16 +166,17 @@ public record PackedParameters(
         outputBodyLimbs,
         messageBits,
         bodies,
-        results);
+        results,
+        flooding);
   }
 
   /** How many fields there are for native methods. */
-  static final int FIELDS = 9;
+  static final int FIELDS = 10;
 
   static PackedParameters of(int[] fields) {
     return new PackedParameters(
         fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6], fields[7],
-        fields[8]);
+        fields[8], fields[9]);
   }
 
   /** As the native methods take them. */
@@ -142,7 +190,8 @@ public record PackedParameters(
       outputBodyLimbs,
       messageBits,
       bodies,
-      summands
+      summands,
+      flooding
     };
   }
 

@@ -115,6 +115,7 @@ public final class SparkBench {
             spark,
             List.of(new Circuit(encrypted.circuitFile())),
             Map.of(),
+            Map.of(),
             threads,
             measurements,
             ScoreProgress.SILENT);

@@ -12,7 +12,7 @@ import org.fhespark.InvalidInputException;
 /** JSON of artefacts and reports: records, field by field. */
 public final class ArtifactJson {
   /** Version of the artefacts' format; a file of another version is refused. */
-  public static final int FORMAT_VERSION = 3;
+  public static final int FORMAT_VERSION = 4;
 
   private static final ObjectMapper MAPPER =
       JsonMapper.builder()

@@ -26,19 +26,19 @@ final class ExactLimbs {
   private final OptionalInt limbs;
   private final double log2PError;
   private final int summands;
+  private final boolean protectsWeights;
   private final Map<Integer, List<Limbs>> found = new HashMap<>();
 
   /**
-   * @param limbs of the modulus; empty for any
-   * @param summands results that may be added
+   * @param request of the norms, limbs, p_error, and what becomes of results
    */
-  ExactLimbs(
-      WeightNorms norms, int messageBits, OptionalInt limbs, double log2PError, int summands) {
-    this.norms = norms;
+  ExactLimbs(ParameterRequest request, int messageBits) {
+    this.norms = request.norms();
     this.messageBits = messageBits;
-    this.limbs = limbs;
-    this.log2PError = log2PError;
-    this.summands = summands;
+    this.limbs = request.limbs();
+    this.log2PError = request.log2PError();
+    this.summands = request.summands();
+    this.protectsWeights = request.protectsWeights();
   }
 
   /** All choices at dimension n but those that others undercut in every limb. */
@@ -76,8 +76,17 @@ final class ExactLimbs {
   }
 
   private boolean isExact(int dimension, Limbs limbs) {
+    if (!limbs.hold(messageBits, protectsWeights)) {
+      return false;
+    }
     PackedParameters parameters =
-        limbs.with(dimension / SMALLEST_POLYNOMIAL, SMALLEST_POLYNOMIAL, messageBits, 1, summands);
+        limbs.with(
+            dimension / SMALLEST_POLYNOMIAL,
+            SMALLEST_POLYNOMIAL,
+            messageBits,
+            1,
+            summands,
+            protectsWeights);
     return NoiseModel.log2FailureProbability(parameters, norms) <= log2PError;
   }
 

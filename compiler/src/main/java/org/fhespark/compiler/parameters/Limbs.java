@@ -20,8 +20,24 @@ record Limbs(int mask, int body, int outputMask, int outputBody) {
         && outputBody <= other.outputBody;
   }
 
+  /** Whether there is room for p bits, and for flooding if results are to be re-randomised. */
+  boolean hold(int messageBits, boolean protectsWeights) {
+    return messageBits <= 8 * outputBody
+        && (!protectsWeights || PackedParameters.mostFlooding(mask, messageBits) > 0);
+  }
+
+  /**
+   * Parameters with these limbs.
+   *
+   * @param protectsWeights whether results are re-randomised, and flooded as far as can be
+   */
   PackedParameters with(
-      int glweDimension, int polynomialSize, int messageBits, int bodies, int summands) {
+      int glweDimension,
+      int polynomialSize,
+      int messageBits,
+      int bodies,
+      int summands,
+      boolean protectsWeights) {
     return new PackedParameters(
         glweDimension,
         polynomialSize,
@@ -31,6 +47,7 @@ record Limbs(int mask, int body, int outputMask, int outputBody) {
         outputBody,
         messageBits,
         bodies,
-        summands);
+        summands,
+        protectsWeights ? PackedParameters.mostFlooding(mask, messageBits) : 0);
   }
 }

@@ -20,6 +20,7 @@ import org.fhespark.nativelib.WeightNorms;
  * @param records T, expected in a block
  * @param costs what work costs
  * @param summands results that may be added, 1 for none; {@code accumulatorBound} is on their sum
+ * @param protectsWeights whether results are re-randomised and flooded
  */
 public record ParameterRequest(
     String modules,
@@ -32,9 +33,12 @@ public record ParameterRequest(
     double log2PError,
     int records,
     CostConstants costs,
-    int summands) {
+    int summands,
+    boolean protectsWeights) {
 
-  /** A request that leaves the modulus open, for results that are not added. */
+  /**
+   * A request that leaves the modulus open, for results that are neither added nor re-randomised.
+   */
   public ParameterRequest(
       String modules,
       BlockWork.Layer layer,
@@ -56,6 +60,7 @@ public record ParameterRequest(
         log2PError,
         records,
         costs,
-        1);
+        1,
+        false);
   }
 }

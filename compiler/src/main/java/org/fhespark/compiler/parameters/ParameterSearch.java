@@ -92,7 +92,8 @@ public final class ParameterSearch {
       throw nothingCarries(activationBits);
     }
     int limbs = request.limbs().getAsInt();
-    if (messageBits > Math.min(8 * limbs, MOST_MESSAGE_BITS)) {
+    Limbs whole = new Limbs(limbs, limbs, limbs, limbs);
+    if (messageBits > MOST_MESSAGE_BITS || !whole.hold(messageBits, request.protectsWeights())) {
       throw new InvalidInputException(
           "module "
               + request.modules()
@@ -104,7 +105,6 @@ public final class ParameterSearch {
               + 8 * limbs
               + " has no room for; use more limbs, or fewer weight or activation bits");
     }
-    Limbs whole = new Limbs(limbs, limbs, limbs, limbs);
     List<Candidate> least = new ArrayList<>();
     double noise = Double.POSITIVE_INFINITY;
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
@@ -113,7 +113,8 @@ public final class ParameterSearch {
           continue;
         }
         PackedParameters parameters =
-            whole.with(k, size, messageBits, bodies(size), request.summands());
+            whole.with(
+                k, size, messageBits, bodies(size), request.summands(), request.protectsWeights());
         double own = NoiseModel.outputStandardDeviation(parameters, request.norms());
         if (own < noise) {
           least.clear();
@@ -147,13 +148,7 @@ public final class ParameterSearch {
     if (messageBits > MOST_MESSAGE_BITS) {
       return carrying;
     }
-    ExactLimbs exact =
-        new ExactLimbs(
-            request.norms(),
-            messageBits,
-            request.limbs(),
-            request.log2PError(),
-            request.summands());
+    ExactLimbs exact = new ExactLimbs(request, messageBits);
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
       carrying.addAll(withPolynomialSize(size, messageBits, exact));
     }
@@ -168,7 +163,8 @@ public final class ParameterSearch {
       for (Limbs limbs : exact.at(k * size)) {
         if (candidates.stream().noneMatch(smaller -> smaller.limbs.atMost(limbs))) {
           PackedParameters parameters =
-              limbs.with(k, size, messageBits, bodies, request.summands());
+              limbs.with(
+                  k, size, messageBits, bodies, request.summands(), request.protectsWeights());
           candidates.add(new Candidate(limbs, parameters, cost(parameters)));
         }
       }
@@ -202,6 +198,9 @@ public final class ParameterSearch {
   private int mostMessageBits(PackedParameters parameters) {
     int bits = parameters.messageBits();
     int most = Math.min(MOST_MESSAGE_BITS, 8 * parameters.outputBodyLimbs());
+    if (parameters.protectsWeights()) {
+      most = Math.min(most, bits + parameters.flooding() - 1);
+    }
     while (bits < most && decryptsRight(parameters.withMessageBits(bits + 1))) {
       bits++;
     }

@@ -186,10 +186,10 @@ class ArtifactTest {
 
   @Test
   void anotherFormatVersionIsNamed() throws IOException {
-    rewrite("client", "client.json", "\"formatVersion\" : 3", "\"formatVersion\" : 7");
+    rewrite("client", "client.json", "\"formatVersion\" : 4", "\"formatVersion\" : 7");
     assertTrue(
         refusalOf(this::client)
-            .contains("client.json: format version 7, this fhe-spark reads version 3"));
+            .contains("client.json: format version 7, this fhe-spark reads version 4"));
     rewrite("server", "server.json", "\"circuits\"", "\"other\"");
     assertTrue(refusalOf(this::server).contains("is not what fhe-spark writes"));
   }

@@ -117,6 +117,47 @@ class ParameterSearchTest {
     }
   }
 
+  @Property(tries = 20)
+  void floodedResultsAreExactAndTellOneBitMore(
+      @ForAll @IntRange(min = 1, max = 800) int dIn,
+      @ForAll @IntRange(min = 2, max = 8) int weightBits) {
+    ParameterRequest plain = request(dIn, 16, weightBits, OptionalInt.empty(), P_ERROR, 4096);
+    ParameterChoice choice =
+        ParameterSearch.search(
+            new ParameterRequest(
+                plain.modules(),
+                plain.layer(),
+                plain.norms(),
+                plain.accumulatorBound(),
+                plain.nonZeroRecords(),
+                plain.activationBits(),
+                plain.limbs(),
+                plain.log2PError(),
+                plain.records(),
+                plain.costs(),
+                1,
+                true));
+    PackedParameters p = choice.parameters();
+    assertTrue(p.protectsWeights());
+    assertEquals(8 * p.limbs() - p.messageBits() - 2, p.flooding());
+    assertTrue(NoiseModel.log2FailureProbability(p, plain.norms()) <= P_ERROR);
+    // Wider noise would not be exact whatever else there is.
+    assertThrows(
+        InvalidInputException.class,
+        () ->
+            new PackedParameters(
+                p.glweDimension(),
+                p.polynomialSize(),
+                p.limbs(),
+                p.bodyLimbs(),
+                p.outputLimbs(),
+                p.outputBodyLimbs(),
+                p.messageBits(),
+                p.bodies(),
+                1,
+                p.flooding() + 1));
+  }
+
   @Property(tries = 40)
   void noOtherSecureParametersThatDecryptRightCostLess(
       @ForAll @IntRange(min = 1, max = 4000) int dIn,
@@ -359,7 +400,8 @@ class ParameterSearchTest {
         request.log2PError(),
         request.records(),
         request.costs(),
-        request.summands());
+        request.summands(),
+        request.protectsWeights());
   }
 
   @Property(tries = 30)
@@ -384,7 +426,8 @@ class ParameterSearchTest {
                 P_ERROR,
                 4096,
                 COSTS,
-                summands));
+                summands,
+                false));
     PackedParameters p = choice.parameters();
     assertEquals(summands, p.summands());
     double largest = (double) summands * ((1 << (choice.activationBits() - 1)) - 1) * maxL1;

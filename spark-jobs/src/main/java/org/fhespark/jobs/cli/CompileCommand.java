@@ -139,6 +139,14 @@ final class CompileCommand implements Callable<Integer> {
   private Integer sums;
 
   @Option(
+      names = "--protect-weights",
+      description =
+          "Have executors re-randomise the results of linear modules under the client's public key,"
+              + " so that a client needs many records of its choice to work out weights, not one;"
+              + " results take longer, and masks cannot be prepared ahead.")
+  private boolean protectWeights;
+
+  @Option(
       names = "--expected-batch",
       paramLabel = "RECORDS",
       description =
@@ -237,6 +245,7 @@ final class CompileCommand implements Callable<Integer> {
     if (sums != null) {
       options.sums(sums);
     }
+    options.protectWeights(protectWeights);
     if (lookupError != null) {
       options.lookupError(lookupError);
     }

@@ -29,6 +29,8 @@ import picocli.CommandLine.Spec;
       "Makes the client's secret key, KEYS/client.key, readable by its owner only.",
       "For a model with remote non-linearities also KEYS/evaluation.key, which holds no secret and"
           + " goes to the executors.",
+      "For a model compiled with --protect-weights also KEYS/public.key, which holds no secret"
+          + " either: results are re-randomised with it.",
       "--rotate replaces them and keeps the old ones in KEYS/retired, for data encrypted before."
     },
     mixinStandardHelpOptions = true)
@@ -100,6 +102,7 @@ final class KeygenCommand implements Callable<Integer> {
       }
       return 0;
     }
+    model.requireNoPublicKey(out);
     return passphrase.use(true, secret -> make(model, secret));
   }
 
@@ -107,6 +110,7 @@ final class KeygenCommand implements Callable<Integer> {
     try (ClientKey key = model.newKey()) {
       key.save(out.resolve(KeyFolder.CLIENT_KEY), secret);
       tell("wrote", key.id(), secret);
+      makePublicKey(model, key, out);
       makeEvaluationKeys(model, key, out);
     }
     return 0;
@@ -124,6 +128,7 @@ final class KeygenCommand implements Callable<Integer> {
       Path stage = rotation.stage();
       try (ClientKey key = model.newKey()) {
         key.save(stage.resolve(KeyFolder.CLIENT_KEY), secret);
+        makePublicKey(model, key, stage);
         makeEvaluationKeys(model, key, stage);
         rotation.commit();
         tell("wrote", key.id(), secret);
@@ -146,6 +151,12 @@ final class KeygenCommand implements Callable<Integer> {
         out.resolve(KeyFolder.CLIENT_KEY),
         id,
         secret == null ? "without a passphrase" : "protected by the passphrase");
+  }
+
+  private void makePublicKey(HybridModel model, ClientKey key, Path folder) {
+    model
+        .writePublicKey(key, folder)
+        .ifPresent(file -> System.out.println("wrote " + out.resolve(file.getFileName())));
   }
 
   private void makeEvaluationKeys(HybridModel model, ClientKey key, Path folder) {

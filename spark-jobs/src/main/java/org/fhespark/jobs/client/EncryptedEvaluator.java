@@ -20,6 +20,7 @@ import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.PreparedMask;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
+import org.fhespark.udf.PublicKeyBytes;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -58,16 +59,18 @@ final class EncryptedEvaluator implements RemoteEvaluator {
    * Mode EXECUTE: the executors of a Spark session are the server.
    *
    * @param keys the evaluation keys of circuits with look-ups, by the circuit's digest
+   * @param publicKeys by the id of the client key, for circuits that re-randomise results
    */
   static EncryptedEvaluator onExecutors(
       JavaSparkContext spark,
       List<Circuit> circuits,
       Map<String, EvaluationKeyFiles.Checked> keys,
+      Map<String, PublicKeyBytes> publicKeys,
       ClientThreads threads,
       Measurements measurements,
       ScoreProgress progress) {
     return onServer(
-        new ExecutorBlockEvaluator(spark, circuits, keys), threads, measurements, progress);
+        new ExecutorBlockEvaluator(spark, circuits, keys, publicKeys), threads, measurements, progress);
   }
 
   /** With blocks numbered from 0. */

@@ -76,10 +76,18 @@ public record EvaluationKeyFiles(List<Checked> files) {
    */
   static void requireNone(List<EvaluationKeySpec> specs, Path folder) {
     for (int index = 0; index < specs.size(); index++) {
-      Path file = folder.resolve(name(index));
-      if (Files.exists(file)) {
-        throw exists(file);
-      }
+      requireAbsent(folder.resolve(name(index)));
+    }
+  }
+
+  /**
+   * Checks that a key is not there yet.
+   *
+   * @throws InvalidInputException if it is
+   */
+  static void requireAbsent(Path file) {
+    if (Files.exists(file)) {
+      throw exists(file);
     }
   }
 

@@ -19,6 +19,7 @@ import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluateBlocks;
 import org.fhespark.udf.EvaluationKeySource;
 import org.fhespark.udf.EvaluationRdd;
+import org.fhespark.udf.PublicKeyBytes;
 import scala.collection.Iterator;
 import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction2;
@@ -35,6 +36,7 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
   private final JavaSparkContext spark;
   private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
   private final Map<String, EvaluationKeySource> keys = new HashMap<>();
+  private final Map<String, Broadcast<PublicKeyBytes>> publicKeys = new HashMap<>();
   private final SentEvaluationKeys sentKeys;
   private final long jobBytes;
   private volatile boolean isCancelled;
@@ -44,11 +46,13 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
 
   /**
    * @param keys the evaluation keys of circuits with look-ups, by the circuit's digest
+   * @param publicKeys by the id of the client key, for circuits that re-randomise results
    */
   ExecutorBlockEvaluator(
       JavaSparkContext spark,
       List<Circuit> circuits,
-      Map<String, EvaluationKeyFiles.Checked> keys) {
+      Map<String, EvaluationKeyFiles.Checked> keys,
+      Map<String, PublicKeyBytes> publicKeys) {
     this.spark = spark;
     this.sentKeys = new SentEvaluationKeys(spark);
     long largestResult = spark.getConf().getSizeAsBytes("spark.driver.maxResultSize", "1g");
@@ -59,6 +63,7 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
         this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
       }
       keys.forEach((circuit, key) -> this.keys.put(circuit, sentKeys.send(key)));
+      publicKeys.forEach((id, key) -> this.publicKeys.put(id, spark.broadcast(key)));
     } catch (Throwable error) {
       close();
       // Scala does not declare it.
@@ -86,7 +91,7 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
       Set<String> needed,
       List<EncryptedBlock> blocks,
       ObjIntConsumer<EncryptedBlock> results) {
-    EvaluateBlocks work = new EvaluateBlocks(only(needed, circuits), only(needed, keys));
+    EvaluateBlocks work = new EvaluateBlocks(only(needed, circuits), only(needed, keys), publicKeys);
     EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
     // Masks are prepared on the caller's thread, whose description stays.
     String before = spark.getLocalProperty("spark.job.description");
@@ -137,7 +142,11 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
   @Override
   public void close() {
     // What tasks made ready in this JVM, as under a local master; executors release it when idle.
-    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values());
+    CircuitRegistry.shared()
+        .releaseUnused(
+            circuits.keySet(),
+            keys.values(),
+            publicKeys.values().stream().map(Broadcast::value).toList());
     // A context that was stopped has no broadcasts left.
     if (spark.sc().isStopped()) {
       return;
@@ -148,8 +157,10 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
         Resources broadcasts = new Resources()) {
       // Blocking: a session that is stopped right after would log the removal's failure.
       circuits.values().forEach(circuit -> broadcasts.add(() -> circuit.destroy(true)));
+      publicKeys.values().forEach(key -> broadcasts.add(() -> key.destroy(true)));
     } finally {
       circuits.clear();
+      publicKeys.clear();
       if (isInterrupted) {
         Thread.currentThread().interrupt();
       }

@@ -11,8 +11,10 @@ import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.ClientSpecs;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.PackedParameters;
 
 /**
  * A compiled model as its data owner uses it: the client artefact, and the server artefact where
@@ -87,6 +89,46 @@ public final class HybridModel {
     return !specs().evaluationKeys().isEmpty();
   }
 
+  /** Whether circuits of it re-randomise results, so that executors need {@link #publicKey}. */
+  public boolean needsPublicKey() {
+    return specs().remote().stream().anyMatch(call -> call.parameters().protectsWeights());
+  }
+
+  /**
+   * Makes the public key with which executors re-randomise results of this model's circuits, as
+   * {@link org.fhespark.nativelib.PublicKey#open} takes it. It holds no secret; sessions make their
+   * own.
+   *
+   * @param key of {@link #newKey}
+   * @throws InvalidInputException if the key belongs to another client artefact
+   */
+  public byte[] publicKey(ClientKey key) {
+    requireOurs(key);
+    return key.publicKey(
+        specs().remote().stream()
+            .map(RemoteCallSpec::parameters)
+            .filter(PackedParameters::protectsWeights)
+            .map(PackedParameters::secretKeyShape)
+            .distinct()
+            .toList());
+  }
+
+  /**
+   * Writes {@link #publicKey} into a local folder: {@code public.key}, which goes to whoever
+   * evaluates.
+   *
+   * @return the file; empty if the model needs none
+   * @throws InvalidInputException as {@link #publicKey}, and if the file is there or cannot be
+   *     written
+   */
+  public Optional<java.nio.file.Path> writePublicKey(ClientKey key, java.nio.file.Path folder) {
+    if (!needsPublicKey()) {
+      return Optional.empty();
+    }
+    java.nio.file.Path file = folder.toAbsolutePath().resolve(KeyFolder.PUBLIC_KEY);
+    return Optional.of(EvaluationKeyFiles.write(file, publicKey(key)));
+  }
+
   /** Bytes that its evaluation keys will take. */
   public long evaluationKeyBytes() {
     return specs().evaluationKeys().stream()
@@ -102,6 +144,17 @@ public final class HybridModel {
    */
   public void requireNoEvaluationKeys(java.nio.file.Path folder) {
     EvaluationKeyFiles.requireNone(specs().evaluationKeys(), folder.toAbsolutePath());
+  }
+
+  /**
+   * Checks that a folder has no public key, before anything is made for it.
+   *
+   * @throws InvalidInputException naming the file that is there
+   */
+  public void requireNoPublicKey(java.nio.file.Path folder) {
+    if (needsPublicKey()) {
+      EvaluationKeyFiles.requireAbsent(folder.toAbsolutePath().resolve(KeyFolder.PUBLIC_KEY));
+    }
   }
 
   /**

@@ -32,6 +32,7 @@ import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.udf.Circuit;
+import org.fhespark.udf.PublicKeyBytes;
 
 /**
  * A model open for scoring. Records are read, and results written, on the driver only: executors
@@ -368,7 +369,8 @@ public final class HybridSession implements AutoCloseable {
    *     convolution one a window
    * @param mostBytes of native memory that all masks of the session may hold; a slot takes about
    *     4.5 bytes for each input and output of its module
-   * @throws InvalidInputException if they would hold more; nothing has changed then
+   * @throws InvalidInputException if they would hold more, or results of a module are re-randomised
+   *     ({@code compile --protect-weights}); nothing has changed then
    */
   public synchronized Preparation prepare(long rows, long mostBytes) {
     if (rows < 1) {
@@ -552,6 +554,7 @@ public final class HybridSession implements AutoCloseable {
                 JavaSparkContext.fromSparkContext(spark.sparkContext()),
                 List.copyOf(circuits.values()),
                 keys,
+                publicKeys(),
                 threads,
                 measurements,
                 progress));
@@ -571,6 +574,15 @@ public final class HybridSession implements AutoCloseable {
       }
     }
     throw new IllegalStateException("mode " + mode);
+  }
+
+  /** A fresh one, if a circuit re-randomises results: as good as that which keygen wrote. */
+  private Map<String, PublicKeyBytes> publicKeys() {
+    if (!model.needsPublicKey()) {
+      return Map.of();
+    }
+    ClientKey client = key.orElseThrow();
+    return Map.of(client.id(), new PublicKeyBytes(model.publicKey(client)));
   }
 
   private byte[] floatModule(String module) {

@@ -22,6 +22,9 @@ public final class KeyFolder implements AutoCloseable {
   /** Name of the current key's file. */
   public static final String CLIENT_KEY = "client.key";
 
+  /** Name of the file of the current key's public key. */
+  public static final String PUBLIC_KEY = "public.key";
+
   /** Name of the folder of earlier keys. */
   static final String RETIRED = "retired";
 

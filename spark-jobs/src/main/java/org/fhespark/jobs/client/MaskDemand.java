@@ -23,6 +23,15 @@ record MaskDemand(RemoteLayer layer, int slots) {
    */
   static List<MaskDemand> of(List<RemoteLayer> all, long rows, long mostBytes) {
     List<RemoteLayer> layers = all.stream().filter(layer -> !layer.hasLookups()).toList();
+    for (RemoteLayer layer : layers) {
+      if (layer.spec().parameters().protectsWeights()) {
+        throw new InvalidInputException(
+            "prepare: results of module "
+                + layer.name()
+                + " are re-randomised (compile --protect-weights), so no mask can be prepared"
+                + " ahead: each result has a fresh one; score without prepare");
+      }
+    }
     double unusedBytes = 0;
     long heldBytes = 0;
     long rowBytes = 0;

@@ -253,7 +253,7 @@ public final class EvaluationJob implements AutoCloseable {
   @Override
   public void close() {
     // What tasks made ready in this JVM, as under a local master; executors release it when idle.
-    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values());
+    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values(), List.of());
     if (session.sparkContext().isStopped()) {
       return;
     }

@@ -413,7 +413,7 @@ class ScoreTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "client|client.json|\"formatVersion\" : 3|\"formatVersion\" : 4",
+        "client|client.json|\"formatVersion\" : 4|\"formatVersion\" : 5",
         "client|client.json|\"glweDimension\" : \\d+|\"glweDimension\" : 1",
         "client|client.json|\"limbs\" : \\d|\"limbs\" : 99",
         "client|client.json|\"dIn\" : 64|\"dIn\" : -64",
@@ -430,7 +430,7 @@ class ScoreTest {
         "client|client.json|\"maxL1\" : \\d+|\"maxL1\" : -1",
         "client|client.json|\"name\" : \"pixels\"|\"name\" : \"pixies\"",
         "client|client.json|\"bias\" : \\[|\"bias\" : [0.0, ",
-        "server|server.json|\"formatVersion\" : 3|\"formatVersion\" : 7",
+        "server|server.json|\"formatVersion\" : 4|\"formatVersion\" : 7",
         "server|server.json|seq.2|seq.9",
         "server|server.json|\"modelDigest\" : \"..|\"modelDigest\" : \"zz",
         "server|server.json|\"modelDigest\" : \"[0-9a-f]*\"|\"modelDigest\" : null",

@@ -116,6 +116,7 @@ class PreparedMasksTest {
         JavaSparkContext.fromSparkContext(spark.sparkContext()),
         List.of(new Circuit(circuit)),
         Map.of(),
+        Map.of(),
         threads,
         measurements,
         ScoreProgress.SILENT);

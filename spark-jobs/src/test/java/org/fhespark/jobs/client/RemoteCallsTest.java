@@ -165,6 +165,7 @@ class RemoteCallsTest {
                       JavaSparkContext.fromSparkContext(spark.sparkContext()),
                       List.of(new Circuit(call.circuit())),
                       Map.of(),
+                      Map.of(),
                       threads,
                       measurements,
                       ScoreProgress.SILENT)

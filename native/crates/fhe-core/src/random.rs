@@ -1,11 +1,11 @@
 //! Secret randomness.
 //!
 //! Seeds and key bits come from the operating system; noise from AES-128 in counter mode under a fresh
-//! seed, the construction of tfhe-rs's own CSPRNG (see `fhe_core::keystream`).
+//! seed, the construction of tfhe-rs's own CSPRNG (see [`crate::keystream`]).
 
-use fhe_core::keystream::Keystream;
-use fhe_core::panel::PANEL_ROWS;
-use fhe_core::{Error, Result};
+use crate::keystream::Keystream;
+use crate::panel::PANEL_ROWS;
+use crate::{Error, Result};
 
 /// Fills `out` from the operating system's CSPRNG.
 pub fn fill_from_os(out: &mut [u8]) -> Result<()> {
