@@ -6,6 +6,7 @@
 //! can be seen without keys and blocks: [`ModuleClient::simulate`].
 
 mod activations;
+mod attack;
 mod bootstrap;
 mod buffer;
 mod cache;
@@ -35,6 +36,7 @@ mod transpose;
 mod vectors;
 
 pub use activations::Activations;
+pub use attack::Target;
 pub use bootstrap::{LookupClient, LookupResultsSpec};
 pub use dequantize::Dequantizer;
 pub use key::{ClientKey, SecretKeyShape};

@@ -4,6 +4,7 @@
 //! are looked up in tables ([`handles`]), so a stale one is an error and never a stray pointer.
 
 mod arrays;
+mod attack_methods;
 mod blocks;
 mod call;
 mod handles;

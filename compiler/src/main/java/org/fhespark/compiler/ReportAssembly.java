@@ -27,7 +27,9 @@ import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.storage.Sha256;
 import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.PackedParameters;
+import org.fhespark.nativelib.WeightAttack;
 
 /** Says in the report what the other parts of the compiler decided. */
 final class ReportAssembly {
@@ -236,16 +238,59 @@ final class ReportAssembly {
   }
 
   private static String leakage(CompiledCircuit circuit, AffineCall layer) {
+    PackedParameters parameters = circuit.choice().parameters();
+    WeightAttack attack =
+        new WeightAttack(
+            CircuitDigest.of(circuit.circuit()), parameters, circuit.dIn(), circuit.dOut());
+    String published =
+        "; client.json itself publishes the scale of each output's weights (with the integers, that"
+            + " is the float weights), three norms of the integers"
+            + (layer.biases().isPresent() ? " and the bias" : "");
+    String asked =
+        "records of its choice, which fhe-spark attack makes and which need not come from any"
+            + " activations, give it "
+            + attack.weightsPerRecord()
+            + " weights of each output a record, and "
+            + attack.recordsNeeded()
+            + " such records all "
+            + layer.dIn()
+            + " of each output";
+    if (parameters.protectsWeights()) {
+      int bits = circuit.weightBits().stream().mapToInt(Integer::intValue).max().orElseThrow();
+      int told = parameters.messageBits() + 1;
+      return "results are re-randomised (--protect-weights): to a client whose public key keygen"
+          + " made, their masks are pseudo-random whatever the weights are, and what a result tells"
+          + " beside its noise is about p + 1 = "
+          + told
+          + " bits. A client can still work out the weights: "
+          + asked
+          + "; no way to ask can need fewer than about "
+          + (layer.dIn() * bits + told - 1) / told
+          + " records for weights of "
+          + bits
+          + " bits that are as good as random. Limit how many records a client may score; a public"
+          + " key made otherwise can tell its maker the randomness that was added, so check where"
+          + " keys come from"
+          + published;
+    }
     return "a client that scores with this module can work out its weights: it knows the masks and"
         + " receives masks times weights, so a block of even one record gives it "
-        + circuit.choice().parameters().lweDimension()
+        + parameters.lweDimension()
         + " equations for the "
         + layer.dIn()
-        + " weights of each output, and neither fewer output bits nor a query budget hides them;"
-        + " only a remote part with a non-linearity keeps them from being read off so, and this one"
-        + " has none, so keep out of the client's reach what must stay secret; client.json itself publishes the"
-        + " scale of each output's weights (with the integers, that is the float weights), three"
-        + " norms of the integers"
-        + (layer.biases().isPresent() ? " and the bias" : "");
+        + " weights of each output"
+        + (attack.masksAreEquations()
+            ? ", which elimination solves, as fhe-spark attack shows"
+            : parameters.outputLimbs() < parameters.limbs()
+                ? ", rounded here, so that it takes lattice reduction to solve them"
+                : "")
+        + "; also, "
+        + asked
+        + (attack.recordsNeeded() <= parameters.maxRecords() ? ", in one block" : "")
+        + ". Neither fewer output bits nor a query budget hides them; compile --protect-weights"
+        + " takes away the equations and leaves a budget to set, and a remote part with a"
+        + " non-linearity keeps them from being read off so, so keep out of the client's reach what"
+        + " must stay secret"
+        + published;
   }
 }

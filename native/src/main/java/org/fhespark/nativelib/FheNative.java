@@ -48,6 +48,18 @@ final class FheNative {
 
   static native long[] simulate(long module, long circuit, int[] activations);
 
+  /** {@code target}, here and below: packed parameters, d_in, d_out. */
+  static native int attackWeightsPerRecord(int[] target, byte[] circuit);
+
+  static native byte[] attackPublicKey(int[] target, byte[] circuit, byte[] keyId);
+
+  static native byte[] attackBlock(int[] target, byte[] circuit, byte[] keyId, int records);
+
+  /** Null if there is no solution. */
+  static native byte[] attackMasks(int[] target, byte[] circuit, byte[] block, byte[] result);
+
+  static native byte[] attackBodies(int[] target, byte[] circuit, byte[] result);
+
   static native long openPublicKey(byte[] file);
 
   static native void closePublicKey(long key);

@@ -26,7 +26,8 @@ import picocli.CommandLine.ParameterException;
       EvaluateCommand.class,
       DecryptCommand.class,
       ExchangeCommand.class,
-      ServeCommand.class
+      ServeCommand.class,
+      AttackCommand.class
     })
 public final class FheSpark {
   /** As shells report a process that SIGINT ended. */

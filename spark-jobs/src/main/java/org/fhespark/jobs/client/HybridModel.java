@@ -76,6 +76,16 @@ public final class HybridModel {
     return client.specs();
   }
 
+  /**
+   * The bytes of a circuit's file.
+   *
+   * @param name of {@link RemoteCallSpec#circuit}
+   * @throws InvalidInputException if circuits were not loaded
+   */
+  public byte[] circuit(String name) {
+    return server().circuit(name);
+  }
+
   /** Draws a new secret key for this model. */
   public ClientKey newKey() {
     return ClientKey.generate(

@@ -1,0 +1,98 @@
+package org.fhespark.jobs.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.spark.sql.SparkSession;
+import org.fhespark.compiler.CompileOptions;
+import org.fhespark.jobs.client.Digits;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+class AttackTest {
+  private static final Pattern NEEDED = Pattern.compile("of (\\d+) that are needed at (\\d+)");
+  private static final Pattern BODIES = Pattern.compile("bodies.* recovered (\\d+) of (\\d+)");
+
+  private static Path plain;
+  private static Path defended;
+
+  @BeforeAll
+  static void compile() {
+    SparkSession spark = Digits.session();
+    plain = Digits.compiled(spark);
+    defended =
+        Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).protectWeights(true).build());
+    spark.stop();
+  }
+
+  private static CommandRun attack(Path model, String module, String... more) {
+    List<String> arguments = new ArrayList<>(List.of("attack", "--remote", module));
+    arguments.addAll(List.of("--client", model.resolve("client").toString()));
+    arguments.addAll(List.of("--server", model.resolve("server").toString()));
+    arguments.addAll(List.of(more));
+    return CommandRun.of(arguments);
+  }
+
+  private static int[] groups(Pattern pattern, CommandRun run) {
+    Matcher matcher = pattern.matcher(run.out());
+    assertTrue(matcher.find(), run.out());
+    return new int[] {Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2))};
+  }
+
+  @Test
+  void aBlockGivesAllWeightsOfAModule() throws Exception {
+    CommandRun run = attack(plain, "seq.0");
+    run.assertDone();
+    int[] recovered = groups(BODIES, run);
+    assertEquals(recovered[1], recovered[0], run.out());
+    // The report quotes the same number.
+    String report = Files.readString(plain.resolve("report.json"));
+    assertTrue(report.contains(groups(NEEDED, run)[0] + " such records all 64"), report);
+  }
+
+  @Test
+  void withProtectionItFailsBelowTheRecordsThatItNeeds() throws Exception {
+    CommandRun all = attack(defended, "seq.0");
+    all.assertDone();
+    assertTrue(all.out().contains("masks of one record's block: recovered none"), all.out());
+    int[] recovered = groups(BODIES, all);
+    assertEquals(recovered[1], recovered[0], all.out());
+    int needed = groups(NEEDED, all)[0];
+    int perRecord = groups(NEEDED, all)[1];
+    assertTrue(needed >= 64 / perRecord, all.out());
+    CommandRun fewer = attack(defended, "seq.0", "--records", Integer.toString(needed - 1));
+    fewer.assertDone();
+    int[] less = groups(BODIES, fewer);
+    assertTrue(less[0] < less[1], fewer.out());
+    String report = Files.readString(defended.resolve("report.json"));
+    assertTrue(report.contains("results are re-randomised (--protect-weights)"), report);
+    assertTrue(report.contains(needed + " such records all 64"), report);
+  }
+
+  @Test
+  void whatCannotBeAttackedIsNamed() {
+    attack(plain, "seq.9").assertRefused("--remote seq.9", "seq.0");
+    attack(plain, "seq.0", "--records", "0").assertRefused("--records 0");
+  }
+
+  @Test
+  void keygenMakesAPublicKeyForAModelThatNeedsIt() {
+    Path keys = Digits.newFolder("keys");
+    CommandRun.of(
+            "keygen", "--client", defended.resolve("client").toString(), "--out", keys.toString())
+        .assertDone();
+    assertTrue(Files.exists(keys.resolve("public.key")));
+    Path without = Digits.newFolder("keys");
+    CommandRun.of(
+            "keygen", "--client", plain.resolve("client").toString(), "--out", without.toString())
+        .assertDone();
+    assertFalse(Files.exists(without.resolve("public.key")));
+  }
+}
