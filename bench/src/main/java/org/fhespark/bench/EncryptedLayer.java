@@ -21,9 +21,11 @@ import org.fhespark.nativelib.ModuleSpec;
 import org.fhespark.nativelib.NativeLibrary;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PackedParameters;
+import org.fhespark.nativelib.PublicKey;
 import org.fhespark.nativelib.Quantization;
 import org.fhespark.nativelib.WeightNorms;
 import org.fhespark.udf.BlockBatch;
+import org.fhespark.udf.BlockEvaluation;
 import org.fhespark.udf.EncryptedBlock;
 
 /**
@@ -42,6 +44,10 @@ public final class EncryptedLayer implements AutoCloseable {
   private final byte[] circuitFile;
   private final ClientKey key;
   private final PackedCircuit circuit;
+
+  /** Null unless results are re-randomised. */
+  private final PublicKey publicKey;
+
   private final ModuleClient client;
   private final ByteBuffer records;
   private final float[] scales;
@@ -60,11 +66,27 @@ public final class EncryptedLayer implements AutoCloseable {
    */
   public EncryptedLayer(
       ByteBuffer records, int count, LayerShape shape, int weightBits, FixedParameters fixed) {
+    this(records, count, shape, weightBits, fixed, false);
+  }
+
+  /** A layer whose results are re-randomised. */
+  static EncryptedLayer ofProtectedWeights(
+      ByteBuffer records, int count, LayerShape shape, int weightBits) {
+    return new EncryptedLayer(records, count, shape, weightBits, null, true);
+  }
+
+  private EncryptedLayer(
+      ByteBuffer records,
+      int count,
+      LayerShape shape,
+      int weightBits,
+      FixedParameters fixed,
+      boolean protectsWeights) {
     this.shape = shape;
     QuantizedWeights weights = weights(shape, weightBits);
     this.parameters =
         fixed == null
-            ? chosen(records, count, shape, weights.norms())
+            ? chosen(records, count, shape, weights.norms(), protectsWeights)
             : fixed.of(weights.norms(), count, LOG2_P_ERROR);
     this.circuitFile =
         PackedCircuit.encode(
@@ -83,6 +105,10 @@ public final class EncryptedLayer implements AutoCloseable {
     this.scales = new float[count];
     this.outputs = floats(count * shape.outputs());
     this.key = ClientKey.generate(new byte[32], List.of(parameters.secretKeyShape()));
+    this.publicKey =
+        protectsWeights
+            ? PublicKey.open(key.publicKey(List.of(parameters.secretKeyShape())))
+            : null;
     this.circuit = PackedCircuit.open(circuitFile);
     this.client = ModuleClient.withKey(spec, key);
     this.block = EncryptedBlock.allocate(client.blockBytes(count));
@@ -104,7 +130,7 @@ public final class EncryptedLayer implements AutoCloseable {
 
   /** What the compiler would choose for executors that have this machine's kernel. */
   private static PackedParameters chosen(
-      ByteBuffer records, int count, LayerShape shape, WeightNorms norms) {
+      ByteBuffer records, int count, LayerShape shape, WeightNorms norms, boolean protectsWeights) {
     ActivationStatistics statistics = new ActivationStatistics();
     statistics.add("bench", records.asFloatBuffer(), shape.inputs());
     return ParameterSearch.search(
@@ -117,9 +143,12 @@ public final class EncryptedLayer implements AutoCloseable {
                         norms, bits, QuantizationMode.DYNAMIC, ParameterSearch.FITTING_RECORDS),
                 statistics.nonZeroRecords(),
                 OptionalInt.of(ACTIVATION_BITS),
+                OptionalInt.empty(),
                 LOG2_P_ERROR,
                 count,
-                CostConstants.of(kernel(), CostConstants.DEFAULT_WIRE_GIGABITS)))
+                CostConstants.of(kernel(), CostConstants.DEFAULT_WIRE_GIGABITS),
+                1,
+                protectsWeights))
         .parameters();
   }
 
@@ -177,7 +206,19 @@ public final class EncryptedLayer implements AutoCloseable {
     if (result != null) {
       result.close();
     }
-    result = BlockBatch.evaluate(circuit::evaluate, List.of(block), 1, () -> false).get(0);
+    BlockEvaluation evaluation =
+        publicKey == null
+            ? circuit::evaluate
+            : (inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop) ->
+                circuit.evaluate(
+                    publicKey,
+                    inputArray,
+                    inputSchema,
+                    outputArray,
+                    outputSchema,
+                    threads,
+                    shouldStop);
+    result = BlockBatch.evaluate(evaluation, List.of(block), 1, () -> false).get(0);
   }
 
   /** A block of results to float outputs. */
@@ -199,6 +240,9 @@ public final class EncryptedLayer implements AutoCloseable {
     result.close();
     client.close();
     circuit.close();
+    if (publicKey != null) {
+      publicKey.close();
+    }
     key.close();
   }
 }

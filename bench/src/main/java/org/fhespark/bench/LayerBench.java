@@ -54,6 +54,15 @@ public final class LayerBench implements Callable<Integer> {
   private List<Integer> aheadBatches;
 
   @Option(
+      names = "--protected",
+      split = ",",
+      paramLabel = "T",
+      defaultValue = "64,4096",
+      description =
+          "Batches whose results are also re-randomised, as by compile --protect-weights.")
+  private List<Integer> protectedBatches;
+
+  @Option(
       names = "--weight-bits",
       split = ",",
       paramLabel = "BITS",
@@ -172,6 +181,10 @@ public final class LayerBench implements Callable<Integer> {
       PeerMeasurement tenseal)
       throws OrtException {
     try (EncryptedLayer encrypted = new EncryptedLayer(batch, records, shape, bits, fixed);
+        EncryptedLayer protectedLayer =
+            fixed == null && protectedBatches.contains(records)
+                ? EncryptedLayer.ofProtectedWeights(batch, records, shape, bits)
+                : null;
         ClearLayer clear = new ClearLayer(batch, records, shape);
         IntegerLimbs limbs = new IntegerLimbs(encrypted.parameters(), records, shape);
         LayerAhead ahead = aheadBatches.contains(records) ? encrypted.ahead() : null) {
@@ -189,6 +202,9 @@ public final class LayerBench implements Callable<Integer> {
             .add("encrypt ahead", ahead::encrypt)
             .add("evaluate ahead", ahead::evaluate)
             .add("decrypt ahead", ahead::decrypt);
+      }
+      if (protectedLayer != null) {
+        works.add("evaluate protected", protectedLayer::evaluate);
       }
       Map<String, Double> medians = works.medians();
       List<LayerMeasurement> layers = new ArrayList<>();
@@ -208,7 +224,13 @@ public final class LayerBench implements Callable<Integer> {
               encrypted.bytesDown(),
               concrete,
               tenseal,
-              null));
+              null,
+              protectedLayer == null
+                  ? null
+                  : new ProtectedLayer(
+                      protectedLayer.parameters(),
+                      medians.get("evaluate protected"),
+                      protectedLayer.bytesDown())));
       if (ahead != null) {
         layers.add(
             new LayerMeasurement(
@@ -230,7 +252,8 @@ public final class LayerBench implements Callable<Integer> {
                     ahead.slots(),
                     medians.get("mask"),
                     medians.get("prepare") - medians.get("mask"),
-                    ahead.memoryBytes())));
+                    ahead.memoryBytes()),
+                null));
       }
       return layers;
     }

@@ -23,6 +23,7 @@ import org.fhespark.nativelib.PackedParameters;
  * @param concrete null if it was not asked
  * @param tenseal null if it was not asked
  * @param ahead what went before the records; null if nothing did
+ * @param protectedLayer the same with re-randomised results; null if it was not measured
  */
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -41,7 +42,8 @@ record LayerMeasurement(
     long bytesDown,
     PeerMeasurement concrete,
     PeerMeasurement tenseal,
-    MaskPreparation ahead) {
+    MaskPreparation ahead,
+    ProtectedLayer protectedLayer) {
 
   /** Speed relative to the clear fp32 layer. */
   @JsonProperty(access = JsonProperty.Access.READ_ONLY)

@@ -47,7 +47,32 @@ final class LayerTable {
           of processor time.
         - encrypt and decrypt: the client on one core, with quantisation and dequantisation.""");
     masksAhead(report.layers(), out);
+    protectedWeights(report.layers(), out);
     peers(report.layers(), out);
+  }
+
+  private static void protectedWeights(List<LayerMeasurement> layers, PrintStream out) {
+    if (layers.stream().anyMatch(layer -> layer.protectedLayer() != null)) {
+      out.println(
+          "- compile --protect-weights: the server's part with re-randomised results takes, times"
+              + " as long as without:");
+    }
+    for (LayerMeasurement layer : layers) {
+      ProtectedLayer other = layer.protectedLayer();
+      if (other != null) {
+        PackedParameters p = other.parameters();
+        out.printf(
+            "  - %s, T = %d, %d bits: %s, with (%d, %d), 2^%d; results are %s times as large.%n",
+            layer.shape(),
+            layer.records(),
+            layer.weightBits(),
+            ratio(other.evaluateSeconds() / layer.evaluateSeconds()),
+            p.glweDimension(),
+            p.polynomialSize(),
+            p.log2Modulus(),
+            ratio((double) other.bytesDown() / layer.bytesDown()));
+      }
+    }
   }
 
   private static void masksAhead(List<LayerMeasurement> layers, PrintStream out) {
