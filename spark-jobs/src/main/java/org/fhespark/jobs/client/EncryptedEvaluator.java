@@ -70,7 +70,10 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       Measurements measurements,
       ScoreProgress progress) {
     return onServer(
-        new ExecutorBlockEvaluator(spark, circuits, keys, publicKeys), threads, measurements, progress);
+        new ExecutorBlockEvaluator(spark, circuits, keys, publicKeys),
+        threads,
+        measurements,
+        progress);
   }
 
   /** With blocks numbered from 0. */

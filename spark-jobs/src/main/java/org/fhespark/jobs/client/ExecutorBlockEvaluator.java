@@ -91,7 +91,8 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
       Set<String> needed,
       List<EncryptedBlock> blocks,
       ObjIntConsumer<EncryptedBlock> results) {
-    EvaluateBlocks work = new EvaluateBlocks(only(needed, circuits), only(needed, keys), publicKeys);
+    EvaluateBlocks work =
+        new EvaluateBlocks(only(needed, circuits), only(needed, keys), publicKeys);
     EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
     // Masks are prepared on the caller's thread, whose description stays.
     String before = spark.getLocalProperty("spark.job.description");
