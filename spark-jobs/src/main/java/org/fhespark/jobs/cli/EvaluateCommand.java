@@ -40,6 +40,14 @@ final class EvaluateCommand implements Callable<Integer> {
   private List<java.nio.file.Path> evaluationKeys = List.of();
 
   @Option(
+      names = "--public-key",
+      paramLabel = "FILE",
+      description =
+          "The client's public key, one of each client; needed by models compiled with"
+              + " --protect-weights. May be repeated.")
+  private List<java.nio.file.Path> publicKeys = List.of();
+
+  @Option(
       names = "--input",
       required = true,
       paramLabel = "BLOCKS",
@@ -68,7 +76,7 @@ final class EvaluateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     SparkSession spark = sparkOptions.open("evaluate");
-    try (EvaluationJob job = EvaluationJob.open(spark, server, evaluationKeys)) {
+    try (EvaluationJob job = EvaluationJob.open(spark, server, evaluationKeys, publicKeys)) {
       EvaluationReport report =
           isStream ? job.watch(input, out, Duration.ofMillis(interval)) : job.run(input, out);
       System.out.printf(

@@ -1,6 +1,8 @@
 package org.fhespark.jobs.server;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -28,12 +30,14 @@ import org.fhespark.jobs.client.EvaluationKeyFiles;
 import org.fhespark.jobs.client.SentEvaluationKeys;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.nativelib.PublicKey;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.CircuitRegistry;
 import org.fhespark.udf.EvaluateBlocks;
 import org.fhespark.udf.EvaluateRows;
 import org.fhespark.udf.EvaluationKeySource;
+import org.fhespark.udf.PublicKeyBytes;
 
 /**
  * The server's side of scoring in jobs apart: executors read a table of blocks, evaluate them, and
@@ -48,10 +52,14 @@ public final class EvaluationJob implements AutoCloseable {
   /** Bytes of blocks after which results are committed. */
   private static final long BATCH_BYTES = 4L << 30;
 
+  /** Of the file of a public key; one takes some ten kilobytes. */
+  private static final long LARGEST_PUBLIC_KEY = 64L << 20;
+
   private final SparkSession session;
   private final SentEvaluationKeys sentKeys;
   private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
   private final Map<String, EvaluationKeySource> keys = new HashMap<>();
+  private final Map<String, Broadcast<PublicKeyBytes>> publicKeys = new HashMap<>();
 
   private EvaluationJob(SparkSession spark) {
     this.session = BlockSettings.sessionOf(spark);
@@ -62,13 +70,18 @@ public final class EvaluationJob implements AutoCloseable {
   }
 
   /**
-   * Broadcasts the circuits of a server artefact, and evaluation keys.
+   * Broadcasts the circuits of a server artefact, and keys of clients.
    *
    * @param evaluationKeys files, or folders of them; needed if a circuit looks values up
-   * @throws InvalidInputException if the artefact or a key cannot be used, or a key is missing
+   * @param publicKeys files, one a client; needed if a circuit re-randomises results
+   * @throws InvalidInputException if the artefact or a key cannot be used, or an evaluation key is
+   *     missing
    */
   public static EvaluationJob open(
-      SparkSession spark, Path server, List<java.nio.file.Path> evaluationKeys) {
+      SparkSession spark,
+      Path server,
+      List<java.nio.file.Path> evaluationKeys,
+      List<java.nio.file.Path> publicKeys) {
     List<EvaluationKeyFiles.Checked> given = new ArrayList<>();
     evaluationKeys.forEach(path -> given.addAll(EvaluationKeyFiles.find(path).files()));
     EvaluationJob job = new EvaluationJob(spark);
@@ -84,6 +97,11 @@ public final class EvaluationJob implements AutoCloseable {
         }
         job.circuits.put(circuit.digest().hex(), context.broadcast(circuit));
       }
+      for (java.nio.file.Path file : publicKeys) {
+        byte[] bytes = read(file);
+        job.publicKeys.put(
+            clientKeyOf(file, bytes), context.broadcast(new PublicKeyBytes(bytes)));
+      }
       return job;
     } catch (IOException error) {
       job.close();
@@ -91,6 +109,31 @@ public final class EvaluationJob implements AutoCloseable {
     } catch (Throwable error) {
       job.close();
       throw error;
+    }
+  }
+
+  private static byte[] read(java.nio.file.Path publicKey) {
+    try {
+      if (Files.size(publicKey) > LARGEST_PUBLIC_KEY) {
+        throw new InvalidInputException(
+            publicKey + ": " + Files.size(publicKey) + " bytes are no public key");
+      }
+      return Files.readAllBytes(publicKey);
+    } catch (NoSuchFileException error) {
+      throw new InvalidInputException(
+          publicKey + " does not exist: give the public.key that keygen wrote", error);
+    } catch (IOException error) {
+      throw new InvalidInputException(
+          publicKey + ": cannot be read: " + error.getMessage(), error);
+    }
+  }
+
+  /** The id of the client key that a public key belongs to. */
+  private static String clientKeyOf(java.nio.file.Path file, byte[] bytes) {
+    try (PublicKey key = PublicKey.open(bytes)) {
+      return key.keyId();
+    } catch (InvalidInputException error) {
+      throw new InvalidInputException(file + ": " + error.getMessage(), error);
     }
   }
 
@@ -156,7 +199,7 @@ public final class EvaluationJob implements AutoCloseable {
     try {
       StructType schema = schemaOf(blocks);
       EvaluateRows work =
-          new EvaluateRows(new EvaluateBlocks(circuits, keys), schema, blocks.toString());
+          new EvaluateRows(new EvaluateBlocks(circuits, keys, publicKeys), schema, blocks.toString());
       return session
           .readStream()
           .schema(schema)
@@ -253,7 +296,11 @@ public final class EvaluationJob implements AutoCloseable {
   @Override
   public void close() {
     // What tasks made ready in this JVM, as under a local master; executors release it when idle.
-    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values(), List.of());
+    CircuitRegistry.shared()
+        .releaseUnused(
+            circuits.keySet(),
+            keys.values(),
+            publicKeys.values().stream().map(Broadcast::value).toList());
     if (session.sparkContext().isStopped()) {
       return;
     }
@@ -261,6 +308,7 @@ public final class EvaluationJob implements AutoCloseable {
     boolean isInterrupted = Thread.interrupted();
     try (sentKeys) {
       circuits.values().forEach(circuit -> circuit.destroy(true));
+      publicKeys.values().forEach(key -> key.destroy(true));
     } finally {
       if (isInterrupted) {
         Thread.currentThread().interrupt();

@@ -160,7 +160,7 @@ class CommandLineTest {
     // Too little for the 65 MB of results, but enough for the native libraries' files.
     CommandRun run =
         new ChildJvm()
-            .fileSizeLimit(52_000)
+            .fileSizeLimit(58_000)
             .run(FheSpark.class, score(input, folder.resolve("scored"), "--mode", "disable"));
     assertTrue(run.status() != 0, "the limit was not reached");
     try (Stream<Path> left = Files.list(folder)) {

@@ -88,15 +88,19 @@ class JobsApartTest {
         folder.resolve("blocks").toString());
   }
 
-  private CommandRun evaluate(Path server) {
-    return CommandRun.of(
-        "evaluate",
-        "--server",
-        server.toString(),
-        "--input",
-        folder.resolve("blocks").toString(),
-        "--out",
-        folder.resolve("results").toString());
+  private CommandRun evaluate(Path server, String... more) {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "evaluate",
+                "--server",
+                server.toString(),
+                "--input",
+                folder.resolve("blocks").toString(),
+                "--out",
+                folder.resolve("results").toString()));
+    arguments.addAll(List.of(more));
+    return CommandRun.of(arguments);
   }
 
   private CommandRun decrypt(Artefacts client, String... more) {
@@ -176,6 +180,27 @@ class JobsApartTest {
       decrypt(own, nextBlocksAndTable()).assertDone();
     }
     assertEquals(expected, read(folder.resolve("scored")));
+  }
+
+  @Test
+  void resultsAreReRandomisedUnderTheClientsPublicKey() {
+    SparkSession spark = Digits.session();
+    Path model =
+        Digits.compile(
+            spark, CompileOptions.remote(List.of("seq.2")).protectWeights(true).build());
+    spark.stop();
+    Artefacts own = new Artefacts(model, folder.resolve("keys"));
+    CommandRun.of(
+            "keygen", "--client", own.client().toString(), "--out", own.keys().toString())
+        .assertDone();
+    encrypt(own).assertDone();
+    assertRefused(evaluate(own.server()), "seq.2", "needs the client's public key");
+    Path publicKey = own.keys().resolve("public.key");
+    evaluate(own.server(), "--public-key", own.keys().resolve("client.key").toString())
+        .assertRefused("client.key");
+    evaluate(own.server(), "--public-key", publicKey.toString()).assertDone();
+    decrypt(own, nextBlocksAndTable()).assertDone();
+    assertEquals(expected.size(), read(folder.resolve("scored")).size());
   }
 
   @Test

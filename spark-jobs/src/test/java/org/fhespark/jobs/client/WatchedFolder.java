@@ -19,7 +19,7 @@ final class WatchedFolder implements AutoCloseable {
         new Thread(
             () -> {
               try (EvaluationJob job =
-                  EvaluationJob.open(spark, Digits.hadoop(server), List.of())) {
+                  EvaluationJob.open(spark, Digits.hadoop(server), List.of(), List.of())) {
                 job.watch(
                     Digits.hadoop(folder.resolve("blocks")),
                     Digits.hadoop(folder.resolve("results")),
