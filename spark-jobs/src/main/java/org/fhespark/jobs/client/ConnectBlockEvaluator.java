@@ -93,7 +93,8 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
           server
               + ": no server can be reached there ("
               + error.getMessage()
-              + "): check the address, and that `fhe-spark serve` runs",
+              + "): check the address, and that `fhe-spark serve` runs; TLS is spoken unless the host is"
+              + " localhost",
           error);
     }
     this.queries =
