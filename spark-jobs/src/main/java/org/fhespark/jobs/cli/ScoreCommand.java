@@ -23,7 +23,6 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.TypeConversionException;
 
 /** Scores a table. */
 @Command(
@@ -128,13 +127,16 @@ final class ScoreCommand implements Callable<Integer> {
   public Integer call() {
     requireOutput();
     requireServer();
+    Path circuits =
+        mode == Mode.REMOTE
+            ? null
+            : HadoopPathConverter.convert(command.commandLine(), "--server", server);
     SparkSession spark = sparkOptions.open("score");
     try {
       HybridModel model =
-          mode == Mode.REMOTE
+          circuits == null
               ? HybridModel.load(client, spark.sparkContext().hadoopConfiguration())
-              : HybridModel.load(
-                  client, serverFolder(), spark.sparkContext().hadoopConfiguration());
+              : HybridModel.load(client, circuits, spark.sparkContext().hadoopConfiguration());
       print(score(spark, model));
     } finally {
       spark.stop();
@@ -202,17 +204,6 @@ final class ScoreCommand implements Callable<Integer> {
     RemoteServer remote =
         new RemoteServer(server, RemoteServer.readToken(tokenFile), Duration.ofSeconds(patience));
     return model.remoteSession(spark, remote, folder.current(), Optional.of(folder.path()));
-  }
-
-  private Path serverFolder() {
-    try {
-      return new HadoopPathConverter().convert(server);
-    } catch (TypeConversionException error) {
-      throw new ParameterException(
-          command.commandLine(),
-          "Invalid value for option '--server': " + error.getMessage(),
-          error);
-    }
   }
 
   private ScoreReport calibrate(SparkSession spark, HybridModel model) {

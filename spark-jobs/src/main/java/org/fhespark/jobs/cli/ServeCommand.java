@@ -12,7 +12,9 @@ import org.fhespark.jobs.server.BlockServer;
 import org.fhespark.sql.RegisteredCircuit;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Serves circuits by Spark Connect. */
 @Command(
@@ -28,6 +30,7 @@ import picocli.CommandLine.Option;
 final class ServeCommand implements Callable<Integer> {
   private static final int DEFAULT_PORT = 15002;
 
+  @Spec private CommandSpec command;
   @Mixin private SparkOptions sparkOptions;
 
   @Option(
@@ -89,6 +92,7 @@ final class ServeCommand implements Callable<Integer> {
       int equals = each.indexOf('=');
       boolean isNamed = equals > 0 && !each.substring(0, equals).contains("/");
       String folder = isNamed ? each.substring(equals + 1) : each;
+      path(folder);
       String name = isNamed ? each.substring(0, equals) : nameOf(folder);
       if (models.put(name, folder) != null) {
         throw new InvalidInputException(
@@ -98,9 +102,13 @@ final class ServeCommand implements Callable<Integer> {
     return models;
   }
 
+  private org.apache.hadoop.fs.Path path(String folder) {
+    return HadoopPathConverter.convert(command.commandLine(), "--server", folder);
+  }
+
   /** {@code /models/digits/server} is of the model digits. */
-  private static String nameOf(String folder) {
-    org.apache.hadoop.fs.Path parent = new org.apache.hadoop.fs.Path(folder).getParent();
+  private String nameOf(String folder) {
+    org.apache.hadoop.fs.Path parent = path(folder).getParent();
     if (parent == null || parent.getName().isEmpty()) {
       throw new InvalidInputException("--server " + folder + ": give the model a name, NAME=DIR");
     }

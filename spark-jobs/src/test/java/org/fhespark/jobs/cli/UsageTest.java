@@ -116,6 +116,36 @@ class UsageTest {
   }
 
   @Test
+  void remoteGoesWithAnAddressAndAToken() throws Exception {
+    List<String> score =
+        List.of("score", "--client", "c", "--keys", "k", "--input", "i", "--output", "o");
+    String address = "sc://localhost:1";
+    CommandRun.of(with(score, "--mode", "remote", "--server", "s"))
+        .assertRefused("mode remote", "sc://HOST:PORT");
+    CommandRun.of(with(score, "--mode", "execute", "--server", address))
+        .assertRefused(address, "execute");
+    CommandRun.of(with(score, "--mode", "remote", "--server", address))
+        .assertRefused("--token-file");
+  }
+
+  @Test
+  void serveNeedsATokenAndPathsThatCanBe() throws Exception {
+    Path token = Digits.newFolder("token").resolve("token");
+    List<String> serve = List.of("serve", "--token-file", token.toString());
+    CommandRun.of(with(serve, "--server", "s/server")).assertRefused("token: no such file");
+    Files.writeString(token, "\n");
+    CommandRun.of(with(serve, "--server", "s/server")).assertRefused("is empty");
+    Files.writeString(token, "secret");
+    CommandRun.of(with(serve, "--server", "a:b")).assertRefused("--server", "a:b");
+    CommandRun.of(with(serve, "--server", "server")).assertRefused("NAME=DIR");
+    CommandRun.of(with(serve, "--server", "m=a", "--server", "m=b")).assertRefused("called m");
+  }
+
+  private static List<String> with(List<String> arguments, String... more) {
+    return Stream.concat(arguments.stream(), Arrays.stream(more)).toList();
+  }
+
+  @Test
   void modulesListsKeysKindsAndWhyNot() {
     CommandRun run = CommandRun.of("modules", "--model", Digits.file("digits.onnx").toString());
     run.assertDone();

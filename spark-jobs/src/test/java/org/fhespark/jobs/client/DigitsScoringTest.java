@@ -43,6 +43,7 @@ class DigitsScoringTest {
     model = Digits.load(Digits.compiled(spark));
     key = model.newKey();
     images = Digits.images(spark);
+    // Mode REMOTE needs a server: RemoteScoringTest.
     for (Mode mode : EnumSet.complementOf(EnumSet.of(Mode.REMOTE))) {
       Path output = Digits.newFolder("scored").resolve(mode.lowerCase());
       try (HybridSession session = model.session(spark, mode, key)) {
@@ -121,7 +122,7 @@ class DigitsScoringTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
+  @EnumSource(value = Mode.class, mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
   void rowsKeepTheirOrderAndTheirColumns(Mode mode) {
     assertEquals(Digits.IMAGES, scored.get(mode).size());
     for (int i = 0; i < Digits.IMAGES; i++) {
@@ -150,7 +151,7 @@ class DigitsScoringTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
+  @EnumSource(value = Mode.class, mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
   void forwardGivesTheRowsThatScoreWrites(Mode mode) {
     Dataset<Row> records = spark.createDataFrame(images, Digits.schema());
     try (HybridSession session = model.session(spark, mode, key)) {
