@@ -99,8 +99,7 @@ public final class EvaluationJob implements AutoCloseable {
       }
       for (java.nio.file.Path file : publicKeys) {
         byte[] bytes = read(file);
-        job.publicKeys.put(
-            clientKeyOf(file, bytes), context.broadcast(new PublicKeyBytes(bytes)));
+        job.publicKeys.put(clientKeyOf(file, bytes), context.broadcast(new PublicKeyBytes(bytes)));
       }
       return job;
     } catch (IOException error) {
@@ -123,8 +122,7 @@ public final class EvaluationJob implements AutoCloseable {
       throw new InvalidInputException(
           publicKey + " does not exist: give the public.key that keygen wrote", error);
     } catch (IOException error) {
-      throw new InvalidInputException(
-          publicKey + ": cannot be read: " + error.getMessage(), error);
+      throw new InvalidInputException(publicKey + ": cannot be read: " + error.getMessage(), error);
     }
   }
 
@@ -199,7 +197,8 @@ public final class EvaluationJob implements AutoCloseable {
     try {
       StructType schema = schemaOf(blocks);
       EvaluateRows work =
-          new EvaluateRows(new EvaluateBlocks(circuits, keys, publicKeys), schema, blocks.toString());
+          new EvaluateRows(
+              new EvaluateBlocks(circuits, keys, publicKeys), schema, blocks.toString());
       return session
           .readStream()
           .schema(schema)

@@ -186,12 +186,10 @@ class JobsApartTest {
   void resultsAreReRandomisedUnderTheClientsPublicKey() {
     SparkSession spark = Digits.session();
     Path model =
-        Digits.compile(
-            spark, CompileOptions.remote(List.of("seq.2")).protectWeights(true).build());
+        Digits.compile(spark, CompileOptions.remote(List.of("seq.2")).protectWeights(true).build());
     spark.stop();
     Artefacts own = new Artefacts(model, folder.resolve("keys"));
-    CommandRun.of(
-            "keygen", "--client", own.client().toString(), "--out", own.keys().toString())
+    CommandRun.of("keygen", "--client", own.client().toString(), "--out", own.keys().toString())
         .assertDone();
     encrypt(own).assertDone();
     assertRefused(evaluate(own.server()), "seq.2", "needs the client's public key");

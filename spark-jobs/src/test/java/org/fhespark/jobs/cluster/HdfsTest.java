@@ -117,7 +117,8 @@ class HdfsTest {
     Path results = path("exchange/results");
     Path scored = path("exchange/scored");
     try (ExchangeSession session = model.exchange(spark, key);
-        EvaluationJob server = EvaluationJob.open(spark, path("model/server"), List.of(), List.of())) {
+        EvaluationJob server =
+            EvaluationJob.open(spark, path("model/server"), List.of(), List.of())) {
       RoundReport report = session.encrypt(path("records"), state, blocks, ScoreProgress.SILENT);
       assertTrue(files(blocks) > 1, "a file a wave");
       while (!report.isScored()) {
