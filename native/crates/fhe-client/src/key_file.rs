@@ -113,7 +113,7 @@ impl ClientKey {
     fn open(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result<Self> {
         match (is_encrypted(bytes), passphrase) {
             (false, None) => ClientKey::decode(bytes),
-            (true, Some(passphrase)) => ClientKey::decode(&*passphrase.decrypt(bytes)?),
+            (true, Some(passphrase)) => ClientKey::decode(&passphrase.decrypt(bytes)?),
             (true, None) => Err(Error::invalid(
                 "this client key is protected by a passphrase: give it with --passphrase-file FILE, in FHE_SPARK_PASSPHRASE, or on a terminal with --passphrase",
             )),

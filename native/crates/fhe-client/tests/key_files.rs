@@ -37,7 +37,7 @@ fn a_file_that_the_age_command_encrypted_is_opened() {
         bodies: 2,
     };
     let expected: Vec<u8> = (0..320)
-        .flat_map(|byte| (0..8).map(move |bit| ((byte * 37 + 11) % 256 >> bit & 1) as u8))
+        .flat_map(|byte| (0..8).map(move |bit| ((((byte * 37 + 11) % 256) >> bit) & 1) as u8))
         .collect();
     assert_eq!(*key.secret_bits(&shape).unwrap(), expected);
     let wrong = Passphrase::new(b"correct horse ").unwrap();
