@@ -40,6 +40,10 @@ class SequencesTest {
               + " token_type_ids ARRAY<BIGINT>");
   private static final int WIDTH = 8;
   private static final int LONGEST = 6;
+
+  /** Of the sentences, so that they take several waves of an exchange. */
+  private static final int COPIES = 24;
+
   private static final List<String> REMOTE = new ArrayList<>();
 
   private static SparkSession spark;
@@ -175,7 +179,12 @@ class SequencesTest {
   @Test
   void anExchangeThatIsTakenUpAgainGivesWhatExecuteGives() throws Exception {
     Path folder = Digits.newFolder("exchange");
-    Path records = Digits.write(spark, "records", SCHEMA, sentences);
+    // More than fit a wave.
+    List<Row> many = new ArrayList<>();
+    for (int i = 0; i < COPIES; i++) {
+      many.addAll(sentences);
+    }
+    Path records = Digits.write(spark, "records", SCHEMA, many);
     try (ClientKey key = model.newKey()) {
       try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
         session.score(
@@ -194,7 +203,7 @@ class SequencesTest {
         exchange(key, records, folder, Duration.ofMinutes(10));
       }
     }
-    assertTrue(files(folder.resolve("blocks")) >= model.specs().remote().size(), "rounds");
+    assertTrue(files(folder.resolve("blocks")) > model.specs().remote().size() + 1, "waves");
     assertEquals(
         Digits.read(spark, folder.resolve("executed")),
         Digits.read(spark, folder.resolve("exchanged")));
@@ -213,7 +222,7 @@ class SequencesTest {
               false,
               ScoreProgress.SILENT);
       assertTrue(report.isScored());
-      assertEquals(sentences.size(), report.records());
+      assertEquals(COPIES * sentences.size(), report.records());
     }
   }
 
