@@ -133,11 +133,18 @@ class FailingRunsTest {
     AtomicBoolean isInterrupted = new AtomicBoolean();
     HybridSession session = model.session(spark, Mode.EXECUTE, key);
     CountDownLatch hasSent = new CountDownLatch(1);
+    CountDownLatch isInterruptSent = new CountDownLatch(1);
     ScoreProgress progress =
         new ScoreProgress() {
           @Override
           public void blocksSent(String modules, int blocks) {
             hasSent.countDown();
+            try {
+              // Else the run may come to the record that ends it.
+              isInterruptSent.await();
+            } catch (InterruptedException error) {
+              throw new IllegalStateException(error);
+            }
           }
         };
     Thread run =
@@ -153,6 +160,7 @@ class FailingRunsTest {
     run.start();
     hasSent.await();
     run.interrupt();
+    isInterruptSent.countDown();
     run.join();
     assertEquals("the run was interrupted", seen.get().getMessage());
     assertInstanceOf(CancellationException.class, seen.get());
