@@ -1,7 +1,6 @@
 package org.fhespark.jobs.client;
 
 import java.io.Serializable;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -11,13 +10,9 @@ import java.util.function.ObjIntConsumer;
 import org.apache.spark.SparkException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
 import org.fhespark.udf.Circuit;
-import org.fhespark.udf.CircuitRegistry;
 import org.fhespark.udf.EncryptedBlock;
-import org.fhespark.udf.EvaluateBlocks;
-import org.fhespark.udf.EvaluationKeySource;
 import org.fhespark.udf.EvaluationRdd;
 import org.fhespark.udf.PublicKeyBytes;
 import scala.collection.Iterator;
@@ -34,10 +29,7 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
   static final long JOB_BYTES = 256L << 20;
 
   private final JavaSparkContext spark;
-  private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
-  private final Map<String, EvaluationKeySource> keys = new HashMap<>();
-  private final Map<String, Broadcast<PublicKeyBytes>> publicKeys = new HashMap<>();
-  private final SentEvaluationKeys sentKeys;
+  private final SentCircuits sent;
   private final long jobBytes;
   private volatile boolean isCancelled;
 
@@ -54,16 +46,14 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
       Map<String, EvaluationKeyFiles.Checked> keys,
       Map<String, PublicKeyBytes> publicKeys) {
     this.spark = spark;
-    this.sentKeys = new SentEvaluationKeys(spark);
+    this.sent = new SentCircuits(spark);
     long largestResult = spark.getConf().getSizeAsBytes("spark.driver.maxResultSize", "1g");
     // 0 stands for no limit; the margin is for what Spark sends along.
     this.jobBytes = largestResult == 0 ? JOB_BYTES : Math.min(JOB_BYTES, largestResult / 4 * 3);
     try {
-      for (Circuit circuit : circuits) {
-        this.circuits.put(circuit.digest().hex(), spark.broadcast(circuit));
-      }
-      keys.forEach((circuit, key) -> this.keys.put(circuit, sentKeys.send(key)));
-      publicKeys.forEach((id, key) -> this.publicKeys.put(id, spark.broadcast(key)));
+      circuits.forEach(sent::send);
+      keys.forEach(sent::sendKey);
+      publicKeys.forEach(sent::sendPublicKey);
     } catch (Throwable error) {
       close();
       // Scala does not declare it.
@@ -91,9 +81,7 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
       Set<String> needed,
       List<EncryptedBlock> blocks,
       ObjIntConsumer<EncryptedBlock> results) {
-    EvaluateBlocks work =
-        new EvaluateBlocks(only(needed, circuits), only(needed, keys), publicKeys);
-    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, work);
+    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, sent.workOf(needed));
     // Masks are prepared on the caller's thread, whose description stays.
     String before = spark.getLocalProperty("spark.job.description");
     spark.sc().addJobTag(jobTag);
@@ -117,13 +105,6 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
     }
   }
 
-  /** Those of some circuits: a job carries no more than it needs. */
-  private static <T> Map<String, T> only(Set<String> needed, Map<String, T> all) {
-    Map<String, T> some = new HashMap<>(all);
-    some.keySet().retainAll(needed);
-    return some;
-  }
-
   private static RuntimeException explain(Exception error) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
       if (cause instanceof InvalidInputException invalid) {
@@ -142,30 +123,7 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
 
   @Override
   public void close() {
-    // What tasks made ready in this JVM, as under a local master; executors release it when idle.
-    CircuitRegistry.shared()
-        .releaseUnused(
-            circuits.keySet(),
-            keys.values(),
-            publicKeys.values().stream().map(Broadcast::value).toList());
-    // A context that was stopped has no broadcasts left.
-    if (spark.sc().isStopped()) {
-      return;
-    }
-    // Spark waits for the removal of none on a thread that is interrupted.
-    boolean isInterrupted = Thread.interrupted();
-    try (sentKeys;
-        Resources broadcasts = new Resources()) {
-      // Blocking: a session that is stopped right after would log the removal's failure.
-      circuits.values().forEach(circuit -> broadcasts.add(() -> circuit.destroy(true)));
-      publicKeys.values().forEach(key -> broadcasts.add(() -> key.destroy(true)));
-    } finally {
-      circuits.clear();
-      publicKeys.clear();
-      if (isInterrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
+    sent.close();
   }
 
   /**

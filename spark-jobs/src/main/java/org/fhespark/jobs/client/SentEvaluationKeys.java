@@ -15,7 +15,7 @@ import org.fhespark.udf.EvaluationKeySource;
  * Evaluation keys on their way to the executors: in broadcasts, or as files of the Spark context if
  * they are large.
  */
-public final class SentEvaluationKeys implements AutoCloseable {
+final class SentEvaluationKeys implements AutoCloseable {
   /** Largest evaluation key that is broadcast, as Spark writes sizes; others go as files. */
   static final String BROADCAST_LIMIT = "spark.fhe.evaluationKey.broadcastLimit";
 
@@ -26,13 +26,13 @@ public final class SentEvaluationKeys implements AutoCloseable {
   private final Map<String, EvaluationKeySource> sources = new HashMap<>();
   private final Resources broadcasts = new Resources();
 
-  public SentEvaluationKeys(JavaSparkContext spark) {
+  SentEvaluationKeys(JavaSparkContext spark) {
     this.spark = spark;
     this.broadcastLimit = spark.getConf().getSizeAsBytes(BROADCAST_LIMIT, DEFAULT_LIMIT);
   }
 
   /** Sends a key, once. */
-  public EvaluationKeySource send(EvaluationKeyFiles.Checked key) {
+  EvaluationKeySource send(EvaluationKeyFiles.Checked key) {
     return sources.computeIfAbsent(
         key.digest(), digest -> key.bytes() <= broadcastLimit ? broadcast(key) : addFile(key));
   }

@@ -5,16 +5,13 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.streaming.StreamingQuery;
@@ -27,16 +24,13 @@ import org.fhespark.compiler.artifact.ServerSpecs;
 import org.fhespark.jobs.blocks.BlockSettings;
 import org.fhespark.jobs.blocks.BlockTableFiles;
 import org.fhespark.jobs.client.EvaluationKeyFiles;
-import org.fhespark.jobs.client.SentEvaluationKeys;
+import org.fhespark.jobs.client.SentCircuits;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PublicKey;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
-import org.fhespark.udf.CircuitRegistry;
-import org.fhespark.udf.EvaluateBlocks;
 import org.fhespark.udf.EvaluateRows;
-import org.fhespark.udf.EvaluationKeySource;
 import org.fhespark.udf.PublicKeyBytes;
 
 /**
@@ -56,17 +50,14 @@ public final class EvaluationJob implements AutoCloseable {
   private static final long LARGEST_PUBLIC_KEY = 64L << 20;
 
   private final SparkSession session;
-  private final SentEvaluationKeys sentKeys;
-  private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
-  private final Map<String, EvaluationKeySource> keys = new HashMap<>();
-  private final Map<String, Broadcast<PublicKeyBytes>> publicKeys = new HashMap<>();
+  private final SentCircuits sent;
 
   private EvaluationJob(SparkSession spark) {
     this.session = BlockSettings.sessionOf(spark);
     // Which streaming queries are not, as Spark would warn.
     session.conf().set("spark.sql.adaptive.enabled", false);
     session.conf().set("spark.sql.streaming.numRecentProgressUpdates", Integer.MAX_VALUE);
-    this.sentKeys = new SentEvaluationKeys(JavaSparkContext.fromSparkContext(spark.sparkContext()));
+    this.sent = new SentCircuits(JavaSparkContext.fromSparkContext(spark.sparkContext()));
   }
 
   /**
@@ -88,18 +79,17 @@ public final class EvaluationJob implements AutoCloseable {
     try {
       ServerArtifact artifact =
           ServerArtifact.load(server, spark.sparkContext().hadoopConfiguration());
-      JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
       for (ServerSpecs.Circuit listed : artifact.specs().circuits()) {
         byte[] file = artifact.circuit(listed.name());
         Circuit circuit = new Circuit(file);
         if (circuit.hasLookups()) {
-          job.keys.put(circuit.digest().hex(), job.sentKeys.send(keyOf(listed, file, given)));
+          job.sent.sendKey(circuit.digest().hex(), keyOf(listed, file, given));
         }
-        job.circuits.put(circuit.digest().hex(), context.broadcast(circuit));
+        job.sent.send(circuit);
       }
       for (java.nio.file.Path file : publicKeys) {
         byte[] bytes = read(file);
-        job.publicKeys.put(clientKeyOf(file, bytes), context.broadcast(new PublicKeyBytes(bytes)));
+        job.sent.sendPublicKey(clientKeyOf(file, bytes), new PublicKeyBytes(bytes));
       }
       return job;
     } catch (IOException error) {
@@ -196,9 +186,7 @@ public final class EvaluationJob implements AutoCloseable {
   private StreamingQuery start(Path blocks, Path results, Trigger trigger) {
     try {
       StructType schema = schemaOf(blocks);
-      EvaluateRows work =
-          new EvaluateRows(
-              new EvaluateBlocks(circuits, keys, publicKeys), schema, blocks.toString());
+      EvaluateRows work = new EvaluateRows(sent.work(), schema, blocks.toString());
       return session
           .readStream()
           .schema(schema)
@@ -294,24 +282,6 @@ public final class EvaluationJob implements AutoCloseable {
   /** Takes circuits and keys back from the executors; the Spark session stays open. */
   @Override
   public void close() {
-    // What tasks made ready in this JVM, as under a local master; executors release it when idle.
-    CircuitRegistry.shared()
-        .releaseUnused(
-            circuits.keySet(),
-            keys.values(),
-            publicKeys.values().stream().map(Broadcast::value).toList());
-    if (session.sparkContext().isStopped()) {
-      return;
-    }
-    // Spark waits for the removal of none on a thread that is interrupted.
-    boolean isInterrupted = Thread.interrupted();
-    try (sentKeys) {
-      circuits.values().forEach(circuit -> circuit.destroy(true));
-      publicKeys.values().forEach(key -> key.destroy(true));
-    } finally {
-      if (isInterrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
+    sent.close();
   }
 }
