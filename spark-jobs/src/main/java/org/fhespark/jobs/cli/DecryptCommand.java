@@ -3,10 +3,7 @@ package org.fhespark.jobs.cli;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
-import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.client.ExchangeSession;
-import org.fhespark.jobs.client.HybridModel;
-import org.fhespark.jobs.client.KeyFolder;
 import org.fhespark.jobs.client.RoundReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,23 +19,7 @@ import picocli.CommandLine.Option;
     },
     mixinStandardHelpOptions = true)
 final class DecryptCommand implements Callable<Integer> {
-  @Mixin private SparkOptions sparkOptions;
-
-  @Mixin private PassphraseOptions passphrase;
-
-  @Option(
-      names = "--client",
-      required = true,
-      paramLabel = "DIR",
-      description = "The client artefact.")
-  private Path client;
-
-  @Option(
-      names = "--keys",
-      required = true,
-      paramLabel = "KEYS",
-      description = "The directory keygen wrote.")
-  private java.nio.file.Path keys;
+  @Mixin private ExchangeOptions exchange;
 
   @Option(
       names = "--state",
@@ -71,34 +52,22 @@ final class DecryptCommand implements Callable<Integer> {
   @Option(names = "--overwrite", description = "Replace a scored table that was written before.")
   private boolean overwrite;
 
-  @Option(
-      names = "--progress",
-      defaultValue = "auto",
-      paramLabel = "auto|always|never",
-      description = "Draw a progress bar (default: on a terminal).")
-  private ProgressOption progress;
-
   @Override
   public Integer call() {
-    SparkSession spark = sparkOptions.open("decrypt");
-    try {
-      HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
-      try (KeyFolder folder = passphrase.open(keys);
-          ExchangeSession session =
-              model.exchange(spark, folder.byId(ExchangeSession.keyOf(model, state)))) {
-        RoundReport report =
-            session.decrypt(
-                state,
-                input,
-                Optional.ofNullable(out),
-                Optional.ofNullable(output),
-                overwrite,
-                progress.of("decrypt"));
-        RoundLines.print("decrypt", report, report.isScored() ? output : out);
-      }
-    } finally {
-      spark.stop();
-    }
+    exchange.run(
+        "decrypt",
+        (model, keys) -> keys.byId(ExchangeSession.keyOf(model, state)),
+        (session, progress) -> {
+          RoundReport report =
+              session.decrypt(
+                  state,
+                  input,
+                  Optional.ofNullable(out),
+                  Optional.ofNullable(output),
+                  overwrite,
+                  progress);
+          RoundLines.print("decrypt", report, report.isScored() ? output : out);
+        });
     return 0;
   }
 }

@@ -3,7 +3,6 @@ package org.fhespark.jobs.cli;
 import java.time.Duration;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
-import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.KeyFolder;
@@ -23,23 +22,7 @@ import picocli.CommandLine.Option;
     },
     mixinStandardHelpOptions = true)
 final class ExchangeCommand implements Callable<Integer> {
-  @Mixin private SparkOptions sparkOptions;
-
-  @Mixin private PassphraseOptions passphrase;
-
-  @Option(
-      names = "--client",
-      required = true,
-      paramLabel = "DIR",
-      description = "The client artefact.")
-  private Path client;
-
-  @Option(
-      names = "--keys",
-      required = true,
-      paramLabel = "KEYS",
-      description = "The directory keygen wrote.")
-  private java.nio.file.Path keys;
+  @Mixin private ExchangeOptions exchange;
 
   @Option(
       names = "--input",
@@ -81,35 +64,24 @@ final class ExchangeCommand implements Callable<Integer> {
       description = "How long no result at all may come (default: ${DEFAULT-VALUE}).")
   private long patience;
 
-  @Option(
-      names = "--progress",
-      defaultValue = "auto",
-      paramLabel = "auto|always|never",
-      description = "Draw a progress bar (default: on a terminal).")
-  private ProgressOption progress;
-
   @Override
   public Integer call() {
-    SparkSession spark = sparkOptions.open("exchange");
-    try {
-      HybridModel model = HybridModel.load(client, spark.sparkContext().hadoopConfiguration());
-      try (KeyFolder folder = passphrase.open(keys);
-          ExchangeSession session = model.exchange(spark, keyOf(model, folder))) {
-        RoundReport report =
-            session.exchange(
-                input,
-                state,
-                new Path(shared, "blocks"),
-                new Path(shared, "results"),
-                Duration.ofSeconds(patience),
-                output,
-                overwrite,
-                progress.of("exchange"));
-        RoundLines.print("exchange", report, output);
-      }
-    } finally {
-      spark.stop();
-    }
+    exchange.run(
+        "exchange",
+        this::keyOf,
+        (session, progress) -> {
+          RoundReport report =
+              session.exchange(
+                  input,
+                  state,
+                  new Path(shared, "blocks"),
+                  new Path(shared, "results"),
+                  Duration.ofSeconds(patience),
+                  output,
+                  overwrite,
+                  progress);
+          RoundLines.print("exchange", report, output);
+        });
     return 0;
   }
 
