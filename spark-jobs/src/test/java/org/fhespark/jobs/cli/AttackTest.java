@@ -1,5 +1,6 @@
 package org.fhespark.jobs.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -13,19 +14,35 @@ import java.util.regex.Pattern;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.jobs.client.Digits;
+import org.fhespark.jobs.client.LinearModel;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 class AttackTest {
   private static final Pattern NEEDED = Pattern.compile("of (\\d+) that are needed at (\\d+)");
+  private static final Pattern MASKS =
+      Pattern.compile("masks of one record's block: recovered (\\d+) of (\\d+)");
   private static final Pattern BODIES = Pattern.compile("bodies.* recovered (\\d+) of (\\d+)");
 
   private static Path plain;
   private static Path defended;
 
+  private static final LinearModel SQUARE = new LinearModel(384, 384);
+
+  private static Path square;
+  private static Path squareUnrounded;
+  private static Path squareDefended;
+
   @BeforeAll
   static void compile() {
     SparkSession spark = Digits.session();
+    List<String> module = List.of(LinearModel.MODULE);
+    square = SQUARE.compile(spark, CompileOptions.remote(module).build());
+    squareUnrounded =
+        SQUARE.compile(spark, CompileOptions.remote(module).activationBits(7).limbs(4).build());
+    squareDefended =
+        SQUARE.compile(
+            spark, CompileOptions.remote(module).activationBits(7).protectWeights(true).build());
     plain = Digits.compiled(spark);
     defended =
         Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).protectWeights(true).build());
@@ -74,6 +91,37 @@ class AttackTest {
     String report = Files.readString(defended.resolve("report.json"));
     assertTrue(report.contains("results are re-randomised (--protect-weights)"), report);
     assertTrue(report.contains(needed + " such records all 64"), report);
+  }
+
+  private static void assertAll(Pattern pattern, CommandRun run) {
+    run.assertDone();
+    int all = SQUARE.inputs() * SQUARE.outputs();
+    assertArrayEquals(new int[] {all, all}, groups(pattern, run), run.out());
+  }
+
+  @Test
+  void oneRecordGivesEveryWeightOfA384x384Module() {
+    assertAll(MASKS, attack(squareUnrounded, LinearModel.MODULE, "--records", "1"));
+  }
+
+  @Test
+  void oneBlockGivesEveryWeightOfA384x384ModuleWhoseMasksAreRounded() {
+    CommandRun run = attack(square, LinearModel.MODULE);
+    assertAll(BODIES, run);
+    assertTrue(run.out().contains("results' masks are rounded"), run.out());
+  }
+
+  @Test
+  void protectedA384x384ModuleTakesHalfAsManyRecordsAsInputs() {
+    int needed = SQUARE.inputs() / 2;
+    CommandRun all = attack(squareDefended, LinearModel.MODULE);
+    assertAll(BODIES, all);
+    assertTrue(all.out().contains("masks of one record's block: recovered none"), all.out());
+    assertArrayEquals(new int[] {needed, 2}, groups(NEEDED, all), all.out());
+    CommandRun fewer =
+        attack(squareDefended, LinearModel.MODULE, "--records", Integer.toString(needed - 1));
+    fewer.assertDone();
+    assertEquals((SQUARE.inputs() - 2) * SQUARE.outputs(), groups(BODIES, fewer)[0]);
   }
 
   @Test
