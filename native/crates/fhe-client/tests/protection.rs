@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Layer, TestData, column_norms, layer};
+use common::{Layer, TestData, column_norms, evaluate_under, layer, public_key};
 use fhe_client::{Activations, SecretKeyShape};
 use fhe_core::block::{BlockHeader, BlockKind};
 use fhe_core::mask::MaskStream;
@@ -32,28 +32,6 @@ fn signs(inputs: usize, outputs: usize, magnitude: i8) -> Vec<i8> {
         .collect()
 }
 
-fn public_key(layer: &Layer) -> PublicKey {
-    let parameters = layer.client.spec().parameters;
-    let shape = SecretKeyShape {
-        glwe_dimension: parameters.glwe_dimension,
-        polynomial_size: parameters.polynomial_size,
-        limbs: parameters.limbs,
-        bodies: parameters.bodies,
-    };
-    PublicKey::open(&layer.key.public_key(&[shape]).unwrap()).unwrap()
-}
-
-fn evaluate(layer: &Layer, key: &PublicKey, block: &[u8], threads: usize) -> Vec<u8> {
-    let accepted = layer.server.accept_under(Some(key), block).unwrap();
-    let mut output = vec![0; accepted.result_bytes()];
-    let mut never = || false;
-    layer
-        .server
-        .evaluate_into(&accepted, &mut output, threads, &mut never)
-        .unwrap();
-    output
-}
-
 fn records(records: usize, inputs: usize) -> Vec<i16> {
     let mut data = TestData::new(3);
     (0..records * inputs)
@@ -75,7 +53,7 @@ fn re_randomised_results_are_exact_for_every_width_and_modulus() {
             let integers = records(count, inputs);
             let activations = Activations::from_records(&integers, inputs);
             let block = layer.client.encrypt(&activations, 7).unwrap();
-            let result = evaluate(&layer, &key, &block, threads);
+            let result = evaluate_under(&layer, &key, &block, threads);
             let wide: Vec<i32> = integers.into_iter().map(i32::from).collect();
             assert_eq!(
                 layer.client.decrypt(&result).unwrap(),
@@ -98,7 +76,7 @@ fn ratios(parameters: PackedParameters, keys: u64) -> [f64; 2] {
     for number in 0..keys {
         let layer = layer(parameters, inputs, outputs, weights.clone(), 5);
         let block = layer.client.encrypt(&activations, number).unwrap();
-        let result = evaluate(&layer, &public_key(&layer), &block, 2);
+        let result = evaluate_under(&layer, &public_key(&layer), &block, 2);
         let simulated = layer
             .client
             .simulated_noise(&wide, |row, out| layer.server.multiply_row(row, out));
@@ -143,7 +121,7 @@ fn a_known_mask_times_the_weights_is_not_in_the_result() {
         let block = layer.client.encrypt(&activations, 0).unwrap();
         let (header, _) = BlockHeader::parse(&block).unwrap();
         let result = match key {
-            Some(key) => evaluate(layer, key, &block, 1),
+            Some(key) => evaluate_under(layer, key, &block, 1),
             None => layer.server.evaluate(&block).unwrap(),
         };
         let (of_result, payload) = BlockHeader::parse(&result).unwrap();
@@ -160,7 +138,7 @@ fn a_known_mask_times_the_weights_is_not_in_the_result() {
     // Every evaluation draws anew.
     let activations = Activations::from_records(&[1, 2], inputs);
     let block = protected.client.encrypt(&activations, 0).unwrap();
-    let [first, second] = [0, 1].map(|_| evaluate(&protected, &key, &block, 1));
+    let [first, second] = [0, 1].map(|_| evaluate_under(&protected, &key, &block, 1));
     let same = first.iter().zip(&second).filter(|(a, b)| a == b).count();
     assert!(same < first.len() / 50, "{same} of {}", first.len());
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Layer, TestData, layer_with_scale, message_bits};
+use common::{Layer, TestData, evaluate_under, layer_with_scale, message_bits, public_key};
 use fhe_client::{Outputs, Records};
 use fhe_core::block::BlockHeader;
 use fhe_core::parameters::PackedParameters;
@@ -38,8 +38,8 @@ fn layer(summands: usize) -> Layer {
     layer_with_scale(parameters, INPUTS, OUTPUTS, weights, 8, SCALE)
 }
 
-/// Results of a block of records, and their accumulators.
-fn evaluated(layer: &Layer, records: &[f32], number: u64) -> (Vec<u8>, Vec<i64>) {
+/// A block of records, and their accumulators.
+fn encrypted(layer: &Layer, records: &[f32], number: u64) -> (Vec<u8>, Vec<i64>) {
     let records = Records::table(records, INPUTS).unwrap();
     let (activations, scales) = layer.client.quantize(&records).unwrap();
     assert!(scales.iter().all(|&scale| scale == SCALE));
@@ -49,8 +49,13 @@ fn evaluated(layer: &Layer, records: &[f32], number: u64) -> (Vec<u8>, Vec<i64>)
         .map(i32::from)
         .collect();
     let block = layer.client.encrypt(&activations, number).unwrap();
-    let result = layer.server.evaluate(&block).unwrap();
-    (result, layer.server.accumulate(&integers))
+    (block, layer.server.accumulate(&integers))
+}
+
+/// Results of a block of records, and their accumulators.
+fn evaluated(layer: &Layer, records: &[f32], number: u64) -> (Vec<u8>, Vec<i64>) {
+    let (block, accumulators) = encrypted(layer, records, number);
+    (layer.server.evaluate(&block).unwrap(), accumulators)
 }
 
 fn records(data: &mut TestData, count: usize) -> Vec<f32> {
@@ -122,6 +127,47 @@ fn a_thousand_results_add_up_exactly_and_one_more_is_refused() {
             .decrypt_sums_to_floats(&sum, &counts, 2, places),
     );
     assert!(message.contains("1001 records"), "{message}");
+}
+
+#[test]
+fn re_randomised_results_add_up_exactly_flooding_and_all() {
+    let plain = layer(SUMMANDS);
+    let circuit = plain.server.circuit();
+    // As much as a thousand of them may have, at fewer message bits.
+    let mut parameters = PackedParameters {
+        message_bits: circuit.parameters.message_bits - 2,
+        ..circuit.parameters
+    };
+    parameters.flooding = parameters.most_flooding();
+    assert_eq!(
+        parameters.flooding,
+        8 * 7 - parameters.message_bits - 2 - 10
+    );
+    let layer = layer_with_scale(
+        parameters,
+        INPUTS,
+        OUTPUTS,
+        circuit.weights.clone(),
+        8,
+        SCALE,
+    );
+    let key = public_key(&layer);
+    let mut data = TestData::new(15);
+    let mut sum = Vec::new();
+    let mut expected = vec![0; 3 * OUTPUTS];
+    for number in 0..SUMMANDS as u64 {
+        let (block, accumulators) = encrypted(&layer, &records(&mut data, 3), number);
+        let result = evaluate_under(&layer, &key, &block, 1);
+        if number == 0 {
+            sum = start_sum(&result).unwrap();
+        } else {
+            add_to_sum(&mut sum, &result).unwrap();
+        }
+        for (sum, accumulator) in expected.iter_mut().zip(accumulators) {
+            *sum += accumulator;
+        }
+    }
+    assert_eq!(layer.client.decrypt_sums(&sum).unwrap(), expected);
 }
 
 #[test]

@@ -77,9 +77,7 @@ impl PackedParameters {
         )?;
         within("bodies", self.bodies, 1, MAX_BODIES)?;
         within("summands", self.summands, 1, MAX_SUMMANDS)?;
-        // Beyond, it would reach from a message to the middle between two.
-        let most = (8 * self.limbs).saturating_sub(self.message_bits + 2);
-        within("flooding", self.flooding, 0, most)?;
+        within("flooding", self.flooding, 0, self.most_flooding())?;
         Ok(self)
     }
 
@@ -96,6 +94,13 @@ impl PackedParameters {
     /// Whether results are re-randomised, so that their masks say nothing of the weights.
     pub fn protects_weights(&self) -> bool {
         self.flooding > 0
+    }
+
+    /// The most the flooding can be: that of all summands together then reaches half of the way from a message to the
+    /// middle between two.
+    pub fn most_flooding(&self) -> usize {
+        let log2_summands = self.summands.next_power_of_two().ilog2() as usize;
+        (8 * self.limbs).saturating_sub(self.message_bits + 2 + log2_summands)
     }
 
     /// log2 q.

@@ -9,7 +9,7 @@ use fhe_client::{
 use fhe_core::circuit::PackedCircuit;
 use fhe_core::noise::{ColumnNorms, OutputNoise};
 use fhe_core::parameters::PackedParameters;
-use fhe_server::PreparedCircuit;
+use fhe_server::{PreparedCircuit, PublicKey};
 
 /// A small generator of test data; nothing secret comes from it.
 pub struct TestData(u64);
@@ -147,4 +147,28 @@ pub fn layer_with_scale(
         server,
         key,
     }
+}
+
+/// Of the layer's client, for circuits that re-randomise results.
+pub fn public_key(layer: &Layer) -> PublicKey {
+    let parameters = layer.client.spec().parameters;
+    let shape = SecretKeyShape {
+        glwe_dimension: parameters.glwe_dimension,
+        polynomial_size: parameters.polynomial_size,
+        limbs: parameters.limbs,
+        bodies: parameters.bodies,
+    };
+    PublicKey::open(&layer.key.public_key(&[shape]).unwrap()).unwrap()
+}
+
+/// The results of a block, re-randomised under a public key.
+pub fn evaluate_under(layer: &Layer, key: &PublicKey, block: &[u8], threads: usize) -> Vec<u8> {
+    let accepted = layer.server.accept_under(Some(key), block).unwrap();
+    let mut output = vec![0; accepted.result_bytes()];
+    let mut never = || false;
+    layer
+        .server
+        .evaluate_into(&accepted, &mut output, threads, &mut never)
+        .unwrap();
+    output
 }

@@ -257,10 +257,10 @@ final class ReportAssembly {
             + " of each output";
     if (parameters.protectsWeights()) {
       int bits = circuit.weightBits().stream().mapToInt(Integer::intValue).max().orElseThrow();
-      int told = parameters.messageBits() + 1;
+      int told = parameters.toldBits();
       return "results are re-randomised (--protect-weights): to a client whose public key keygen"
           + " made, their masks are pseudo-random whatever the weights are, and what a result tells"
-          + " beside its noise is about p + 1 = "
+          + " beside its noise is about "
           + told
           + " bits. A client can still work out the weights: "
           + asked

@@ -53,17 +53,29 @@ public record PackedParameters(
     check(bodies >= 1 && bodies <= 256, "bodies", bodies);
     check(summands >= 1 && summands <= MOST_SUMMANDS, "summands", summands);
     check(
-        flooding >= 0 && (flooding == 0 || flooding <= mostFlooding(limbs, messageBits)),
+        flooding >= 0 && (flooding == 0 || flooding <= mostFlooding(limbs, messageBits, summands)),
         "flooding",
         flooding);
   }
 
   /**
-   * The most b there can be, less than 1 if there is no room: noise then reaches half of the way
-   * from a message to the middle between two, so that a result tells its holder about p + 1 bits.
+   * The most b there can be, less than 1 if there is no room: the flooding of all summands together
+   * then reaches half of the way from a message to the middle between two.
    */
-  public static int mostFlooding(int limbs, int messageBits) {
-    return 8 * limbs - messageBits - 2;
+  public static int mostFlooding(int limbs, int messageBits, int summands) {
+    return 8 * limbs - messageBits - 2 - ceilLog2(summands);
+  }
+
+  /**
+   * Bits that a result tells its holder beside its flooding, if results are re-randomised: about
+   * p + 1, and log2 of the summands, for a single one has less flooding than a sum.
+   */
+  public int toldBits() {
+    return messageBits + 1 + ceilLog2(summands);
+  }
+
+  private static int ceilLog2(int value) {
+    return Integer.SIZE - Integer.numberOfLeadingZeros(value - 1);
   }
 
   /** Parameters of a circuit whose results are not re-randomised. */

@@ -76,7 +76,7 @@ final class ExactLimbs {
   }
 
   private boolean isExact(int dimension, Limbs limbs) {
-    if (!limbs.hold(messageBits, protectsWeights)) {
+    if (!limbs.hold(messageBits, summands, protectsWeights)) {
       return false;
     }
     PackedParameters parameters =

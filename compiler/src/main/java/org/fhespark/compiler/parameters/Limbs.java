@@ -21,9 +21,9 @@ record Limbs(int mask, int body, int outputMask, int outputBody) {
   }
 
   /** Whether there is room for p bits, and for flooding if results are to be re-randomised. */
-  boolean hold(int messageBits, boolean protectsWeights) {
+  boolean hold(int messageBits, int summands, boolean protectsWeights) {
     return messageBits <= 8 * outputBody
-        && (!protectsWeights || PackedParameters.mostFlooding(mask, messageBits) > 0);
+        && (!protectsWeights || PackedParameters.mostFlooding(mask, messageBits, summands) > 0);
   }
 
   /**
@@ -48,6 +48,6 @@ record Limbs(int mask, int body, int outputMask, int outputBody) {
         messageBits,
         bodies,
         summands,
-        protectsWeights ? PackedParameters.mostFlooding(mask, messageBits) : 0);
+        protectsWeights ? PackedParameters.mostFlooding(mask, messageBits, summands) : 0);
   }
 }

@@ -119,8 +119,9 @@ class ParameterSearchTest {
 
   @Property(tries = 20)
   void floodedResultsAreExactAndTellOneBitMore(
-      @ForAll @IntRange(min = 1, max = 800) int dIn,
-      @ForAll @IntRange(min = 2, max = 8) int weightBits) {
+      @ForAll @IntRange(min = 1, max = 400) int dIn,
+      @ForAll @IntRange(min = 2, max = 8) int weightBits,
+      @ForAll @IntRange(min = 1, max = 100) int summands) {
     ParameterRequest plain = request(dIn, 16, weightBits, OptionalInt.empty(), P_ERROR, 4096);
     ParameterChoice choice =
         ParameterSearch.search(
@@ -128,18 +129,21 @@ class ParameterSearchTest {
                 plain.modules(),
                 plain.layer(),
                 plain.norms(),
-                plain.accumulatorBound(),
+                bits -> summands * plain.accumulatorBound().applyAsDouble(bits),
                 plain.nonZeroRecords(),
                 plain.activationBits(),
                 plain.limbs(),
                 plain.log2PError(),
                 plain.records(),
                 plain.costs(),
-                1,
+                summands,
                 true));
     PackedParameters p = choice.parameters();
     assertTrue(p.protectsWeights());
-    assertEquals(8 * p.limbs() - p.messageBits() - 2, p.flooding());
+    // That of all summands together is half of the way to the middle between two messages.
+    double together = summands * Math.scalb(1.0, p.flooding());
+    double half = Math.scalb(1.0, 8 * p.limbs() - p.messageBits() - 2);
+    assertTrue(together <= half && 2 * together > half, p.toString());
     assertTrue(NoiseModel.log2FailureProbability(p, plain.norms()) <= P_ERROR);
     // Wider noise would not be exact whatever else there is.
     assertThrows(
@@ -154,7 +158,7 @@ class ParameterSearchTest {
                 p.outputBodyLimbs(),
                 p.messageBits(),
                 p.bodies(),
-                1,
+                summands,
                 p.flooding() + 1));
   }
 

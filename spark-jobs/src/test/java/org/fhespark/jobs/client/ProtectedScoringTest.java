@@ -51,7 +51,8 @@ class ProtectedScoringTest {
     for (RemoteCallSpec call : model.specs().remote()) {
       PackedParameters parameters = call.parameters();
       assertEquals(
-          PackedParameters.mostFlooding(parameters.limbs(), parameters.messageBits()),
+          PackedParameters.mostFlooding(
+              parameters.limbs(), parameters.messageBits(), parameters.summands()),
           parameters.flooding());
       assertTrue(call.log2FailureProbability() <= -40, call.circuit());
     }
