@@ -67,8 +67,8 @@ public record PackedParameters(
   }
 
   /**
-   * Bits that a result tells its holder beside its flooding, if results are re-randomised: about
-   * p + 1, and log2 of the summands, for a single one has less flooding than a sum.
+   * Bits that a result tells its holder beside its flooding, if results are re-randomised: about p
+   * + 1, and log2 of the summands, for a single one has less flooding than a sum.
    */
   public int toldBits() {
     return messageBits + 1 + ceilLog2(summands);

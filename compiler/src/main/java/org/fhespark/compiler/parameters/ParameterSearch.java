@@ -93,7 +93,8 @@ public final class ParameterSearch {
     }
     int limbs = request.limbs().getAsInt();
     Limbs whole = new Limbs(limbs, limbs, limbs, limbs);
-    if (messageBits > MOST_MESSAGE_BITS || !whole.hold(messageBits, request.summands(), request.protectsWeights())) {
+    if (messageBits > MOST_MESSAGE_BITS
+        || !whole.hold(messageBits, request.summands(), request.protectsWeights())) {
       throw new InvalidInputException(
           "module "
               + request.modules()
