@@ -6,13 +6,20 @@ import org.fhespark.nativelib.PackedParameters;
  * What there is to do for one block of records, counted; {@link CostConstants} has the prices.
  *
  * @param server evaluation
+ * @param zeros the server's fresh encryptions of zero, if results are re-randomised: the same kinds
+ *     of work as a client's
  * @param encryption quantisation included
  * @param decryption dequantisation included
  * @param bytesUp bytes of encrypted activations, without headers and seeds
  * @param bytesDown bytes of results, without headers
  */
 public record BlockWork(
-    Server server, Client encryption, Client decryption, double bytesUp, double bytesDown) {
+    Server server,
+    Client zeros,
+    Client encryption,
+    Client decryption,
+    double bytesUp,
+    double bytesDown) {
   /** Widest entries that the client's transforms carry in one piece. */
   private static final int BITS_PER_TRANSFORM = 40;
 
@@ -61,6 +68,7 @@ public record BlockWork(
             limbRows * features,
             limbRows * layer.dOut(),
             maskBytes),
+        zeros(parameters, rows, layer.dOut()),
         client(parameters, parameters.limbs(), rows, features, maskBytes),
         client(parameters, parameters.outputLimbs(), rows, layer.dOut(), 0),
         records * features * parameters.bodyLimbs(),
@@ -77,16 +85,39 @@ public record BlockWork(
    */
   public record Layer(int circuits, int dIn, long dOut) {}
 
+  /**
+   * One encryption of zero an output: k forward transforms, and an inverse one for each of its k +
+   * K polynomials, every product times k; noise for each entry, and flooding for each body.
+   */
+  private static Client zeros(PackedParameters parameters, double rows, long outputs) {
+    if (!parameters.protectsWeights()) {
+      return new Client(0, 0, 0, 0, 0);
+    }
+    int k = parameters.glweDimension();
+    double n = parameters.lweDimension();
+    double polynomials = k + Math.ceil(rows / parameters.polynomialSize());
+    double parts = Math.ceil(8.0 * parameters.limbs() / BITS_PER_TRANSFORM);
+    return new Client(
+        0,
+        0,
+        outputs * (k + parts * polynomials) * transformSteps(parameters.polynomialSize()),
+        outputs * parts * polynomials * n,
+        outputs * (n + 2 * rows));
+  }
+
+  private static double transformSteps(int size) {
+    return size * Math.log(size) / Math.log(2);
+  }
+
   private static Client client(
       PackedParameters parameters, int limbs, double rows, double features, double maskBytes) {
     int size = parameters.polynomialSize();
     double bodies = Math.ceil(rows / size);
     double parts = Math.ceil(8.0 * limbs / BITS_PER_TRANSFORM);
-    double steps = size * Math.log(size) / Math.log(2);
     return new Client(
         maskBytes,
         features * parameters.lweDimension(),
-        features * parts * (parameters.glweDimension() + bodies) * steps,
+        features * parts * (parameters.glweDimension() + bodies) * transformSteps(size),
         features * parts * bodies * parameters.lweDimension(),
         features * rows);
   }

@@ -85,7 +85,7 @@ public record CostConstants(
   /** What a block costs. */
   public Cost price(BlockWork work) {
     return new Cost(
-        price(work.server()),
+        price(work.server()) + price(work.zeros(), encryptedValue),
         price(work.encryption(), encryptedValue) + price(work.decryption(), decryptedValue),
         (work.bytesUp() + work.bytesDown()) * wireByte);
   }
