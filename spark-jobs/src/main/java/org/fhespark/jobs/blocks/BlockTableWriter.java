@@ -5,26 +5,20 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicLong;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileUtil;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.mapreduce.Job;
-import org.apache.hadoop.mapreduce.TaskAttemptContext;
-import org.apache.hadoop.mapreduce.TaskAttemptID;
-import org.apache.hadoop.mapreduce.task.TaskAttemptContextImpl;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
 import org.apache.spark.sql.execution.datasources.OutputWriter;
-import org.apache.spark.sql.execution.datasources.OutputWriterFactory;
-import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
 import org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager;
 import org.apache.spark.unsafe.types.UTF8String;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.tables.CauseLine;
+import org.fhespark.jobs.tables.PartFormat;
+import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.EncryptedBlock;
-import scala.collection.immutable.Map$;
 
 /**
  * Adds files to a table of blocks that others, such as a streaming query, may be reading: each file
@@ -34,9 +28,7 @@ import scala.collection.immutable.Map$;
  */
 public final class BlockTableWriter {
   private final Path folder;
-  private final Configuration conf;
-  private final OutputWriterFactory factory;
-  private final TaskAttemptContext context;
+  private final PartFormat format;
   private final AtomicLong blocks = new AtomicLong();
   private final AtomicLong bytes = new AtomicLong();
 
@@ -44,19 +36,24 @@ public final class BlockTableWriter {
    * @param folder of the table; made with the first file
    */
   public BlockTableWriter(SparkSession spark, Path folder) {
-    SparkSession session = BlockSettings.sessionOf(spark);
+    this(format(spark), folder);
+  }
+
+  /**
+   * @param format of {@link #format}, on a driver or an executor
+   */
+  public BlockTableWriter(PartFormat format, Path folder) {
+    this.format = format;
     this.folder = folder;
-    this.conf =
-        ((org.apache.spark.sql.classic.SparkSession) session).sessionState().newHadoopConf();
+  }
+
+  /** How files of blocks are written. */
+  public static PartFormat format(SparkSession spark) {
     try {
-      Job job = Job.getInstance(conf);
-      this.factory =
-          new ParquetFileFormat()
-              .prepareWrite(
-                  session, job, Map$.MODULE$.<String, String>empty(), BlockTable.schema());
-      this.context = new TaskAttemptContextImpl(job.getConfiguration(), new TaskAttemptID());
+      return new PartFormat(
+          BlockSettings.sessionOf(spark), BlockTable.schema(), TableFormat.PARQUET);
     } catch (IOException error) {
-      throw cannotWrite(error);
+      throw new UncheckedIOException(error);
     }
   }
 
@@ -98,8 +95,8 @@ public final class BlockTableWriter {
     private long fileBytes;
 
     private File() throws IOException {
-      String path = new Path(local.resolve(name).toUri()).toString();
-      writer = factory.newInstance(path, BlockTable.schema(), context);
+      Path path = new Path(local.resolve(name).toUri());
+      writer = format.begin(path);
     }
 
     /** Appends a block; it stays open. */
@@ -127,7 +124,7 @@ public final class BlockTableWriter {
       try {
         end();
         if (fileBlocks > 0) {
-          CheckpointFileManager files = CheckpointFileManager.create(folder, conf);
+          CheckpointFileManager files = CheckpointFileManager.create(folder, format.conf());
           files.mkdirs(folder);
           CheckpointFileManager.CancellableFSDataOutputStream out =
               files.createAtomic(new Path(folder, name), false);

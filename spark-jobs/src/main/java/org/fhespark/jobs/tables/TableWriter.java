@@ -5,26 +5,16 @@ import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.UUID;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.mapreduce.Job;
-import org.apache.hadoop.mapreduce.TaskAttemptContext;
-import org.apache.hadoop.mapreduce.TaskAttemptID;
-import org.apache.hadoop.mapreduce.task.TaskAttemptContextImpl;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.execution.datasources.FileFormat;
 import org.apache.spark.sql.execution.datasources.OutputWriter;
-import org.apache.spark.sql.execution.datasources.OutputWriterFactory;
-import org.apache.spark.sql.execution.datasources.csv.CSVFileFormat;
-import org.apache.spark.sql.execution.datasources.json.JsonFileFormat;
-import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
@@ -52,8 +42,7 @@ public final class TableWriter implements AutoCloseable {
   private final StructType fileSchema;
   private final ArrayText arrayText;
   private final RowEncoder encoder;
-  private final OutputWriterFactory factory;
-  private final TaskAttemptContext context;
+  private final PartFormat partFormat;
   private OutputWriter part;
   private int parts;
   private long rowsInPart;
@@ -68,9 +57,7 @@ public final class TableWriter implements AutoCloseable {
       boolean overwrite,
       long rowsPerFile)
       throws IOException {
-    Configuration conf =
-        ((org.apache.spark.sql.classic.SparkSession) session).sessionState().newHadoopConf();
-    this.fs = out.getFileSystem(conf);
+    this.fs = out.getFileSystem(PartFormat.hadoopConf(session));
     // As text, because a path made of a URI keeps a slash at its end, and with it no name.
     this.out = fs.makeQualified(new Path(out.toString()));
     this.overwrite = overwrite;
@@ -78,17 +65,9 @@ public final class TableWriter implements AutoCloseable {
     this.arrayText = format == TableFormat.CSV ? new ArrayText(schema) : null;
     this.fileSchema = format == TableFormat.CSV ? ArrayText.schema(schema) : schema;
     this.encoder = new RowEncoder(fileSchema);
-    FileFormat fileFormat =
-        switch (format) {
-          case PARQUET -> new ParquetFileFormat();
-          case CSV -> new CSVFileFormat();
-          case JSON -> new JsonFileFormat();
-        };
-    requireTypes(fileFormat, format);
+    requireTypes(format);
     requireFree();
-    Job job = Job.getInstance(conf);
-    this.factory = fileFormat.prepareWrite(session, job, ScalaMaps.of(options(format)), fileSchema);
-    this.context = new TaskAttemptContextImpl(job.getConfiguration(), new TaskAttemptID());
+    this.partFormat = new PartFormat(session, fileSchema, format);
     this.temporary = beside(".tmp-");
     this.madeAbove = missingAbove();
     try {
@@ -276,8 +255,8 @@ public final class TableWriter implements AutoCloseable {
 
   private void beginPart() {
     String name = String.format(Locale.ROOT, "part-%05d", parts);
-    Path path = new Path(temporary, name + factory.getFileExtension(context));
-    part = factory.newInstance(path.toString(), fileSchema, context);
+    Path path = new Path(temporary, name + partFormat.ending());
+    part = partFormat.begin(path);
     parts++;
     rowsInPart = 0;
   }
@@ -345,7 +324,8 @@ public final class TableWriter implements AutoCloseable {
     }
   }
 
-  private void requireTypes(FileFormat fileFormat, TableFormat format) {
+  private void requireTypes(TableFormat format) {
+    FileFormat fileFormat = PartFormat.fileFormat(format);
     for (StructField field : fileSchema.fields()) {
       if (!fileFormat.supportDataType(field.dataType())) {
         throw new InvalidInputException(
@@ -366,14 +346,5 @@ public final class TableWriter implements AutoCloseable {
     if (ended) {
       throw new IllegalStateException("the writer of output " + out + " is closed");
     }
-  }
-
-  private static Map<String, String> options(TableFormat format) {
-    return switch (format) {
-      case PARQUET -> Map.of();
-      case CSV -> Map.of("header", "true");
-      // A column must not vanish because a part file holds nothing but nulls in it.
-      case JSON -> Map.of("ignoreNullFields", "false");
-    };
   }
 }
