@@ -1,21 +1,13 @@
 package org.fhespark.jobs.client;
 
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 import org.apache.hadoop.fs.Path;
-import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
 import org.fhespark.jobs.tables.InputBinding;
@@ -24,7 +16,6 @@ import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.nativelib.ClientKey;
-import org.fhespark.udf.EncryptedBlock;
 
 /**
  * The client's side of scoring in jobs apart: each step ends with a table of encrypted blocks, for
@@ -36,60 +27,26 @@ import org.fhespark.udf.EncryptedBlock;
  * other threads wait.
  */
 public final class ExchangeSession implements AutoCloseable {
-  /** Bytes of blocks and results in memory at a time, of each wave in flight. */
-  private static final long WAVE_BYTES = ExecutorBlockEvaluator.JOB_BYTES;
-
-  private static final SecureRandom RANDOM = new SecureRandom();
-
   private final SparkSession spark;
   private final HybridModel model;
   private final ClientKey key;
-  private final ClientThreads threads;
-  private final Measurements measurements = new Measurements();
-  private final Resources resources = new Resources();
-  private final List<RemoteLayer> layers;
-  private final Rounds rounds;
-  private final RowDecryption decryption;
+  private final ExchangeSteps steps;
 
   private ExchangeSession(SparkSession spark, HybridModel model, ClientKey key) {
     this.spark = spark;
     this.model = model;
     this.key = key;
-    this.threads = new ClientThreads(Runtime.getRuntime().availableProcessors());
-    this.decryption = new RowDecryption(measurements);
-    try {
-      this.layers = RemoteLayer.open(model.specs(), Optional.of(key), resources);
-      this.rounds =
-          new Rounds(
-              OnnxSegment.open(model.client(), resources),
-              layers,
-              model.specs().outputs().stream().map(TensorSpec::name).toList(),
-              threads,
-              measurements);
-    } catch (Throwable error) {
-      close();
-      throw error;
-    }
+    this.steps =
+        new ExchangeSteps(
+            model,
+            key,
+            Math.max(1, spark.sparkContext().defaultParallelism()),
+            Runtime.getRuntime().availableProcessors());
   }
 
   static ExchangeSession open(SparkSession spark, HybridModel model, ClientKey key) {
     DeployMode.requireClient(spark);
     return new ExchangeSession(spark, model, key);
-  }
-
-  /**
-   * What a token's largest tensor may take in any round: waves are formed in the first, and stay as
-   * they are. Layers and outputs tell, with room for tensors between them.
-   */
-  private AtomicLong tokenBytes() {
-    long rows = layers.stream().mapToLong(BatchSizes::rowBytes).max().orElse(1);
-    long outputs = 1;
-    for (TensorSpec output : model.specs().outputs()) {
-      long elements =
-          output.shape().stream().filter(axis -> axis > 0).reduce(1L, Math::multiplyExact);
-      outputs = Math.max(outputs, elements * Tensor.bytesOf(output.type()));
-    }
-    return new AtomicLong(Math.max(4 * rows, outputs));
   }
 
   /** Whether {@link #encrypt} or {@link #exchange} left something in a state. */
@@ -108,9 +65,6 @@ public final class ExchangeSession implements AutoCloseable {
     found.requireClient(model.client().id());
     return found.entry().key();
   }
-
-  /** A wave between rounds. */
-  private record Wave(int number, List<Batch> batches, List<SentRows> sent) {}
 
   /**
    * Takes a table's records to the first round and writes its blocks.
@@ -134,21 +88,13 @@ public final class ExchangeSession implements AutoCloseable {
       try (TableWriter records =
           TableWriter.create(
               spark, opened.records(), reader.schema(), TableFormat.PARQUET, false)) {
-        BatchSizes sizes = new BatchSizes(layers, binding.specs(), tokenBytes(), this::parallelism);
-        Iterator<List<Batch>> read =
-            Waves.of(model.specs(), reader.rows(), binding, sizes, measurements);
-        Sending sending = new Sending(opened, 0, blocks);
-        int[] waves = {0};
-        new WavePipeline<Wave>(sending::send, () -> {})
-            .run(
-                numbered(read, waves),
-                wave -> {
-                  wave.batches().forEach(sizes::observe);
-                  rowsOf(wave).forEach(records::write);
-                  finish(wave, progress);
-                });
+        BlockTableWriter writer = new BlockTableWriter(spark, blocks);
+        ExchangeState.Entry entry =
+            steps.encrypt(
+                reader.rows(), binding, input.toString(), opened, writer, records::write, progress);
         records.commit();
-        return sending.end(input.toString(), records.rowCount(), waves[0], start);
+        opened.enter(entry);
+        return report(entry, writer, start);
       } catch (Throwable error) {
         opened.delete();
         throw error;
@@ -188,7 +134,7 @@ public final class ExchangeSession implements AutoCloseable {
               + ": round "
               + (round + 1)
               + " of "
-              + rounds.count()
+              + steps.rounds()
               + " ends with "
               + (isLast
                   ? "the scored table: say where to write it"
@@ -196,7 +142,7 @@ public final class ExchangeSession implements AutoCloseable {
     }
     ResultTable found = ResultTable.open(spark, results);
     requireAll(found, opened.entry(), results);
-    Results all = new Results(found, Duration.ZERO);
+    ExchangeSteps.Results all = new ExchangeSteps.Results(found, Duration.ZERO);
     return step(
         opened,
         progress,
@@ -210,7 +156,7 @@ public final class ExchangeSession implements AutoCloseable {
     ExchangeState opened = ExchangeState.read(state);
     opened.requireClient(model.client().id());
     opened.requireKey(key.id());
-    if (opened.entry().round() == rounds.count()) {
+    if (opened.entry().round() == steps.rounds()) {
       throw new InvalidInputException(
           "state " + state + ": these records are scored already; encrypt others");
     }
@@ -218,7 +164,7 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private boolean isLast(ExchangeState state) {
-    return state.entry().round() + 1 == rounds.count();
+    return state.entry().round() + 1 == steps.rounds();
   }
 
   /**
@@ -256,7 +202,8 @@ public final class ExchangeSession implements AutoCloseable {
               + opened.entry().table()
               + ": give these as input, or another state");
     }
-    Results toCome = new Results(ResultTable.openToCome(spark, results), patience);
+    ExchangeSteps.Results toCome =
+        new ExchangeSteps.Results(ResultTable.openToCome(spark, results), patience);
     while (!isLast(opened)) {
       ExchangeState round = opened;
       step(round, progress, () -> nextRound(round, toCome, blocks, progress));
@@ -264,7 +211,7 @@ public final class ExchangeSession implements AutoCloseable {
     }
     ExchangeState last = opened;
     step(last, progress, () -> score(last, toCome, output, overwrite, progress));
-    return report(last.entry().records(), rounds.count(), 0, 0, start);
+    return scored(last.entry().records(), start);
   }
 
   private static RoundReport step(
@@ -276,9 +223,6 @@ public final class ExchangeSession implements AutoCloseable {
       progress.ended();
     }
   }
-
-  /** A table of results, and how long its next may take. */
-  private record Results(ResultTable table, Duration patience) {}
 
   private void requireAll(ResultTable found, ExchangeState.Entry entry, Path results) {
     List<Long> missing = new ArrayList<>();
@@ -300,23 +244,17 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private RoundReport nextRound(
-      ExchangeState state, Results results, Path blocks, ScoreProgress progress) {
+      ExchangeState state, ExchangeSteps.Results results, Path blocks, ScoreProgress progress) {
     long start = System.nanoTime();
-    ExchangeState.Entry entry = state.entry();
-    Sending sending = new Sending(state, entry.round() + 1, blocks);
-    new WavePipeline<Wave>(
-            wave -> {
-              decrypt(wave, results);
-              sending.send(wave);
-            },
-            results.table()::cancel)
-        .run(savedWaves(state, Optional.empty()), wave -> finish(wave, progress));
-    return sending.end(entry.table(), entry.records(), entry.waves(), start);
+    BlockTableWriter writer = new BlockTableWriter(spark, blocks);
+    ExchangeState.Entry next = steps.nextRound(state, results, writer, progress);
+    state.enter(next);
+    return report(next, writer, start);
   }
 
   private RoundReport score(
       ExchangeState state,
-      Results results,
+      ExchangeSteps.Results results,
       Path output,
       boolean overwrite,
       ScoreProgress progress) {
@@ -329,184 +267,43 @@ public final class ExchangeSession implements AutoCloseable {
       try (TableWriter writer =
           TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
         ScoredRows scored = new ScoredRows(model.specs().outputs(), columns);
-        new WavePipeline<Wave>(
-                wave -> {
-                  decrypt(wave, results);
-                  rounds.runClear(rounds.count(), wave.batches());
-                },
-                results.table()::cancel)
-            .run(
-                savedWaves(state, Optional.of(records.rows())),
-                wave -> {
-                  scored.emit(wave.batches(), writer::write);
-                  finish(wave, progress);
-                });
+        steps.score(
+            state,
+            results,
+            records.rows(),
+            batches -> scored.emit(batches, writer::write),
+            progress);
         writer.commit();
       }
     }
     state.enter(
         new ExchangeState.Entry(
-            entry.client(), entry.key(), entry.table(), entry.records(), rounds.count(), 0, 0, 0));
+            entry.client(), entry.key(), entry.table(), entry.records(), steps.rounds(), 0, 0, 0));
     state.deleteRecords();
-    return report(entry.records(), rounds.count(), 0, 0, start);
+    return scored(entry.records(), start);
   }
 
-  /**
-   * @param count counts them
-   */
-  private static Iterator<Wave> numbered(Iterator<List<Batch>> waves, int[] count) {
-    return new Iterator<>() {
-      @Override
-      public boolean hasNext() {
-        return waves.hasNext();
-      }
-
-      @Override
-      public Wave next() {
-        return new Wave(count[0]++, waves.next(), List.of());
-      }
-    };
-  }
-
-  private Iterator<Wave> savedWaves(ExchangeState state, Optional<Iterator<Row>> records) {
-    int round = state.entry().round();
-    return IntStream.range(0, state.entry().waves())
-        .mapToObj(
-            number -> {
-              SavedWave.Opened wave =
-                  SavedWave.read(state.wave(round, number), rounds.layers(round), records);
-              return new Wave(number, wave.batches(), wave.sent());
-            })
-        .iterator();
-  }
-
-  /** Decrypts the results of a wave's blocks, as many at a time as may lie in memory. */
-  private void decrypt(Wave wave, Results results) {
-    List<SentRows> together = new ArrayList<>();
-    long bytes = 0;
-    for (SentRows rows : wave.sent()) {
-      if (!together.isEmpty() && bytes + rows.rows().bytes() > WAVE_BYTES) {
-        decrypt(together, results);
-        together.clear();
-        bytes = 0;
-      }
-      together.add(rows);
-      bytes += rows.rows().bytes();
-    }
-    if (!together.isEmpty()) {
-      decrypt(together, results);
-    }
-  }
-
-  private void decrypt(List<SentRows> sent, Results results) {
-    List<Long> numbers = sent.stream().map(SentRows::number).toList();
-    results.table().await(numbers, results.patience());
-    Map<Long, byte[]> found = results.table().read(numbers);
-    int cores = threads.coresEach(sent.size());
-    threads.forEach(
-        sent,
-        rows -> decryption.decrypt(rows, EncryptedBlock.copyOf(found.get(rows.number())), cores));
-  }
-
-  /** Blocks of one round on their way to a table; every wave is saved before its blocks appear. */
-  private final class Sending {
-    private final ExchangeState state;
-    private final int round;
-    private final BlockTableWriter blocks;
-
-    /** Drawn anew each time, so that no block is taken for one of another table or attempt. */
-    private final long firstBlock = RANDOM.nextLong() >>> 2;
-
-    private final AtomicLong nextBlock = new AtomicLong(firstBlock);
-    private final RowEncryption encryption =
-        new RowEncryption(nextBlock::getAndIncrement, threads, measurements);
-
-    Sending(ExchangeState state, int round, Path blocks) {
-      this.state = state;
-      this.round = round;
-      this.blocks = new BlockTableWriter(spark, blocks);
-    }
-
-    void send(Wave wave) {
-      List<SentRows> sent = new ArrayList<>();
-      rounds.runClear(round, wave.batches());
-      try (BlockTableWriter.File file = blocks.newFile()) {
-        RowBlock.inTurn(
-            rounds.layers(round),
-            wave.batches(),
-            WavePipeline.workersOfAWave(parallelism()),
-            WAVE_BYTES,
-            rows -> {
-              for (SentBlock one : encryption.encrypt(rows)) {
-                write(one, file);
-                sent.add(one.rows());
-              }
-            });
-        SavedWave.write(
-            state.wave(round, wave.number()), rounds.layers(round), wave.batches(), sent);
-        file.publish();
-      }
-    }
-
-    private void write(SentBlock sent, BlockTableWriter.File file) {
-      try (EncryptedBlock block = sent.block()) {
-        SentRows rows = sent.rows();
-        RemoteLayer layer = rows.rows().layer();
-        file.write(
-            layer.spec().circuitDigest(),
-            layer.name(),
-            key.id(),
-            rows.number(),
-            rows.scales().length,
-            block);
-      }
-    }
-
-    RoundReport end(String table, long records, int waves, long start) {
-      state.enter(
-          new ExchangeState.Entry(
-              model.client().id(),
-              key.id(),
-              table,
-              records,
-              round,
-              waves,
-              firstBlock,
-              nextBlock.get() - firstBlock));
-      return report(records, round, blocks.blocks(), blocks.bytes(), start);
-    }
-  }
-
-  private RoundReport report(long records, int round, long blocks, long bytes, long start) {
+  private RoundReport report(ExchangeState.Entry entry, BlockTableWriter blocks, long start) {
     return new RoundReport(
-        records, round + 1, rounds.count(), blocks, bytes, (System.nanoTime() - start) / 1e9);
+        entry.records(),
+        entry.round() + 1,
+        steps.rounds(),
+        blocks.blocks(),
+        blocks.bytes(),
+        seconds(start));
   }
 
-  private int parallelism() {
-    return Math.max(1, spark.sparkContext().defaultParallelism());
+  private RoundReport scored(long records, long start) {
+    return new RoundReport(records, steps.rounds() + 1, steps.rounds(), 0, 0, seconds(start));
   }
 
-  private static void finish(Wave wave, ScoreProgress progress) {
-    progress.recordsDone(wave.batches().stream().mapToInt(Batch::records).sum());
-    wave.batches().forEach(Batch::release);
-  }
-
-  /** The rows of a wave in the order in which they came. */
-  private static List<Row> rowsOf(Wave wave) {
-    Map<Long, Row> rows = new TreeMap<>();
-    for (Batch batch : wave.batches()) {
-      for (int record = 0; record < batch.records(); record++) {
-        rows.put(batch.recordNumber(record), batch.rows().get(record));
-      }
-    }
-    return List.copyOf(rows.values());
+  private static double seconds(long start) {
+    return (System.nanoTime() - start) / 1e9;
   }
 
   /** Releases threads and segments; the key and the Spark session stay open. */
   @Override
   public void close() {
-    try (threads) {
-      resources.close();
-    }
+    steps.close();
   }
 }
