@@ -113,8 +113,8 @@ public final class ConnectSession implements RemoteSession {
   public void registerKey(byte[] file) {
     asked(
         () -> {
-          table(file, KEY).createOrReplaceTempView("fhe_evaluation_key");
-          return spark.sql("CALL fhe.register_key(table => 'fhe_evaluation_key')").collectAsList();
+          table(file, KEY).createOrReplaceTempView("fhe_client_key");
+          return spark.sql("CALL fhe.register_key(table => 'fhe_client_key')").collectAsList();
         });
   }
 
