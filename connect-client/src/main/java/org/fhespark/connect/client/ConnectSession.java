@@ -104,7 +104,12 @@ public final class ConnectSession implements RemoteSession {
           // Streams, so that a large result comes in parts; unless closed it keeps its memory.
           Iterator<Row> rows = result.toLocalIterator();
           try (AutoCloseable closed = (AutoCloseable) rows) {
-            return (byte[]) rows.next().get(0);
+            byte[] evaluated = (byte[]) rows.next().get(0);
+            // Else the end of the stream, which nobody reads then, stays in native memory.
+            while (rows.hasNext()) {
+              rows.next();
+            }
+            return evaluated;
           }
         });
   }
