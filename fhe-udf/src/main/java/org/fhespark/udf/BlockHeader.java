@@ -35,6 +35,9 @@ public record BlockHeader(
   /** Bytes of a header. */
   public static final int BYTES = 128;
 
+  /** Version of the format of blocks that this release writes and reads. */
+  public static final int FORMAT_VERSION = 4;
+
   private static final int MAGIC = 0x42454846;
   private static final int VERSION = 4;
   private static final int KIND = 6;
