@@ -38,13 +38,26 @@ final class EncryptCommand implements Callable<Integer> {
       description = "A folder, on any Hadoop file system, to which files of blocks are added.")
   private Path out;
 
+  @Option(
+      names = "--on-cluster",
+      description =
+          "Encrypt on the executors, of a cluster that you trust: every host needs KEYS at the same"
+              + " path, STATE on a file system that all have mounted, and a way to DATA, DIR and"
+              + " BLOCKS.")
+  private boolean onCluster;
+
   @Override
   public Integer call() {
     exchange.run(
         "encrypt",
         (model, keys) -> keys.current(),
         (session, progress) ->
-            RoundLines.print("encrypt", session.encrypt(input, state, out, progress), out));
+            RoundLines.print(
+                "encrypt",
+                onCluster
+                    ? session.encryptOnCluster(input, state, out, exchange.keysOnHosts())
+                    : session.encrypt(input, state, out, progress),
+                out));
     return 0;
   }
 }

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.FileUtil;
@@ -22,11 +23,12 @@ import org.fhespark.InvalidInputException;
  * that {@link #enter} made counts, so a job that was killed can be run again.
  */
 final class ExchangeState {
-  private static final int FORMAT_VERSION = 1;
+  private static final int FORMAT_VERSION = 2;
   private static final String ENTRY = "state.json";
 
   /** What there may be before the first entry. */
-  private static final Pattern LEFT_OVER = Pattern.compile("\\.state\\.json|records.*|round-\\d+");
+  private static final Pattern LEFT_OVER =
+      Pattern.compile("\\.state\\.json|records.*|round-\\d+|\\.?part-\\d+.*");
 
   private static final ObjectMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -45,6 +47,9 @@ final class ExchangeState {
    * @param waves their number
    * @param firstBlock number of the round's first block
    * @param blocks their number; the others follow the first
+   * @param parts numbers of the folders inside that are states of their own, where tasks encrypted
+   *     the records; then what is said of rounds, waves and blocks is theirs to say, until all is
+   *     done
    */
   record Entry(
       int formatVersion,
@@ -55,7 +60,8 @@ final class ExchangeState {
       int round,
       int waves,
       long firstBlock,
-      long blocks) {
+      long blocks,
+      List<Integer> parts) {
     Entry(
         String client,
         String key,
@@ -65,7 +71,19 @@ final class ExchangeState {
         int waves,
         long firstBlock,
         long blocks) {
-      this(FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks);
+      this(
+          FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks, List.of());
+    }
+
+    /** Of a state that is in parts. */
+    static Entry ofParts(
+        String client, String key, String table, long records, List<Integer> parts) {
+      return new Entry(FORMAT_VERSION, client, key, table, records, 0, 0, 0, 0, parts);
+    }
+
+    /** The records are scored. */
+    Entry done(int rounds) {
+      return new Entry(FORMAT_VERSION, client, key, table, records, rounds, 0, 0, 0, List.of());
     }
   }
 
@@ -100,6 +118,55 @@ final class ExchangeState {
     } catch (IOException error) {
       throw cannotWrite(folder, error);
     }
+  }
+
+  /**
+   * Makes the folder of an attempt at a part; {@link #becomePart} puts it in its place.
+   *
+   * @param state that {@link #create} made, perhaps on another host
+   * @throws InvalidInputException if this host does not see it, or it cannot be made
+   */
+  static ExchangeState createPart(Path state, int part, long attempt) {
+    if (!Files.isDirectory(state)) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + " is not there on every host: give a folder that all hosts of the cluster have"
+              + " mounted");
+    }
+    return create(state.resolve("." + name(part) + "-" + attempt));
+  }
+
+  /** A part's state, if an attempt at it has ended well. */
+  static Optional<ExchangeState> part(Path state, int part) {
+    Path folder = state.resolve(name(part));
+    return isBegun(folder) ? Optional.of(read(folder)) : Optional.empty();
+  }
+
+  private static String name(int part) {
+    return "part-%05d".formatted(part);
+  }
+
+  /**
+   * Puts the folder of an attempt in the part's place, unless another attempt did so before; then
+   * it is deleted.
+   */
+  void becomePart(int part) {
+    try {
+      Files.move(folder, folder.resolveSibling(name(part)), StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException error) {
+      delete();
+      if (!isBegun(folder.resolveSibling(name(part)))) {
+        throw cannotWrite(folder, error);
+      }
+    }
+  }
+
+  /** The states that rounds go through: its parts, or itself. */
+  List<ExchangeState> parts() {
+    return entry.parts().isEmpty()
+        ? List.of(this)
+        : entry.parts().stream().map(part -> read(folder.resolve(name(part)))).toList();
   }
 
   private static void clear(Path folder) throws IOException {
@@ -223,9 +290,10 @@ final class ExchangeState {
     }
   }
 
-  /** Deletes the records, when they are scored. */
+  /** Deletes the records and parts, when they are scored. */
   void deleteRecords() {
     FileUtil.fullyDelete(folder.resolve("records").toFile());
+    entry.parts().forEach(part -> FileUtil.fullyDelete(folder.resolve(name(part)).toFile()));
   }
 
   /** Deletes a folder that {@link #create} made, with all it holds. */
