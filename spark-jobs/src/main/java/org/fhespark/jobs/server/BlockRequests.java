@@ -14,8 +14,8 @@ import org.sparkproject.connect.protobuf.Message;
  * rows that come with the query, and keys. Fields of messages that are not listed here are refused,
  * and so are texts other than these.
  *
- * <p>Not looked into are the bytes of rows and the text of their schema, in which Spark allows types
- * that are classes of the server's class path, by their constructors without arguments.
+ * <p>Not looked into are the bytes of rows and the text of their schema, in which Spark allows
+ * types that are classes of the server's class path, by their constructors without arguments.
  */
 final class BlockRequests {
   private static final String PACKAGE = "spark.connect.";
