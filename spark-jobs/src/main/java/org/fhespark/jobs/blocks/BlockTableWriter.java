@@ -12,6 +12,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
 import org.apache.spark.sql.execution.datasources.OutputWriter;
 import org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager;
+import org.apache.spark.sql.types.StructType;
 import org.apache.spark.unsafe.types.UTF8String;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.tables.CauseLine;
@@ -49,9 +50,17 @@ public final class BlockTableWriter {
 
   /** How files of blocks are written. */
   public static PartFormat format(SparkSession spark) {
+    return format(spark, BlockTable.schema());
+  }
+
+  /** How files of blocks of groups are written. */
+  public static PartFormat groupedFormat(SparkSession spark) {
+    return format(spark, BlockTable.groupedSchema());
+  }
+
+  private static PartFormat format(SparkSession spark, StructType schema) {
     try {
-      return new PartFormat(
-          BlockSettings.sessionOf(spark), BlockTable.schema(), TableFormat.PARQUET);
+      return new PartFormat(BlockSettings.sessionOf(spark), schema, TableFormat.PARQUET);
     } catch (IOException error) {
       throw new UncheckedIOException(error);
     }
@@ -102,14 +111,39 @@ public final class BlockTableWriter {
     /** Appends a block; it stays open. */
     public void write(
         String circuit, String module, String key, long number, int records, EncryptedBlock block) {
-      Object[] values = {
-        UTF8String.fromString(circuit),
-        UTF8String.fromString(module),
-        UTF8String.fromString(key),
-        number,
-        records,
-        block.toByteArray()
-      };
+      append(
+          block,
+          UTF8String.fromString(circuit),
+          UTF8String.fromString(module),
+          UTF8String.fromString(key),
+          number,
+          records,
+          block.toByteArray());
+    }
+
+    /** Appends a block of a group, to a file of {@link #groupedFormat}; it stays open. */
+    public void write(
+        String circuit,
+        String module,
+        String key,
+        long number,
+        int records,
+        EncryptedBlock block,
+        long group,
+        int groupBlocks) {
+      append(
+          block,
+          UTF8String.fromString(circuit),
+          UTF8String.fromString(module),
+          UTF8String.fromString(key),
+          number,
+          records,
+          block.toByteArray(),
+          group,
+          groupBlocks);
+    }
+
+    private void append(EncryptedBlock block, Object... values) {
       try {
         writer.write(new GenericInternalRow(values));
       } catch (UncheckedIOException | FSError error) {
@@ -117,6 +151,11 @@ public final class BlockTableWriter {
       }
       fileBlocks++;
       fileBytes += block.length();
+    }
+
+    /** Bytes of the blocks in it. */
+    public long bytes() {
+      return fileBytes;
     }
 
     /** Ends the file and makes it appear in the table; one without blocks does not. */

@@ -1,7 +1,9 @@
 package org.fhespark.jobs.cli;
 
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
+import org.fhespark.jobs.client.GroupReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -11,7 +13,9 @@ import picocli.CommandLine.Option;
     name = "encrypt",
     description = {
       "Takes records to the first remote modules and writes encrypted blocks, for evaluate.",
-      "What decrypt will need, clear tensors among it, stays in a private folder."
+      "What decrypt will need, clear tensors among it, stays in a private folder.",
+      "With --group-by, for evaluate --sum and decrypt --aggregate, that is the groups' values and"
+          + " numbers of records alone."
     },
     mixinStandardHelpOptions = true)
 final class EncryptCommand implements Callable<Integer> {
@@ -38,13 +42,38 @@ final class EncryptCommand implements Callable<Integer> {
       description = "A folder, on any Hadoop file system, to which files of blocks are added.")
   private Path out;
 
+  @Option(
+      names = "--group-by",
+      paramLabel = "COLUMN",
+      description =
+          "Take the records of each value of a column to blocks of their own, whose results can be"
+              + " added; for a model compiled with --sums that ends with one round of remote"
+              + " modules. The values stay here: blocks carry a number of their group.")
+  private String groupBy;
+
   @Override
   public Integer call() {
     exchange.run(
         "encrypt",
         (model, keys) -> keys.current(),
-        (session, progress) ->
-            RoundLines.print("encrypt", session.encrypt(input, state, out, progress), out));
+        (session, progress) -> {
+          if (groupBy == null) {
+            RoundLines.print("encrypt", session.encrypt(input, state, out, progress), out);
+            return;
+          }
+          GroupReport report = session.encryptGroups(input, groupBy, state, out, progress);
+          System.out.printf(
+              Locale.ROOT,
+              "encrypt: %d records of %d groups in %.2f s%n"
+                  + "  %d blocks of %d, %.1f MB, for evaluate --sum and decrypt --aggregate%n",
+              report.records(),
+              report.groups(),
+              report.seconds(),
+              report.blocks(),
+              report.blockRows(),
+              report.bytes() / 1e6);
+          System.out.println("wrote " + out);
+        });
     return 0;
   }
 }

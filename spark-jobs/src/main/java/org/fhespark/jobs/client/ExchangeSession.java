@@ -2,10 +2,12 @@ package org.fhespark.jobs.client;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.blocks.BlockTableWriter;
@@ -153,6 +155,18 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private ExchangeState open(java.nio.file.Path state) {
+    ExchangeState opened = openAny(state);
+    if (opened.entry().grouping() != null) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + ": its records are in groups, of which sums alone are told: decrypt with"
+              + " --aggregate");
+    }
+    return opened;
+  }
+
+  private ExchangeState openAny(java.nio.file.Path state) {
     ExchangeState opened = ExchangeState.read(state);
     opened.requireClient(model.client().id());
     opened.requireKey(key.id());
@@ -212,6 +226,135 @@ public final class ExchangeSession implements AutoCloseable {
     ExchangeState last = opened;
     step(last, progress, () -> score(last, toCome, output, overwrite, progress));
     return scored(last.entry().records(), start);
+  }
+
+  /**
+   * Encrypts the groups of a table, for aggregates of the model's outputs: each has blocks of its
+   * own, whose results are added before anybody decrypts them ({@link
+   * org.fhespark.jobs.server.EvaluationJob#sum}). A group's value stays in the state, the blocks
+   * have numbers. No record is kept.
+   *
+   * @param input as of {@link HybridSession#score}; it is read twice, or more often if its groups
+   *     are many
+   * @param groupBy column of plain values that tells a record's group; null is one, too
+   * @param state as of {@link #encrypt}
+   * @param blocks as of {@link #encrypt}, but of groups alone
+   * @throws InvalidInputException as {@link #encrypt}, and if sums of results are not what the
+   *     model's outputs add up to, or a group has more records than may be added
+   */
+  public synchronized GroupReport encryptGroups(
+      Path input, String groupBy, java.nio.file.Path state, Path blocks, ScoreProgress progress) {
+    return encryptGroups(input, groupBy, state, blocks, GroupSteps.WAITING_BYTES, progress);
+  }
+
+  synchronized GroupReport encryptGroups(
+      Path input,
+      String groupBy,
+      java.nio.file.Path state,
+      Path blocks,
+      long waitingBytes,
+      ScoreProgress progress) {
+    long start = System.nanoTime();
+    GroupSteps groups = steps.groups();
+    try (TableReader reader = TableReader.open(spark, input)) {
+      AggregateColumns columns = AggregateColumns.of(reader, groupBy, groups.outputs());
+      GroupSteps.Source source =
+          new GroupSteps.Source(
+              reader.name(),
+              reader::rows,
+              () ->
+                  InputBinding.bind(
+                      columns.features(reader.schema(), model.specs().inputs()),
+                      model.specs().inputs(),
+                      reader.name()),
+              columns.ordinal());
+      // Refuses now what could not be read later.
+      source.binding().get();
+      GroupCounts counts = new GroupCounts();
+      reader.rows().forEachRemaining(row -> counts.add(row.get(columns.ordinal())));
+      ExchangeState opened = ExchangeState.create(state);
+      progress.started(counts.records());
+      try (TableWriter told =
+          TableWriter.create(
+              spark, opened.groups(), columns.groups(), TableFormat.PARQUET, false)) {
+        BlockTableWriter writer =
+            new BlockTableWriter(BlockTableWriter.groupedFormat(spark), blocks);
+        ExchangeState.Entry entry = groups.encrypt(source, counts, writer, waitingBytes, progress);
+        for (int group = 0; group < counts.groups(); group++) {
+          told.write(RowFactory.create(counts.value(group), counts.records(group)));
+        }
+        told.commit();
+        opened.enter(entry);
+        return report(entry, counts, writer.blocks(), writer.bytes(), start);
+      } catch (Throwable error) {
+        opened.delete();
+        throw error;
+      } finally {
+        progress.ended();
+      }
+    }
+  }
+
+  /**
+   * Decrypts the sums of groups and writes a table of their aggregates, a row a group: its value,
+   * how many records it has, and for each of the model's outputs an array of doubles.
+   *
+   * @param state that {@link #encryptGroups} made
+   * @param results a table with the sums of all groups; it may hold others too
+   * @param output the table of aggregates
+   * @param overwrite whether a table that is there is replaced
+   * @throws InvalidInputException as {@link #decrypt}
+   */
+  public synchronized GroupReport decryptGroups(
+      java.nio.file.Path state,
+      Path results,
+      Aggregate aggregate,
+      Path output,
+      boolean overwrite,
+      ScoreProgress progress) {
+    long start = System.nanoTime();
+    ExchangeState opened = openAny(state);
+    ExchangeState.Entry entry = opened.entry();
+    if (entry.grouping() == null) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + ": its records are in no groups; encrypt them with --group-by, or decrypt without"
+              + " --aggregate");
+    }
+    GroupSteps groups = steps.groups();
+    GroupCounts counts = new GroupCounts();
+    progress.started(entry.records());
+    try (TableReader told = TableReader.open(spark, opened.groups())) {
+      told.rows().forEachRemaining(row -> counts.add(row.get(0), row.getLong(1)));
+      AggregateColumns columns =
+          AggregateColumns.of(told, told.schema().fieldNames()[0], groups.outputs());
+      TableFormat format = TableFormat.ofFileName(output.getName()).orElse(TableFormat.PARQUET);
+      try (TableWriter writer =
+          TableWriter.create(spark, output, columns.aggregates(), format, overwrite)) {
+        groups.decrypt(
+            entry,
+            counts,
+            ResultTable.open(spark, results),
+            results.toString(),
+            (group, sums) ->
+                writer.write(
+                    columns.row(counts.value(group), counts.records(group), sums, aggregate)),
+            progress);
+        writer.commit();
+      }
+    } finally {
+      progress.ended();
+    }
+    end(opened);
+    return report(entry, counts, 0, 0, start);
+  }
+
+  private static GroupReport report(
+      ExchangeState.Entry entry, GroupCounts counts, long blocks, long bytes, long start) {
+    int blockRows = Collections.max(entry.grouping().blockRows());
+    return new GroupReport(
+        entry.records(), counts.groups(), blocks, blockRows, bytes, seconds(start));
   }
 
   private static RoundReport step(
@@ -276,11 +419,17 @@ public final class ExchangeSession implements AutoCloseable {
         writer.commit();
       }
     }
+    end(state);
+    return scored(entry.records(), start);
+  }
+
+  /** All is scored: nothing of the records stays in the state. */
+  private void end(ExchangeState state) {
+    ExchangeState.Entry entry = state.entry();
     state.enter(
         new ExchangeState.Entry(
             entry.client(), entry.key(), entry.table(), entry.records(), steps.rounds(), 0, 0, 0));
     state.deleteRecords();
-    return scored(entry.records(), start);
   }
 
   private RoundReport report(ExchangeState.Entry entry, BlockTableWriter blocks, long start) {

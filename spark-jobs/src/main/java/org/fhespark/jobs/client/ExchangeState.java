@@ -1,5 +1,6 @@
 package org.fhespark.jobs.client;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -26,7 +27,8 @@ final class ExchangeState {
   private static final String ENTRY = "state.json";
 
   /** What there may be before the first entry. */
-  private static final Pattern LEFT_OVER = Pattern.compile("\\.state\\.json|records.*|round-\\d+");
+  private static final Pattern LEFT_OVER =
+      Pattern.compile("\\.state\\.json|records.*|groups.*|round-\\d+");
 
   private static final ObjectMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -45,7 +47,9 @@ final class ExchangeState {
    * @param waves their number
    * @param firstBlock number of the round's first block
    * @param blocks their number; the others follow the first
+   * @param grouping how the records are in groups, of which sums come; null if they are not
    */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
   record Entry(
       int formatVersion,
       String client,
@@ -55,7 +59,8 @@ final class ExchangeState {
       int round,
       int waves,
       long firstBlock,
-      long blocks) {
+      long blocks,
+      Grouping grouping) {
     Entry(
         String client,
         String key,
@@ -65,9 +70,27 @@ final class ExchangeState {
         int waves,
         long firstBlock,
         long blocks) {
-      this(FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks);
+      this(FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks, null);
+    }
+
+    Entry(
+        String client,
+        String key,
+        String table,
+        long records,
+        long firstBlock,
+        long blocks,
+        Grouping grouping) {
+      this(FORMAT_VERSION, client, key, table, records, 0, 0, firstBlock, blocks, grouping);
     }
   }
+
+  /**
+   * How records are in groups.
+   *
+   * @param blockRows rows of every block, of each call of the round
+   */
+  record Grouping(List<Integer> blockRows) {}
 
   private ExchangeState(Path folder, Entry entry) {
     this.folder = folder;
@@ -196,6 +219,11 @@ final class ExchangeState {
     return new org.apache.hadoop.fs.Path(folder.resolve("records").toUri());
   }
 
+  /** The table of the groups: values of their column, and how many records each has. */
+  org.apache.hadoop.fs.Path groups() {
+    return new org.apache.hadoop.fs.Path(folder.resolve("groups").toUri());
+  }
+
   /** The file of a wave whose blocks of a round are under way. */
   Path wave(int round, int wave) {
     return round(round).resolve("wave-%06d".formatted(wave));
@@ -223,9 +251,10 @@ final class ExchangeState {
     }
   }
 
-  /** Deletes the records, when they are scored. */
+  /** Deletes the records, or their groups, when they are scored. */
   void deleteRecords() {
     FileUtil.fullyDelete(folder.resolve("records").toFile());
+    FileUtil.fullyDelete(folder.resolve("groups").toFile());
   }
 
   /** Deletes a folder that {@link #create} made, with all it holds. */

@@ -1,10 +1,17 @@
 package org.fhespark.jobs.server;
 
+import static org.apache.spark.sql.functions.broadcast;
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.expr;
+import static org.apache.spark.sql.functions.lit;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
@@ -12,8 +19,13 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.streaming.sinks.FileStreamSink;
+import org.apache.spark.sql.functions;
 import org.apache.spark.sql.streaming.StreamingQuery;
 import org.apache.spark.sql.streaming.StreamingQueryProgress;
 import org.apache.spark.sql.streaming.Trigger;
@@ -23,11 +35,13 @@ import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.artifact.ServerSpecs;
 import org.fhespark.jobs.blocks.BlockSettings;
 import org.fhespark.jobs.blocks.BlockTableFiles;
+import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.client.EvaluationKeyFiles;
 import org.fhespark.jobs.client.SentCircuits;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PublicKey;
+import org.fhespark.sql.FheCatalog;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EvaluateRows;
@@ -49,14 +63,21 @@ public final class EvaluationJob implements AutoCloseable {
   /** Of the file of a public key; one takes some ten kilobytes. */
   private static final long LARGEST_PUBLIC_KEY = 64L << 20;
 
+  /** Where this job's session has the SQL functions on blocks. */
+  private static final String CATALOG = "fhe_evaluation";
+
+  /** Sums that a task adds to at a time. */
+  private static final int MOST_SUMS = 16;
+
   private final SparkSession session;
   private final SentCircuits sent;
 
   private EvaluationJob(SparkSession spark) {
     this.session = BlockSettings.sessionOf(spark);
-    // Which streaming queries are not, as Spark would warn.
-    session.conf().set("spark.sql.adaptive.enabled", false);
     session.conf().set("spark.sql.streaming.numRecentProgressUpdates", Integer.MAX_VALUE);
+    session.conf().set("spark.sql.catalog." + CATALOG, FheCatalog.class.getName());
+    // Sums are large: beyond so many a task sorts, and has one in memory.
+    session.conf().set("spark.sql.objectHashAggregate.sortBased.fallbackThreshold", MOST_SUMS);
     this.sent = new SentCircuits(JavaSparkContext.fromSparkContext(spark.sparkContext()));
   }
 
@@ -184,6 +205,8 @@ public final class EvaluationJob implements AutoCloseable {
   }
 
   private StreamingQuery start(Path blocks, Path results, Trigger trigger) {
+    // Which streaming queries are not, as Spark would warn.
+    session.conf().set("spark.sql.adaptive.enabled", false);
     try {
       StructType schema = schemaOf(blocks);
       EvaluateRows work = new EvaluateRows(sent.work(), schema, blocks.toString());
@@ -200,6 +223,96 @@ public final class EvaluationJob implements AutoCloseable {
           .start(results.toString());
     } catch (Exception error) {
       throw explain(error, blocks);
+    }
+  }
+
+  /**
+   * Evaluates the blocks of groups and adds the results of each group and module, on the executors.
+   * Groups of which a sum is there, and those whose blocks are not all there, are left.
+   *
+   * @param blocks a table of blocks of groups
+   * @param results a table to which sums are added, a row a group and module; of no {@link #run}
+   * @throws InvalidInputException as {@link #run}, and if a group has more blocks than its circuit
+   *     was compiled for
+   */
+  public SumReport sum(Path blocks, Path results) {
+    long start = System.nanoTime();
+    // Groups may be few.
+    session.conf().set("spark.sql.adaptive.enabled", true);
+    try {
+      List<Path> files = BlockTableFiles.list(session, blocks);
+      if (files.isEmpty()) {
+        throw new InvalidInputException(
+            "blocks "
+                + blocks
+                + " holds no blocks: check the path, and that encrypt --group-by has written it");
+      }
+      requireNoQuery(results);
+      Dataset<Row> table = session.read().parquet(paths(files));
+      BlockTable.requireGroups(table.schema(), blocks.toString());
+      Dataset<Row> groups = withoutSums(table, results);
+      Dataset<Row> complete = groups.where("found = " + BlockTable.GROUP_BLOCKS).cache();
+      try {
+        long incomplete = groups.where("found <> " + BlockTable.GROUP_BLOCKS).count();
+        Row done = complete.selectExpr("count(*)", "coalesce(sum(found), 0)").first();
+        if (done.getLong(0) > 0) {
+          sum(table, complete, blocks, results);
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        return new SumReport(done.getLong(1), done.getLong(0), incomplete, seconds);
+      } finally {
+        complete.unpersist(true);
+      }
+    } catch (Exception error) {
+      throw explain(error, blocks);
+    }
+  }
+
+  /** Groups that have no sum yet, and how many blocks of each are found. */
+  private Dataset<Row> withoutSums(Dataset<Row> table, Path results) {
+    Dataset<Row> groups =
+        table.groupBy(BlockTable.GROUP, BlockTable.GROUP_BLOCKS).agg(count(lit(1)).as("found"));
+    List<Path> sums = BlockTableFiles.list(session, results);
+    if (sums.isEmpty()) {
+      return groups;
+    }
+    Dataset<Row> there = session.read().parquet(paths(sums));
+    BlockTable.requireColumns(there.schema(), results.toString());
+    return groups.join(
+        there.select(col(BlockTable.NUMBER).as(BlockTable.GROUP)),
+        new String[] {BlockTable.GROUP},
+        "left_anti");
+  }
+
+  private void sum(Dataset<Row> table, Dataset<Row> groups, Path blocks, Path results) {
+    EvaluateRows work = new EvaluateRows(sent.work(), table.schema(), blocks.toString());
+    table
+        .join(
+            broadcast(groups.select(BlockTable.GROUP)),
+            new String[] {BlockTable.GROUP},
+            "left_semi")
+        .select(Arrays.stream(table.columns()).map(functions::col).toArray(Column[]::new))
+        .mapPartitions(work, Encoders.row(table.schema()))
+        .groupBy(
+            BlockTable.CIRCUIT,
+            BlockTable.MODULE,
+            BlockTable.KEY,
+            BlockTable.GROUP,
+            BlockTable.RECORDS)
+        .agg(expr(CATALOG + ".sum(" + BlockTable.BLOCK + ")").as(BlockTable.BLOCK))
+        .foreachPartition(new WriteSums(BlockTableWriter.format(session), results));
+  }
+
+  private static String[] paths(List<Path> files) {
+    return files.stream().map(Path::toString).toArray(String[]::new);
+  }
+
+  /** Of a table that a query writes only what it has written counts. */
+  private void requireNoQuery(Path results) throws IOException {
+    Path log = new Path(results, FileStreamSink.metadataDir());
+    if (log.getFileSystem(hadoopConfiguration()).exists(log)) {
+      throw new InvalidInputException(
+          "results " + results + " holds results that were not added; give sums another folder");
     }
   }
 
