@@ -62,7 +62,7 @@ test-all: test-rust test-rust-slow test-sanitizer build
 	examples/remote-models/demo deep 20
 	examples/remote-models/demo gelu 40
 	examples/remote-models/demo cnn 20
-	examples/minilm/demo 60
+	examples/minilm/demo 60 remote
 	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \

@@ -5,6 +5,7 @@ import java.util.EnumMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -49,10 +50,12 @@ public final class MiniLmDemo {
   public static void main(String[] arguments) throws Exception {
     Path texts = Path.of(arguments[0]);
     Path work = Path.of(arguments[1]);
+    Path command = Path.of(arguments[2]);
     List<String> lines = TokenTable.lines(texts.resolve("sentences.txt"));
-    if (arguments.length > 2) {
-      lines = lines.subList(0, Integer.parseInt(arguments[2]));
+    if (arguments.length > 3) {
+      lines = lines.subList(0, Integer.parseInt(arguments[3]));
     }
+    boolean isRemote = arguments.length > 4 && arguments[4].equals("remote");
     SparkConf conf =
         SparkSettings.addTo(new SparkConf())
             .setMaster("local[" + CORES + "]")
@@ -67,14 +70,17 @@ public final class MiniLmDemo {
                   work,
                   TokenTable.tokens(lines),
                   TokenTable.tokens(TokenTable.lines(texts.resolve("calibration.txt"))))
-              .run();
+              .run(isRemote ? Optional.of(command) : Optional.empty());
     } finally {
       spark.stop();
     }
     System.exit(isGood ? 0 : 1);
   }
 
-  private boolean run() throws Exception {
+  /**
+   * @param command bin/fhe-spark, which serves the model for mode REMOTE
+   */
+  private boolean run(Optional<Path> command) throws Exception {
     System.out.println("kernel: " + NativeLibrary.kernelName());
     System.out.printf(
         "%d sentences, %d tokens%n",
@@ -114,15 +120,25 @@ public final class MiniLmDemo {
         }
       }
     }
+    if (command.isPresent()) {
+      scoreRemote(command.get(), first, reports);
+    }
     print(first, reports, floatSeconds);
     boolean isNear = true;
     for (Mode mode : reports.keySet()) {
       isNear &= compare(mode, expected);
     }
-    long differing = differingValues();
-    System.out.printf(
-        "%nvalues in which execute differs from disable: %d of %d%n",
-        differing, 2L * 384 * sentences.size());
+    System.out.println();
+    long differing = 0;
+    for (Mode mode : reports.keySet()) {
+      if (mode.isEncrypted()) {
+        long values = differingValues(mode);
+        System.out.printf(
+            "values in which %s differs from disable: %d of %d%n",
+            mode.lowerCase(), values, 2L * 384 * sentences.size());
+        differing += values;
+      }
+    }
     return isNear && differing == 0;
   }
 
@@ -140,6 +156,24 @@ public final class MiniLmDemo {
     System.out.printf(
         "compiled, %d modules remote, in %.1f s%n",
         SentenceModel.linears().size(), (System.nanoTime() - start) / 1e9);
+  }
+
+  /** With a server in a process of its own, and a client that has neither circuits nor weights. */
+  private void scoreRemote(
+      Path command, Map<Mode, ScoreReport> first, Map<Mode, ScoreReport> reports)
+      throws IOException {
+    HybridModel client =
+        HybridModel.load(
+            hadoop(work.resolve("model/client")), spark.sparkContext().hadoopConfiguration());
+    try (ServedModel served =
+            ServedModel.start(
+                command, work.resolve("model/server"), work.resolve("token"), CORES);
+        ClientKey key = client.newKey();
+        HybridSession session =
+            client.remoteSession(spark, served.address(), key, Optional.empty())) {
+      first.put(Mode.REMOTE, score(session, Mode.REMOTE));
+      reports.put(Mode.REMOTE, score(session, Mode.REMOTE));
+    }
   }
 
   private ScoreReport score(HybridSession session, Mode mode) {
@@ -216,11 +250,11 @@ public final class MiniLmDemo {
     return product / Math.sqrt(squaresA * squaresB);
   }
 
-  private long differingValues() {
+  private long differingValues(Mode encrypted) {
     long differing = 0;
     for (String name : List.of(SentenceModel.EMBEDDING, SentenceModel.POOLED)) {
       List<float[]> expected = column(Mode.DISABLE, name);
-      List<float[]> actual = column(Mode.EXECUTE, name);
+      List<float[]> actual = column(encrypted, name);
       for (int i = 0; i < expected.size(); i++) {
         for (int j = 0; j < expected.get(i).length; j++) {
           int bits = Float.floatToIntBits(expected.get(i)[j]);

@@ -41,7 +41,7 @@ public interface RemoteSession extends AutoCloseable {
    */
   byte[] evaluate(String function, byte[] block);
 
-  /** Sends an evaluation key and has it registered. */
+  /** Sends an evaluation or public key and has it registered. */
   void registerKey(byte[] file);
 
   /** Ends what the session is asked now, from any thread. */

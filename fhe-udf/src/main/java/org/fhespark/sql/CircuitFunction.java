@@ -1,9 +1,6 @@
 package org.fhespark.sql;
 
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.connector.catalog.functions.BoundFunction;
 import org.apache.spark.sql.connector.catalog.functions.ScalarFunction;
@@ -13,25 +10,21 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.udf.BlockHeader;
-import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
-import org.fhespark.udf.EvaluateBlocks;
-import org.fhespark.udf.EvaluationKeySource;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A circuit as a function of SQL: {@code fhe.digits_seq_0(block)} is the block of results.
  *
- * <p>What a query bound stays as it was: its circuit, in a broadcast, and the evaluation keys that
+ * <p>What a query bound stays as it was: its circuit, in a broadcast, and the keys of clients that
  * were registered then.
  */
 final class CircuitFunction implements UnboundFunction {
   private final RegisteredCircuit circuit;
-  private final Map<String, EvaluationKeySource> keys;
+  private final ClientKeys keys;
 
-  /**
-   * @param keys by the id of the client key; none for a circuit without look-ups
-   */
-  CircuitFunction(RegisteredCircuit circuit, Map<String, EvaluationKeySource> keys) {
+  CircuitFunction(RegisteredCircuit circuit, ClientKeys keys) {
     this.circuit = circuit;
     this.keys = keys;
   }
@@ -57,76 +50,47 @@ final class CircuitFunction implements UnboundFunction {
   @Override
   public BoundFunction bind(StructType arguments) {
     BlockArgument.require(name(), arguments);
-    return new Bound(
-        circuit.function(),
-        circuit.digest(),
-        circuit.lookups().isPresent(),
-        circuit.file(),
-        new TreeMap<>(keys));
+    return new Bound(circuit.evaluated(), keys);
   }
 
   /** Travels to the executors with the plan. */
-  private static final class Bound implements ScalarFunction<byte[]> {
+  private record Bound(RegisteredCircuit.Evaluated circuit, ClientKeys keys)
+      implements ScalarFunction<byte[]> {
     private static final long serialVersionUID = 1L;
 
-    private final String function;
-    private final String digest;
-    private final boolean needsKey;
-    private final Broadcast<Circuit> file;
-    private final TreeMap<String, EvaluationKeySource> keys;
-
-    Bound(
-        String function,
-        String digest,
-        boolean needsKey,
-        Broadcast<Circuit> file,
-        TreeMap<String, EvaluationKeySource> keys) {
-      this.function = function;
-      this.digest = digest;
-      this.needsKey = needsKey;
-      this.file = file;
-      this.keys = keys;
-    }
+    private static final Logger LOG = LoggerFactory.getLogger(CircuitFunction.class);
 
     @Override
     public byte[] produceResult(InternalRow arguments) {
       if (arguments.isNullAt(0)) {
         return null;
       }
-      try (EncryptedBlock block = EncryptedBlock.copyOf(arguments.getBinary(0));
-          EncryptedBlock result = evaluate(block, BlockHeader.of(block.bytes()))) {
-        return result.toByteArray();
+      try (EncryptedBlock block = EncryptedBlock.copyOf(arguments.getBinary(0))) {
+        BlockHeader header = BlockHeader.of(block.bytes());
+        try (EncryptedBlock result = evaluate(block, header)) {
+          LOG.debug(
+              "{}: evaluated block {} of {} records under key {}",
+              circuit.function(),
+              header.number(),
+              header.records(),
+              header.key());
+          return result.toByteArray();
+        }
       }
     }
 
     private EncryptedBlock evaluate(EncryptedBlock block, BlockHeader header) {
-      if (!header.circuit().equals(digest)) {
+      if (!header.circuit().equals(circuit.digest())) {
         throw new InvalidInputException(
             "an encrypted block is for circuit "
                 + header.circuit()
                 + ", and "
-                + function
+                + circuit.function()
                 + " is circuit "
-                + digest
+                + circuit.digest()
                 + ": call the function of the block's own circuit (CALL fhe.list())");
       }
-      EvaluateBlocks evaluation =
-          needsKey
-              ? new EvaluateBlocks(Map.of(digest, file), Map.of(digest, keyOf(header)))
-              : new EvaluateBlocks(Map.of(digest, file));
-      return evaluation.call(List.of(block).iterator()).next();
-    }
-
-    private EvaluationKeySource keyOf(BlockHeader header) {
-      EvaluationKeySource key = keys.get(header.key());
-      if (key == null) {
-        throw new InvalidInputException(
-            function
-                + " looks values up, and no evaluation key of client key "
-                + header.key()
-                + " is registered for its parameters: CALL fhe.register_key, then ask again");
-      }
-      return key;
+      return keys.work(circuit, header).call(List.of(block).iterator()).next();
     }
 
     @Override
@@ -141,26 +105,12 @@ final class CircuitFunction implements UnboundFunction {
 
     @Override
     public String name() {
-      return function;
+      return circuit.function();
     }
 
     @Override
     public String canonicalName() {
-      return "org.fhespark." + function + "." + digest;
-    }
-
-    @Override
-    public boolean equals(Object other) {
-      return other instanceof Bound bound
-          && function.equals(bound.function)
-          && digest.equals(bound.digest)
-          && file.id() == bound.file.id()
-          && keys.equals(bound.keys);
-    }
-
-    @Override
-    public int hashCode() {
-      return digest.hashCode();
+      return "org.fhespark." + circuit.function() + "." + circuit.digest();
     }
   }
 }

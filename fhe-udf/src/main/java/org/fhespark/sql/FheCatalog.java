@@ -29,7 +29,7 @@ import org.fhespark.InvalidInputException;
  */
 public final class FheCatalog implements FunctionCatalog, ProcedureCatalog {
   /** Of functions and procedures, which clients elsewhere rely on. */
-  public static final int VERSION = 1;
+  public static final int VERSION = 2;
 
   private String name;
 

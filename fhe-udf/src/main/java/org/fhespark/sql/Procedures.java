@@ -11,6 +11,7 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.sql.CatalogProcedure.Parameter;
+import org.fhespark.udf.BlockHeader;
 
 /** The procedures of the catalog. */
 final class Procedures {
@@ -22,11 +23,13 @@ final class Procedures {
           .add("circuit", DataTypes.StringType, false)
           .add("inputs", DataTypes.IntegerType, false)
           .add("outputs", DataTypes.IntegerType, false)
-          .add("lookups", DataTypes.BooleanType, false);
+          .add("lookups", DataTypes.BooleanType, false)
+          .add("rerandomizes", DataTypes.BooleanType, false);
 
   private static final StructType KEYS =
       new StructType()
           .add("key", DataTypes.StringType, false)
+          .add("kind", DataTypes.StringType, false)
           .add("file", DataTypes.StringType, false)
           .add("bytes", DataTypes.LongType, false);
 
@@ -56,37 +59,39 @@ final class Procedures {
                   models.drop(arguments[0]).stream().map(name -> new Object[] {name}).toList()),
           new CatalogProcedure(
               "register_key",
-              "Registers a client's evaluation key: a file, or a table with a BINARY column of keys",
+              "Registers a client's evaluation or public key: a file, or a table with a BINARY column of keys",
               List.of(
-                  new Parameter("path", true, "file of the evaluation key"),
+                  new Parameter("path", true, "file of the key"),
                   new Parameter("table", true, "table or view of one BINARY column, a key a row")),
               KEYS,
               (spark, models, arguments) ->
                   keys(registerKeys(spark, models, arguments[0], arguments[1]))),
           new CatalogProcedure(
               "list_keys",
-              "Lists all registered evaluation keys",
+              "Lists all registered evaluation and public keys",
               List.of(),
               KEYS,
               (spark, models, arguments) -> keys(models.keys())),
           new CatalogProcedure(
               "drop_key",
-              "Drops the evaluation keys of a client key",
+              "Drops the evaluation and public keys of a client key",
               List.of(new Parameter("key", false, "id of the client key, in hexadecimal")),
               new StructType().add("dropped", DataTypes.IntegerType, false),
               (spark, models, arguments) ->
                   List.<Object[]>of(new Object[] {models.dropKey(arguments[0])})),
           new CatalogProcedure(
               "about",
-              "Tells the version of the catalog and how many blocks are evaluated at a time",
+              "Tells the versions of catalog and blocks, and how many blocks are evaluated at a time",
               List.of(),
               new StructType()
                   .add("version", DataTypes.IntegerType, false)
+                  .add("block_version", DataTypes.IntegerType, false)
                   .add("parallelism", DataTypes.IntegerType, false),
               (spark, models, arguments) ->
                   List.<Object[]>of(
                       new Object[] {
                         FheCatalog.VERSION,
+                        BlockHeader.FORMAT_VERSION,
                         JavaSparkContext.fromSparkContext(spark.sparkContext()).defaultParallelism()
                       })));
 
@@ -103,14 +108,15 @@ final class Procedures {
                   circuit.digest(),
                   circuit.inputs(),
                   circuit.outputs(),
-                  circuit.lookups().isPresent()
+                  circuit.lookups().isPresent(),
+                  circuit.rerandomizes()
                 })
         .toList();
   }
 
   private static List<Object[]> keys(List<RegisteredKey> keys) {
     return keys.stream()
-        .map(key -> new Object[] {key.key(), key.source().digest(), key.bytes()})
+        .map(key -> new Object[] {key.key(), key.kind(), key.digest(), key.bytes()})
         .toList();
   }
 

@@ -1,5 +1,6 @@
 package org.fhespark.sql;
 
+import java.io.Serializable;
 import java.util.Optional;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.nativelib.BootstrapParameters;
@@ -15,6 +16,7 @@ import org.fhespark.udf.Circuit;
  * @param inputs features of a block of activations
  * @param outputs features of a block of results
  * @param lookups parameters of the evaluation key that it needs, if it looks values up
+ * @param rerandomizes whether it re-randomises results, which takes the client's public key
  * @param file in a broadcast, which models may share
  */
 public record RegisteredCircuit(
@@ -25,4 +27,20 @@ public record RegisteredCircuit(
     int inputs,
     int outputs,
     Optional<BootstrapParameters> lookups,
-    Broadcast<Circuit> file) {}
+    boolean rerandomizes,
+    Broadcast<Circuit> file) {
+  /** What executors are told of it. */
+  record Evaluated(
+      String function,
+      String digest,
+      boolean looksUp,
+      boolean rerandomizes,
+      Broadcast<Circuit> file)
+      implements Serializable {
+    private static final long serialVersionUID = 1L;
+  }
+
+  Evaluated evaluated() {
+    return new Evaluated(function, digest, lookups.isPresent(), rerandomizes, file);
+  }
+}

@@ -1,16 +1,52 @@
 package org.fhespark.sql;
 
+import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.udf.EvaluationKeyBytes;
 import org.fhespark.udf.EvaluationKeySource;
+import org.fhespark.udf.PublicKeyBytes;
 
-/**
- * An evaluation key that circuits with look-ups may use.
- *
- * @param key id of the client key it belongs to, in hexadecimal
- * @param bytes of its file
- */
-public record RegisteredKey(
-    String key,
-    BootstrapParameters parameters,
-    long bytes,
-    EvaluationKeySource.InBroadcast source) {}
+/** What a client gave to evaluate its blocks with; no secret. */
+public sealed interface RegisteredKey {
+  /** Id of the client key it belongs to, in hexadecimal. */
+  String key();
+
+  /** What SQL calls its kind. */
+  String kind();
+
+  /** SHA-256 of its file, in hexadecimal. */
+  String digest();
+
+  /** Of its file. */
+  long bytes();
+
+  /** Its file, to be destroyed when it is dropped. */
+  Broadcast<?> file();
+
+  /** An evaluation key, which circuits with look-ups need. */
+  record Evaluation(
+      String key,
+      BootstrapParameters parameters,
+      String digest,
+      long bytes,
+      Broadcast<EvaluationKeyBytes> file)
+      implements RegisteredKey {
+    @Override
+    public String kind() {
+      return "evaluation";
+    }
+
+    EvaluationKeySource source() {
+      return new EvaluationKeySource.InBroadcast(digest, file);
+    }
+  }
+
+  /** A public key, which circuits that re-randomise results need. */
+  record Public(String key, String digest, long bytes, Broadcast<PublicKeyBytes> file)
+      implements RegisteredKey {
+    @Override
+    public String kind() {
+      return "public";
+    }
+  }
+}

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Function;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -23,12 +24,13 @@ import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.EvaluationKey;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PackedCircuit;
+import org.fhespark.nativelib.PublicKey;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EvaluationKeyBytes;
-import org.fhespark.udf.EvaluationKeySource;
+import org.fhespark.udf.PublicKeyBytes;
 
 /**
- * Models and evaluation keys that are registered with the Spark context of this JVM, for all its
+ * Models and keys of clients that are registered with the Spark context of this JVM, for all its
  * sessions. A circuit is broadcast once, however many models have it, and its broadcast destroyed
  * with the last of them; what executors prepared of it they release when it is idle.
  */
@@ -116,19 +118,33 @@ public final class RegisteredModels {
     Shape shape = Shape.of(file);
     Broadcast<Circuit> sent = files.computeIfAbsent(digest, unused -> spark.broadcast(circuit));
     return new RegisteredCircuit(
-        function, model, module, digest, shape.inputs(), shape.outputs(), shape.lookups(), sent);
+        function,
+        model,
+        module,
+        digest,
+        shape.inputs(),
+        shape.outputs(),
+        shape.lookups(),
+        shape.rerandomizes(),
+        sent);
   }
 
   /** What the file alone tells of a circuit. */
-  private record Shape(int inputs, int outputs, Optional<BootstrapParameters> lookups) {
+  private record Shape(
+      int inputs, int outputs, Optional<BootstrapParameters> lookups, boolean rerandomizes) {
     static Shape of(byte[] file) {
       if (LookupCircuit.isOne(file)) {
         try (LookupCircuit circuit = LookupCircuit.open(file)) {
-          return new Shape(circuit.inputs(), circuit.outputs(), Optional.of(circuit.parameters()));
+          return new Shape(
+              circuit.inputs(), circuit.outputs(), Optional.of(circuit.parameters()), false);
         }
       }
       try (PackedCircuit circuit = PackedCircuit.open(file)) {
-        return new Shape(circuit.inputs(), circuit.outputs(), Optional.empty());
+        return new Shape(
+            circuit.inputs(),
+            circuit.outputs(),
+            Optional.empty(),
+            circuit.parameters().protectsWeights());
       }
     }
   }
@@ -187,7 +203,7 @@ public final class RegisteredModels {
   }
 
   /**
-   * Registers a client's evaluation key, for all circuits with its parameters.
+   * Registers a client's evaluation key, for all circuits with its parameters, or its public key.
    *
    * @param path its file, on any Hadoop file system
    * @throws InvalidInputException if it cannot be read, is damaged or none
@@ -203,33 +219,46 @@ public final class RegisteredModels {
   }
 
   /**
-   * Registers a client's evaluation key.
+   * Registers a client's evaluation or public key.
    *
    * @param file the bytes, which must not change any more
-   * @throws InvalidInputException if they are damaged or no evaluation key
+   * @throws InvalidInputException if they are damaged or no such key
    */
   public RegisteredKey registerKey(byte[] file) {
+    return PublicKey.isOne(file) ? registerPublicKey(file) : registerEvaluationKey(file);
+  }
+
+  private RegisteredKey registerEvaluationKey(byte[] file) {
     ByteBuffer direct = ByteBuffer.allocateDirect(file.length).put(file).flip();
     EvaluationKey.Description found = EvaluationKey.describe(direct);
-    String digest = found.digest().hex();
-    synchronized (this) {
-      RegisteredKey known = keys.get(digest);
-      if (known == null) {
-        Broadcast<EvaluationKeyBytes> sent = spark.broadcast(new EvaluationKeyBytes(file));
-        known =
-            new RegisteredKey(
+    return registerKey(
+        found.digest().hex(),
+        digest ->
+            new RegisteredKey.Evaluation(
                 found.keyId(),
                 found.parameters(),
+                digest,
                 file.length,
-                new EvaluationKeySource.InBroadcast(digest, sent));
-        keys.put(digest, known);
-      }
-      return known;
+                spark.broadcast(new EvaluationKeyBytes(file))));
+  }
+
+  private RegisteredKey registerPublicKey(byte[] file) {
+    try (PublicKey key = PublicKey.open(file)) {
+      return registerKey(
+          key.digest().hex(),
+          digest ->
+              new RegisteredKey.Public(
+                  key.keyId(), digest, file.length, spark.broadcast(new PublicKeyBytes(file))));
     }
   }
 
+  private synchronized RegisteredKey registerKey(
+      String digest, Function<String, RegisteredKey> made) {
+    return keys.computeIfAbsent(digest, made);
+  }
+
   /**
-   * Drops the evaluation keys of a client key.
+   * Drops the evaluation and public keys of a client key.
    *
    * @param key its id, in hexadecimal
    * @return how many there were
@@ -239,30 +268,32 @@ public final class RegisteredModels {
     Collection<RegisteredKey> gone = new ArrayList<>();
     keys.values().stream().filter(each -> each.key().equals(key)).forEach(gone::add);
     if (gone.isEmpty()) {
-      throw new InvalidInputException("no evaluation key of client key " + key + " is registered");
+      throw new InvalidInputException(
+          "no evaluation or public key of client key " + key + " is registered");
     }
     for (RegisteredKey each : gone) {
-      keys.remove(each.source().digest());
-      each.source().bytes().destroy();
+      keys.remove(each.digest());
+      each.file().destroy();
     }
     return gone.size();
   }
 
-  /** All evaluation keys. */
+  /** All keys of clients. */
   public synchronized List<RegisteredKey> keys() {
     return List.copyOf(keys.values());
   }
 
-  /** The evaluation keys that a circuit can use, by the id of the client key. */
-  synchronized Map<String, EvaluationKeySource> keysFor(RegisteredCircuit circuit) {
-    Map<String, EvaluationKeySource> usable = new HashMap<>();
-    circuit
-        .lookups()
-        .ifPresent(
-            parameters ->
-                keys.values().stream()
-                    .filter(key -> key.parameters().isSameKey(parameters))
-                    .forEach(key -> usable.put(key.key(), key.source())));
+  /** Those that a circuit can use. */
+  synchronized ClientKeys keysFor(RegisteredCircuit circuit) {
+    ClientKeys usable = ClientKeys.none();
+    for (RegisteredKey registered : keys.values()) {
+      if (registered instanceof RegisteredKey.Evaluation key
+          && circuit.lookups().filter(key.parameters()::isSameKey).isPresent()) {
+        usable.evaluation().put(key.key(), key.source());
+      } else if (registered instanceof RegisteredKey.Public key && circuit.rerandomizes()) {
+        usable.publicKeys().put(key.key(), key.file());
+      }
+    }
     return usable;
   }
 }

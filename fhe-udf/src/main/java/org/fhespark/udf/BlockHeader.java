@@ -35,6 +35,9 @@ public record BlockHeader(
   /** Bytes of a header. */
   public static final int BYTES = 128;
 
+  /** Version of the format of blocks that this release writes and reads. */
+  public static final int FORMAT_VERSION = 4;
+
   /** The {@link #kind} of sums of results. */
   public static final String SUMS_KIND = "sums";
 

@@ -14,4 +14,9 @@ public final class PublicKeyBytes extends NamedBytes {
   public PublicKeyBytes(byte[] file) {
     super(file.clone());
   }
+
+  /** A copy. */
+  public byte[] toByteArray() {
+    return file().clone();
+  }
 }

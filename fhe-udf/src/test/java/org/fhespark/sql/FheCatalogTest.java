@@ -6,10 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.zip.CRC32C;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.broadcast.Broadcast;
@@ -24,9 +27,12 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupClient;
 import org.fhespark.nativelib.LookupResultsSpec;
+import org.fhespark.nativelib.PackedParameters;
+import org.fhespark.udf.BlockHeader;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.FheKryoRegistrator;
 import org.fhespark.udf.Layer;
@@ -41,12 +47,18 @@ class FheCatalogTest {
   private static final StructType BLOCKS =
       new StructType().add("number", DataTypes.LongType).add("block", DataTypes.BinaryType);
 
+  private static final PackedParameters GUARDED =
+      new PackedParameters(4, 512, 5, 5, 5, 5, 20, 2, 1, PackedParameters.mostFlooding(5, 20, 1));
+
   @TempDir private static java.nio.file.Path folder;
 
   private static SparkSession spark;
   private static Layer layer;
   private static Layer other;
   private static LookupLayer lookups;
+
+  /** Re-randomises its results. */
+  private static Layer guarded;
 
   @BeforeAll
   static void start() throws IOException {
@@ -67,6 +79,8 @@ class FheCatalogTest {
     write("one", Map.of("seq.0", layer.circuitFile(), "seq.2", other.circuitFile()));
     write("two", Map.of("seq.0", layer.circuitFile()));
     write("mlp", Map.of(".", lookups.circuitFile()));
+    guarded = Layer.random(GUARDED, 6, 3, 3);
+    write("guarded", Map.of("seq.0", guarded.circuitFile()));
   }
 
   @AfterAll
@@ -74,6 +88,7 @@ class FheCatalogTest {
     layer.close();
     other.close();
     lookups.close();
+    guarded.close();
     spark.stop();
   }
 
@@ -142,13 +157,9 @@ class FheCatalogTest {
         List.of("digits_seq_0", "digits_seq_2"),
         registered.stream().map(row -> row.getString(1)).toList());
     assertEquals(
-        List.of("seq.0", layer.circuit().digest().hex(), 6, 3, false),
-        List.of(
-            registered.get(0).get(2),
-            registered.get(0).get(3),
-            registered.get(0).get(4),
-            registered.get(0).get(5),
-            registered.get(0).get(6)));
+        RowFactory.create(
+            "digits", "digits_seq_0", "seq.0", layer.circuit().digest().hex(), 6, 3, false, false),
+        registered.get(0));
     assertEquals(registered, sql("CALL fhe.list()"));
     blocks(layer.encrypt(layer.records(5, 1), 0), null, layer.encrypt(layer.records(70, 2), 2));
     List<Row> results = sql("SELECT number, fhe.digits_seq_0(block) FROM blocks ORDER BY number");
@@ -185,6 +196,7 @@ class FheCatalogTest {
     List<Row> rows = sql("SELECT d.*, d IS NULL FROM (SELECT fhe.describe(block) d FROM blocks)");
     Row found = rows.get(0);
     assertEquals("activations", found.getString(0));
+    assertEquals(BlockHeader.FORMAT_VERSION, found.getInt(1));
     assertEquals(layer.circuit().digest().hex(), found.getString(2));
     assertEquals(layer.key().id(), found.getString(3));
     assertEquals(List.of(9L, 70, 6), List.of(found.get(4), found.get(5), found.get(6)));
@@ -274,7 +286,8 @@ class FheCatalogTest {
     Files.write(file, lookups.keyFile());
     Row registered = sql("CALL fhe.register_key('" + file + "')").get(0);
     assertEquals(lookups.key().id(), registered.getString(0));
-    assertEquals(lookups.keyFile().length, registered.getLong(2));
+    assertEquals("evaluation", registered.getString(1));
+    assertEquals(lookups.keyFile().length, registered.getLong(3));
     assertEquals(List.of(registered), sql("CALL fhe.list_keys()"));
     byte[] result = (byte[]) sql(query).get(0).get(0);
     LookupResultsSpec results =
@@ -296,6 +309,60 @@ class FheCatalogTest {
     }
     sql("CALL fhe.drop_key('" + lookups.key().id() + "')");
     assertRefused(query, "no evaluation key");
+  }
+
+  @Test
+  void circuitsThatRerandomizeTakeThePublicKeyOfTheBlocksClient() throws IOException {
+    assertTrue(register("guarded", "guarded").get(0).getBoolean(7));
+    ByteBuffer records = guarded.records(5, 1);
+    blocks(guarded.encrypt(records, 0));
+    String query = "SELECT fhe.guarded_seq_0(block) FROM blocks";
+    assertRefused(
+        query, "no public key", guarded.key().id(), "none is", "with the client's public.key");
+    try (ClientKey stranger = ClientKey.generate(new byte[32], List.of(GUARDED.secretKeyShape()))) {
+      Files.write(folder.resolve("other.key"), publicKey(stranger));
+      sql("CALL fhe.register_key('" + folder.resolve("other.key") + "')");
+      assertRefused(query, guarded.key().id(), "only of " + stranger.id());
+    }
+    Files.write(folder.resolve("public.key"), publicKey(guarded.key()));
+    Row registered = sql("CALL fhe.register_key('" + folder.resolve("public.key") + "')").get(0);
+    assertEquals(
+        List.of(guarded.key().id(), "public"), List.of(registered.get(0), registered.get(1)));
+    assertEquals(2, sql("CALL fhe.list_keys()").size());
+    assertArrayEquals(
+        guarded.accumulate(records),
+        guarded.client().decryptAccumulators((byte[]) sql(query).get(0).get(0)));
+    Broadcast<?> sent =
+        RegisteredModels.of(spark.sparkContext()).keys().stream()
+            .filter(key -> key.key().equals(guarded.key().id()))
+            .findFirst()
+            .orElseThrow()
+            .file();
+    assertEquals(1, sql("CALL fhe.drop_key('" + guarded.key().id() + "')").get(0).getInt(0));
+    assertThrows(Exception.class, sent::value);
+    assertRefused(query, "no public key");
+    byte[] damaged = publicKey(guarded.key());
+    damaged[damaged.length / 2] ^= 1;
+    Files.write(folder.resolve("damaged.key"), damaged);
+    assertRefused(
+        "CALL fhe.register_key('" + folder.resolve("damaged.key") + "')", "damaged.key: ");
+  }
+
+  private static byte[] publicKey(ClientKey key) {
+    return key.publicKey(List.of(GUARDED.secretKeyShape()));
+  }
+
+  @Test
+  void aBlockOfAnotherVersionIsRefusedWithBoth() {
+    register("digits", "two");
+    byte[] block = layer.encrypt(layer.records(5, 1), 0);
+    ByteBuffer fields = ByteBuffer.wrap(block).order(ByteOrder.LITTLE_ENDIAN);
+    fields.putShort(4, (short) (BlockHeader.FORMAT_VERSION + 1));
+    CRC32C checksum = new CRC32C();
+    checksum.update(block, 0, BlockHeader.BYTES - 4);
+    fields.putInt(BlockHeader.BYTES - 4, (int) checksum.getValue());
+    blocks(block);
+    assertRefused("SELECT fhe.digits_seq_0(block) FROM blocks", "version 5", "version 4");
   }
 
   @Test

@@ -1,6 +1,8 @@
 package org.fhespark.nativelib;
 
 import java.lang.ref.Reference;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.function.LongConsumer;
 
@@ -13,6 +15,8 @@ import java.util.function.LongConsumer;
  * was used: take it from clients that run this software.
  */
 public final class PublicKey implements AutoCloseable {
+  private static final byte[] MAGIC = "FHEP".getBytes(StandardCharsets.US_ASCII);
+
   private final NativeHandle handle;
   private final CircuitDigest digest;
   private final String keyId;
@@ -21,6 +25,12 @@ public final class PublicKey implements AutoCloseable {
     this.handle = NativeHandle.releasedWhenLost("public key", handle, FheNative::closePublicKey);
     this.digest = digest;
     this.keyId = HexFormat.of().formatHex(FheNative.publicKeyId(handle));
+  }
+
+  /** Whether a file says that it is a public key; whether it is whole, {@link #open} tells. */
+  public static boolean isOne(byte[] file) {
+    return file.length >= MAGIC.length
+        && Arrays.equals(file, 0, MAGIC.length, MAGIC, 0, MAGIC.length);
   }
 
   /**

@@ -104,7 +104,12 @@ public final class ConnectSession implements RemoteSession {
           // Streams, so that a large result comes in parts; unless closed it keeps its memory.
           Iterator<Row> rows = result.toLocalIterator();
           try (AutoCloseable closed = (AutoCloseable) rows) {
-            return (byte[]) rows.next().get(0);
+            byte[] evaluated = (byte[]) rows.next().get(0);
+            // Else the end of the stream, which nobody reads then, stays in native memory.
+            while (rows.hasNext()) {
+              rows.next();
+            }
+            return evaluated;
           }
         });
   }
@@ -113,8 +118,8 @@ public final class ConnectSession implements RemoteSession {
   public void registerKey(byte[] file) {
     asked(
         () -> {
-          table(file, KEY).createOrReplaceTempView("fhe_evaluation_key");
-          return spark.sql("CALL fhe.register_key(table => 'fhe_evaluation_key')").collectAsList();
+          table(file, KEY).createOrReplaceTempView("fhe_client_key");
+          return spark.sql("CALL fhe.register_key(table => 'fhe_client_key')").collectAsList();
         });
   }
 

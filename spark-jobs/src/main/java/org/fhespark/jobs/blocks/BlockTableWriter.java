@@ -28,6 +28,9 @@ import org.fhespark.udf.EncryptedBlock;
  * to share between threads, a file is not.
  */
 public final class BlockTableWriter {
+  /** What names of its files begin with; those of a query begin otherwise. */
+  private static final String PREFIX = "blocks-";
+
   private final Path folder;
   private final PartFormat format;
   private final AtomicLong blocks = new AtomicLong();
@@ -66,6 +69,11 @@ public final class BlockTableWriter {
     }
   }
 
+  /** Whether a file is one that such a writer made. */
+  public static boolean hasWritten(Path file) {
+    return file.getName().startsWith(PREFIX);
+  }
+
   /** Blocks of all files that appeared. */
   public long blocks() {
     return blocks.get();
@@ -98,7 +106,7 @@ public final class BlockTableWriter {
   /** A file that is being written. */
   public final class File implements AutoCloseable {
     private final java.nio.file.Path local = Files.createTempDirectory("fhe-spark-blocks-");
-    private final String name = "blocks-" + UUID.randomUUID() + ".parquet";
+    private final String name = PREFIX + UUID.randomUUID() + ".parquet";
     private OutputWriter writer;
     private long fileBlocks;
     private long fileBytes;

@@ -6,7 +6,10 @@ import org.apache.hadoop.fs.Path;
 import org.fhespark.jobs.client.GroupReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The first of the three jobs that score apart. */
 @Command(
@@ -19,6 +22,8 @@ import picocli.CommandLine.Option;
     },
     mixinStandardHelpOptions = true)
 final class EncryptCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
   @Mixin private ExchangeOptions exchange;
 
   @Option(
@@ -51,29 +56,49 @@ final class EncryptCommand implements Callable<Integer> {
               + " modules. The values stay here: blocks carry a number of their group.")
   private String groupBy;
 
+  @Option(
+      names = "--on-cluster",
+      description =
+          "Encrypt on the executors, of a cluster that you trust: every host needs KEYS at the same"
+              + " path, STATE on a file system that all have mounted, and a way to DATA, DIR and"
+              + " BLOCKS.")
+  private boolean onCluster;
+
   @Override
   public Integer call() {
+    if (groupBy != null && onCluster) {
+      throw new ParameterException(
+          spec.commandLine(), "--group-by encrypts on the driver: leave out --on-cluster");
+    }
     exchange.run(
         "encrypt",
         (model, keys) -> keys.current(),
         (session, progress) -> {
-          if (groupBy == null) {
+          if (groupBy != null) {
+            print(session.encryptGroups(input, groupBy, state, out, progress));
+          } else if (onCluster) {
+            RoundLines.print(
+                "encrypt",
+                session.encryptOnCluster(input, state, out, exchange.keysOnHosts()),
+                out);
+          } else {
             RoundLines.print("encrypt", session.encrypt(input, state, out, progress), out);
-            return;
           }
-          GroupReport report = session.encryptGroups(input, groupBy, state, out, progress);
-          System.out.printf(
-              Locale.ROOT,
-              "encrypt: %d records of %d groups in %.2f s%n"
-                  + "  %d blocks of %d, %.1f MB, for evaluate --sum and decrypt --aggregate%n",
-              report.records(),
-              report.groups(),
-              report.seconds(),
-              report.blocks(),
-              report.blockRows(),
-              report.bytes() / 1e6);
-          System.out.println("wrote " + out);
         });
     return 0;
+  }
+
+  private void print(GroupReport report) {
+    System.out.printf(
+        Locale.ROOT,
+        "encrypt: %d records of %d groups in %.2f s%n"
+            + "  %d blocks of %d, %.1f MB, for evaluate --sum and decrypt --aggregate%n",
+        report.records(),
+        report.groups(),
+        report.seconds(),
+        report.blocks(),
+        report.blockRows(),
+        report.bytes() / 1e6);
+    System.out.println("wrote " + out);
   }
 }

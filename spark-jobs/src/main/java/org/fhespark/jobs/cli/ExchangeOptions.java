@@ -5,6 +5,7 @@ import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.KeyFolder;
+import org.fhespark.jobs.client.KeysOnHosts;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.nativelib.ClientKey;
 import picocli.CommandLine.Mixin;
@@ -36,6 +37,11 @@ final class ExchangeOptions {
       paramLabel = "auto|always|never",
       description = "Draw a progress bar (default: on a terminal).")
   private ProgressOption progress;
+
+  /** Where the keys are on every host of a cluster that the client trusts. */
+  KeysOnHosts keysOnHosts() {
+    return passphrase.onHosts(keys);
+  }
 
   /** Which key of the folder a step takes. */
   @FunctionalInterface

@@ -1,35 +1,19 @@
 package org.fhespark.jobs.cli;
 
 import java.io.Console;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.CharBuffer;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermission;
 import java.util.Arrays;
-import java.util.EnumSet;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Function;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.KeyFolder;
+import org.fhespark.jobs.client.KeysOnHosts;
+import org.fhespark.jobs.client.PassphraseFile;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
 /** Where the passphrase of a folder of keys comes from. */
 final class PassphraseOptions {
-  private static final String VARIABLE = "FHE_SPARK_PASSPHRASE";
-  private static final int MAX_BYTES = 4096;
-  private static final Set<PosixFilePermission> OF_OTHERS =
-      EnumSet.complementOf(
-          EnumSet.of(
-              PosixFilePermission.OWNER_READ,
-              PosixFilePermission.OWNER_WRITE,
-              PosixFilePermission.OWNER_EXECUTE));
 
   @ArgGroup private Source source = new Source();
 
@@ -58,6 +42,20 @@ final class PassphraseOptions {
   }
 
   /**
+   * The same folder, as it is on every host of a cluster that the client trusts.
+   *
+   * @throws InvalidInputException if the passphrase would have to be asked for
+   */
+  KeysOnHosts onHosts(Path keys) {
+    if (source.isAsked) {
+      throw new InvalidInputException(
+          "--passphrase asks on this terminal, and the executors cannot: give --passphrase-file, a"
+              + " file that is on every host");
+    }
+    return new KeysOnHosts(keys, Optional.ofNullable(source.file));
+  }
+
+  /**
    * Gives the passphrase, null for none, and wipes it after use.
    *
    * @param isNew whether a key shall be protected by it, so that a mistype would lock it up
@@ -73,13 +71,13 @@ final class PassphraseOptions {
 
   private Optional<char[]> read(boolean isNew) {
     if (source.file != null) {
-      return Optional.of(read(source.file));
+      return Optional.of(PassphraseFile.read(source.file));
     }
     if (source.isAsked) {
       return Optional.of(ask(isNew));
     }
     // A string of the environment cannot be wiped.
-    return Optional.ofNullable(System.getenv(VARIABLE)).map(String::toCharArray);
+    return Optional.ofNullable(System.getenv(KeysOnHosts.PASSPHRASE)).map(String::toCharArray);
   }
 
   private static char[] ask(boolean isNew) {
@@ -106,55 +104,6 @@ final class PassphraseOptions {
       throw new InvalidInputException("no passphrase was typed");
     }
     return typed;
-  }
-
-  private static char[] read(Path file) {
-    byte[] bytes = new byte[MAX_BYTES + 1];
-    CharBuffer text = CharBuffer.allocate(bytes.length);
-    try (InputStream in = Files.newInputStream(file)) {
-      // A pipe, as of <(command), has no permissions to look at.
-      if (Files.isRegularFile(file)) {
-        requirePrivate(file);
-      }
-      int length = in.readNBytes(bytes, 0, bytes.length);
-      if (length > MAX_BYTES) {
-        throw new InvalidInputException(
-            "passphrase file " + file + " is too long: at most " + MAX_BYTES + " bytes");
-      }
-      ByteBuffer read = ByteBuffer.wrap(bytes, 0, length);
-      if (StandardCharsets.UTF_8.newDecoder().decode(read, text, true).isError()) {
-        throw new InvalidInputException("passphrase file " + file + " is not UTF-8 text");
-      }
-      return Arrays.copyOf(text.array(), withoutLineEnd(text.array(), text.position()));
-    } catch (NoSuchFileException error) {
-      throw new InvalidInputException("passphrase file " + file + " does not exist", error);
-    } catch (IOException error) {
-      throw new InvalidInputException(
-          "passphrase file " + file + " cannot be read: " + error.getMessage(), error);
-    } finally {
-      Arrays.fill(bytes, (byte) 0);
-      wipe(text.array());
-    }
-  }
-
-  private static void requirePrivate(Path file) throws IOException {
-    Set<PosixFilePermission> others = EnumSet.copyOf(OF_OTHERS);
-    others.retainAll(Files.getPosixFilePermissions(file));
-    if (!others.isEmpty()) {
-      throw new InvalidInputException(
-          "passphrase file " + file + " is open to other users: chmod 600 it");
-    }
-  }
-
-  private static int withoutLineEnd(char[] text, int length) {
-    int end = length;
-    if (end > 0 && text[end - 1] == '\n') {
-      end--;
-      if (end > 0 && text[end - 1] == '\r') {
-        end--;
-      }
-    }
-    return end;
   }
 
   private static void wipe(char[] text) {

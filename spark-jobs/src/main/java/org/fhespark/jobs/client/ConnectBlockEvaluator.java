@@ -23,6 +23,7 @@ import org.fhespark.connect.UnavailableException;
 import org.fhespark.sql.FheCatalog;
 import org.fhespark.udf.BlockHeader;
 import org.fhespark.udf.EncryptedBlock;
+import org.fhespark.udf.PublicKeyBytes;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -51,6 +52,9 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
   /** Evaluation keys by the digests of their files. */
   private final Map<String, Path> keys;
 
+  /** Public keys by the ids of client keys. */
+  private final Map<String, PublicKeyBytes> publicKeys;
+
   private final Map<String, String> functions = new HashMap<>();
   private final Deque<OpenSession> idle = new ArrayDeque<>();
   private final Set<OpenSession> used = new HashSet<>();
@@ -71,19 +75,23 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
   }
 
   /**
-   * Connects and checks that the server has the circuits; sends it the evaluation keys that it
-   * lacks.
+   * Connects and checks that the server has the circuits; sends it the keys that it lacks.
    *
    * @param modules names of modules by the digests of their circuits
+   * @param publicKeys by the id of the client key, for circuits that re-randomise results
    * @throws InvalidInputException if it cannot be reached, or refuses
    */
   ConnectBlockEvaluator(
-      RemoteServer server, Map<String, String> modules, List<EvaluationKeyFiles.Checked> keys) {
+      RemoteServer server,
+      Map<String, String> modules,
+      List<EvaluationKeyFiles.Checked> keys,
+      Map<String, PublicKeyBytes> publicKeys) {
     this.server = server;
     this.library = ConnectLibrary.find();
     this.modules = Map.copyOf(modules);
     this.keys = new HashMap<>();
     keys.forEach(key -> this.keys.put(key.digest(), key.file()));
+    this.publicKeys = Map.copyOf(publicKeys);
     try {
       OpenSession first = open();
       this.parallelism = first.parallelism;
@@ -128,16 +136,22 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
   /** Blocks that the server evaluates at a time. */
   private static int parallelismOf(RemoteSession session) {
     Map<String, Object> about = session.call("about()").get(0);
-    Object version = about.get("version");
-    if (!Integer.valueOf(FheCatalog.VERSION).equals(version)) {
+    requireVersion("catalog", about.get("version"), FheCatalog.VERSION);
+    requireVersion("format of blocks", about.get("block_version"), BlockHeader.FORMAT_VERSION);
+    return Math.max(1, ((Number) about.get("parallelism")).intValue());
+  }
+
+  private static void requireVersion(String what, Object server, int client) {
+    if (!Integer.valueOf(client).equals(server)) {
       throw new InvalidInputException(
-          "the server's catalog has version "
-              + version
+          "the server's "
+              + what
+              + " has version "
+              + server
               + ", this client's "
-              + FheCatalog.VERSION
+              + client
               + ": use one release of fhe-spark on both sides");
     }
-    return Math.max(1, ((Number) about.get("parallelism")).intValue());
   }
 
   private void readFunctions(RemoteSession session) {
@@ -163,13 +177,16 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
   }
 
   private void sendKeys(RemoteSession session) {
-    if (keys.isEmpty()) {
+    if (keys.isEmpty() && publicKeys.isEmpty()) {
       return;
     }
     // One at a time, or each session would send them.
     synchronized (keys) {
       Set<Object> known = new HashSet<>();
-      session.call("list_keys()").forEach(row -> known.add(row.get("file")));
+      for (Map<String, Object> row : session.call("list_keys()")) {
+        // Any public key of a client key will do, and each session makes another.
+        known.add("public".equals(row.get("kind")) ? row.get("key") : row.get("file"));
+      }
       for (Map.Entry<String, Path> key : keys.entrySet()) {
         if (!known.contains(key.getKey())) {
           try {
@@ -180,6 +197,12 @@ final class ConnectBlockEvaluator implements BlockEvaluator {
           }
         }
       }
+      publicKeys.forEach(
+          (clientKey, key) -> {
+            if (!known.contains(clientKey)) {
+              session.registerKey(key.toByteArray());
+            }
+          });
     }
   }
 

@@ -2,18 +2,22 @@ package org.fhespark.jobs.client;
 
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.hadoop.fs.Path;
-import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
 import org.fhespark.jobs.tables.InputBinding;
 import org.fhespark.jobs.tables.OutputColumns;
+import org.fhespark.jobs.tables.PartFormat;
 import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
@@ -96,7 +100,7 @@ public final class ExchangeSession implements AutoCloseable {
                 reader.rows(), binding, input.toString(), opened, writer, records::write, progress);
         records.commit();
         opened.enter(entry);
-        return report(entry, writer, start);
+        return report(entry.records(), 0, writer, start);
       } catch (Throwable error) {
         opened.delete();
         throw error;
@@ -104,6 +108,97 @@ public final class ExchangeSession implements AutoCloseable {
         progress.ended();
       }
     }
+  }
+
+  /**
+   * As {@link #encrypt}, on the executors of a cluster that the client trusts: they read model and
+   * key themselves, the key from a file that every host has. Parts of the records go their own ways
+   * through the rounds; {@link #decrypt} puts them together, in the order of the dataset's
+   * partitions.
+   *
+   * @param records any dataset of the cluster
+   * @param table what errors and the state call it
+   * @param state a folder as of {@link #encrypt} that all hosts have mounted
+   * @param keys of this session's key, on every host
+   * @throws InvalidInputException as {@link #encrypt}, and if a host has another key or none
+   */
+  public synchronized RoundReport encryptOnCluster(
+      Dataset<Row> records, String table, java.nio.file.Path state, Path blocks, KeysOnHosts keys) {
+    long start = System.nanoTime();
+    new OutputColumns(records.schema(), model.specs().outputs(), table);
+    InputBinding.bind(records.schema(), model.specs().inputs(), table);
+    ExchangeState opened = ExchangeState.create(state);
+    try {
+      EncryptPartition work =
+          new EncryptPartition(
+              model.client().folder(),
+              keys,
+              key.id(),
+              table,
+              state,
+              blocks,
+              BlockTableWriter.format(spark),
+              new PartFormat(spark, records.schema(), TableFormat.PARQUET));
+      List<long[]> parts =
+          records.toJavaRDD().mapPartitionsWithIndex(work, false).collect().stream()
+              .sorted(Comparator.comparingLong(part -> part[0]))
+              .toList();
+      if (parts.isEmpty()) {
+        throw new InvalidInputException(
+            "table " + table + " is empty: give one with at least one record");
+      }
+      ExchangeState.Entry entry =
+          ExchangeState.Entry.ofParts(
+              model.client().id(),
+              key.id(),
+              table,
+              total(parts, 1),
+              parts.stream().map(part -> (int) part[0]).toList());
+      opened.enter(entry);
+      return new RoundReport(
+          entry.records(), 1, steps.rounds(), total(parts, 2), total(parts, 3), seconds(start));
+    } catch (Throwable error) {
+      opened.delete();
+      throw explain(error);
+    }
+  }
+
+  /**
+   * As the other, of a table.
+   *
+   * @param input Parquet or JSON
+   */
+  public synchronized RoundReport encryptOnCluster(
+      Path input, java.nio.file.Path state, Path blocks, KeysOnHosts keys) {
+    try (TableReader reader = TableReader.open(spark, input)) {
+      if (reader.format() == TableFormat.CSV) {
+        throw new InvalidInputException(
+            "table " + input + " is CSV: executors read Parquet and JSON, so convert it");
+      }
+      Dataset<Row> records =
+          spark
+              .read()
+              .schema(reader.schema())
+              .format(reader.format().name().toLowerCase(Locale.ROOT))
+              .load(input.toString());
+      return encryptOnCluster(records, input.toString(), state, blocks, keys);
+    }
+  }
+
+  private static long total(List<long[]> parts, int number) {
+    return parts.stream().mapToLong(part -> part[number]).sum();
+  }
+
+  /** What a task said, of what Spark says of the job. */
+  private static RuntimeException explain(Throwable error) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof InvalidInputException invalid) {
+        return invalid;
+      }
+    }
+    return error instanceof RuntimeException unchecked
+        ? unchecked
+        : new IllegalStateException("the Spark job failed: " + error.getMessage(), error);
   }
 
   /**
@@ -126,8 +221,8 @@ public final class ExchangeSession implements AutoCloseable {
       boolean overwrite,
       ScoreProgress progress) {
     ExchangeState opened = open(state);
-    int round = opened.entry().round();
-    boolean isLast = isLast(opened);
+    int round = round(opened);
+    boolean isLast = round + 1 == steps.rounds();
     Optional<Path> needed = isLast ? output : blocks;
     if (needed.isEmpty()) {
       throw new InvalidInputException(
@@ -143,7 +238,7 @@ public final class ExchangeSession implements AutoCloseable {
                   : "the blocks of the next round: say where to write them"));
     }
     ResultTable found = ResultTable.open(spark, results);
-    requireAll(found, opened.entry(), results);
+    inRound(opened, round).forEach(part -> requireAll(found, part.entry(), results));
     ExchangeSteps.Results all = new ExchangeSteps.Results(found, Duration.ZERO);
     return step(
         opened,
@@ -177,8 +272,14 @@ public final class ExchangeSession implements AutoCloseable {
     return opened;
   }
 
-  private boolean isLast(ExchangeState state) {
-    return state.entry().round() + 1 == steps.rounds();
+  /** The round whose results come next, of the part that is least far. */
+  private static int round(ExchangeState state) {
+    return state.parts().stream().mapToInt(part -> part.entry().round()).min().orElseThrow();
+  }
+
+  /** The parts in a round; a call that was killed may have taken others further. */
+  private static List<ExchangeState> inRound(ExchangeState state, int round) {
+    return state.parts().stream().filter(part -> part.entry().round() == round).toList();
   }
 
   /**
@@ -218,7 +319,7 @@ public final class ExchangeSession implements AutoCloseable {
     }
     ExchangeSteps.Results toCome =
         new ExchangeSteps.Results(ResultTable.openToCome(spark, results), patience);
-    while (!isLast(opened)) {
+    while (round(opened) + 1 < steps.rounds()) {
       ExchangeState round = opened;
       step(round, progress, () -> nextRound(round, toCome, blocks, progress));
       opened = open(state);
@@ -254,45 +355,8 @@ public final class ExchangeSession implements AutoCloseable {
       Path blocks,
       long waitingBytes,
       ScoreProgress progress) {
-    long start = System.nanoTime();
-    GroupSteps groups = steps.groups();
-    try (TableReader reader = TableReader.open(spark, input)) {
-      AggregateColumns columns = AggregateColumns.of(reader, groupBy, groups.outputs());
-      GroupSteps.Source source =
-          new GroupSteps.Source(
-              reader.name(),
-              reader::rows,
-              () ->
-                  InputBinding.bind(
-                      columns.features(reader.schema(), model.specs().inputs()),
-                      model.specs().inputs(),
-                      reader.name()),
-              columns.ordinal());
-      // Refuses now what could not be read later.
-      source.binding().get();
-      GroupCounts counts = new GroupCounts();
-      reader.rows().forEachRemaining(row -> counts.add(row.get(columns.ordinal())));
-      ExchangeState opened = ExchangeState.create(state);
-      progress.started(counts.records());
-      try (TableWriter told =
-          TableWriter.create(
-              spark, opened.groups(), columns.groups(), TableFormat.PARQUET, false)) {
-        BlockTableWriter writer =
-            new BlockTableWriter(BlockTableWriter.groupedFormat(spark), blocks);
-        ExchangeState.Entry entry = groups.encrypt(source, counts, writer, waitingBytes, progress);
-        for (int group = 0; group < counts.groups(); group++) {
-          told.write(RowFactory.create(counts.value(group), counts.records(group)));
-        }
-        told.commit();
-        opened.enter(entry);
-        return report(entry, counts, writer.blocks(), writer.bytes(), start);
-      } catch (Throwable error) {
-        opened.delete();
-        throw error;
-      } finally {
-        progress.ended();
-      }
-    }
+    return new GroupExchange(spark, model.specs().inputs(), steps.groups())
+        .encrypt(input, groupBy, state, blocks, waitingBytes, progress);
   }
 
   /**
@@ -312,49 +376,20 @@ public final class ExchangeSession implements AutoCloseable {
       Path output,
       boolean overwrite,
       ScoreProgress progress) {
-    long start = System.nanoTime();
     ExchangeState opened = openAny(state);
-    ExchangeState.Entry entry = opened.entry();
-    if (entry.grouping() == null) {
+    if (opened.entry().grouping() == null) {
       throw new InvalidInputException(
           "state "
               + state
               + ": its records are in no groups; encrypt them with --group-by, or decrypt without"
               + " --aggregate");
     }
-    GroupSteps groups = steps.groups();
-    GroupCounts counts = new GroupCounts();
-    progress.started(entry.records());
-    try (TableReader told = TableReader.open(spark, opened.groups())) {
-      told.rows().forEachRemaining(row -> counts.add(row.get(0), row.getLong(1)));
-      AggregateColumns columns =
-          AggregateColumns.of(told, told.schema().fieldNames()[0], groups.outputs());
-      TableFormat format = TableFormat.ofFileName(output.getName()).orElse(TableFormat.PARQUET);
-      try (TableWriter writer =
-          TableWriter.create(spark, output, columns.aggregates(), format, overwrite)) {
-        groups.decrypt(
-            entry,
-            counts,
-            ResultTable.open(spark, results),
-            results.toString(),
-            (group, sums) ->
-                writer.write(
-                    columns.row(counts.value(group), counts.records(group), sums, aggregate)),
-            progress);
-        writer.commit();
-      }
-    } finally {
-      progress.ended();
-    }
-    end(opened);
-    return report(entry, counts, 0, 0, start);
-  }
-
-  private static GroupReport report(
-      ExchangeState.Entry entry, GroupCounts counts, long blocks, long bytes, long start) {
-    int blockRows = Collections.max(entry.grouping().blockRows());
-    return new GroupReport(
-        entry.records(), counts.groups(), blocks, blockRows, bytes, seconds(start));
+    GroupReport report =
+        new GroupExchange(spark, model.specs().inputs(), steps.groups())
+            .decrypt(opened, results, aggregate, output, overwrite, progress);
+    opened.enter(opened.entry().done(steps.rounds()));
+    opened.deleteRecords();
+    return report;
   }
 
   private static RoundReport step(
@@ -390,9 +425,11 @@ public final class ExchangeSession implements AutoCloseable {
       ExchangeState state, ExchangeSteps.Results results, Path blocks, ScoreProgress progress) {
     long start = System.nanoTime();
     BlockTableWriter writer = new BlockTableWriter(spark, blocks);
-    ExchangeState.Entry next = steps.nextRound(state, results, writer, progress);
-    state.enter(next);
-    return report(next, writer, start);
+    int round = round(state);
+    for (ExchangeState part : inRound(state, round)) {
+      part.enter(steps.nextRound(part, results, writer, progress));
+    }
+    return report(state.entry().records(), round + 1, writer, start);
   }
 
   private RoundReport score(
@@ -403,43 +440,42 @@ public final class ExchangeSession implements AutoCloseable {
       ScoreProgress progress) {
     long start = System.nanoTime();
     ExchangeState.Entry entry = state.entry();
-    try (TableReader records = TableReader.open(spark, state.records())) {
-      OutputColumns columns =
-          new OutputColumns(records.schema(), model.specs().outputs(), entry.table());
-      TableFormat format = TableFormat.ofFileName(output.getName()).orElse(TableFormat.PARQUET);
-      try (TableWriter writer =
-          TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
-        ScoredRows scored = new ScoredRows(model.specs().outputs(), columns);
-        steps.score(
-            state,
-            results,
-            records.rows(),
-            batches -> scored.emit(batches, writer::write),
-            progress);
-        writer.commit();
+    List<ExchangeState> parts = state.parts();
+    OutputColumns columns =
+        new OutputColumns(schema(parts.get(0)), model.specs().outputs(), entry.table());
+    TableFormat format = TableFormat.ofFileName(output.getName()).orElse(TableFormat.PARQUET);
+    try (TableWriter writer =
+        TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
+      ScoredRows scored = new ScoredRows(model.specs().outputs(), columns);
+      for (ExchangeState part : parts) {
+        try (TableReader records = TableReader.open(spark, part.records())) {
+          steps.score(
+              part,
+              results,
+              records.rows(),
+              batches -> scored.emit(batches, writer::write),
+              progress);
+        }
       }
+      writer.commit();
     }
-    end(state);
+    state.enter(entry.done(steps.rounds()));
+    state.deleteRecords();
     return scored(entry.records(), start);
   }
 
-  /** All is scored: nothing of the records stays in the state. */
-  private void end(ExchangeState state) {
-    ExchangeState.Entry entry = state.entry();
-    state.enter(
-        new ExchangeState.Entry(
-            entry.client(), entry.key(), entry.table(), entry.records(), steps.rounds(), 0, 0, 0));
-    state.deleteRecords();
+  private StructType schema(ExchangeState state) {
+    try (TableReader records = TableReader.open(spark, state.records())) {
+      return records.schema();
+    }
   }
 
-  private RoundReport report(ExchangeState.Entry entry, BlockTableWriter blocks, long start) {
+  /**
+   * @param round whose blocks were written, from 0
+   */
+  private RoundReport report(long records, int round, BlockTableWriter blocks, long start) {
     return new RoundReport(
-        entry.records(),
-        entry.round() + 1,
-        steps.rounds(),
-        blocks.blocks(),
-        blocks.bytes(),
-        seconds(start));
+        records, round + 1, steps.rounds(), blocks.blocks(), blocks.bytes(), seconds(start));
   }
 
   private RoundReport scored(long records, long start) {

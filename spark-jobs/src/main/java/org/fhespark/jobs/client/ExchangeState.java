@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.FileUtil;
@@ -23,12 +24,12 @@ import org.fhespark.InvalidInputException;
  * that {@link #enter} made counts, so a job that was killed can be run again.
  */
 final class ExchangeState {
-  private static final int FORMAT_VERSION = 1;
+  private static final int FORMAT_VERSION = 2;
   private static final String ENTRY = "state.json";
 
   /** What there may be before the first entry. */
   private static final Pattern LEFT_OVER =
-      Pattern.compile("\\.state\\.json|records.*|groups.*|round-\\d+");
+      Pattern.compile("\\.state\\.json|records.*|groups.*|round-\\d+|\\.?part-\\d+.*");
 
   private static final ObjectMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -47,6 +48,9 @@ final class ExchangeState {
    * @param waves their number
    * @param firstBlock number of the round's first block
    * @param blocks their number; the others follow the first
+   * @param parts numbers of the folders inside that are states of their own, where tasks encrypted
+   *     the records; then what is said of rounds, waves and blocks is theirs to say, until all is
+   *     done
    * @param grouping how the records are in groups, of which sums come; null if they are not
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -60,6 +64,7 @@ final class ExchangeState {
       int waves,
       long firstBlock,
       long blocks,
+      List<Integer> parts,
       Grouping grouping) {
     Entry(
         String client,
@@ -70,10 +75,28 @@ final class ExchangeState {
         int waves,
         long firstBlock,
         long blocks) {
-      this(FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks, null);
+      this(
+          FORMAT_VERSION,
+          client,
+          key,
+          table,
+          records,
+          round,
+          waves,
+          firstBlock,
+          blocks,
+          List.of(),
+          null);
     }
 
-    Entry(
+    /** Of a state that is in parts. */
+    static Entry ofParts(
+        String client, String key, String table, long records, List<Integer> parts) {
+      return new Entry(FORMAT_VERSION, client, key, table, records, 0, 0, 0, 0, parts, null);
+    }
+
+    /** Of records in groups. */
+    static Entry ofGroups(
         String client,
         String key,
         String table,
@@ -81,7 +104,24 @@ final class ExchangeState {
         long firstBlock,
         long blocks,
         Grouping grouping) {
-      this(FORMAT_VERSION, client, key, table, records, 0, 0, firstBlock, blocks, grouping);
+      return new Entry(
+          FORMAT_VERSION,
+          client,
+          key,
+          table,
+          records,
+          0,
+          0,
+          firstBlock,
+          blocks,
+          List.of(),
+          grouping);
+    }
+
+    /** The records are scored. */
+    Entry done(int rounds) {
+      return new Entry(
+          FORMAT_VERSION, client, key, table, records, rounds, 0, 0, 0, List.of(), null);
     }
   }
 
@@ -123,6 +163,55 @@ final class ExchangeState {
     } catch (IOException error) {
       throw cannotWrite(folder, error);
     }
+  }
+
+  /**
+   * Makes the folder of an attempt at a part; {@link #becomePart} puts it in its place.
+   *
+   * @param state that {@link #create} made, perhaps on another host
+   * @throws InvalidInputException if this host does not see it, or it cannot be made
+   */
+  static ExchangeState createPart(Path state, int part, long attempt) {
+    if (!Files.isDirectory(state)) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + " is not there on every host: give a folder that all hosts of the cluster have"
+              + " mounted");
+    }
+    return create(state.resolve("." + name(part) + "-" + attempt));
+  }
+
+  /** A part's state, if an attempt at it has ended well. */
+  static Optional<ExchangeState> part(Path state, int part) {
+    Path folder = state.resolve(name(part));
+    return isBegun(folder) ? Optional.of(read(folder)) : Optional.empty();
+  }
+
+  private static String name(int part) {
+    return "part-%05d".formatted(part);
+  }
+
+  /**
+   * Puts the folder of an attempt in the part's place, unless another attempt did so before; then
+   * it is deleted.
+   */
+  void becomePart(int part) {
+    try {
+      Files.move(folder, folder.resolveSibling(name(part)), StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException error) {
+      delete();
+      if (!isBegun(folder.resolveSibling(name(part)))) {
+        throw cannotWrite(folder, error);
+      }
+    }
+  }
+
+  /** The states that rounds go through: its parts, or itself. */
+  List<ExchangeState> parts() {
+    return entry.parts().isEmpty()
+        ? List.of(this)
+        : entry.parts().stream().map(part -> read(folder.resolve(name(part)))).toList();
   }
 
   private static void clear(Path folder) throws IOException {
@@ -251,9 +340,10 @@ final class ExchangeState {
     }
   }
 
-  /** Deletes the records, or their groups, when they are scored. */
+  /** Deletes the records and parts, or their groups, when they are scored. */
   void deleteRecords() {
     FileUtil.fullyDelete(folder.resolve("records").toFile());
+    entry.parts().forEach(part -> FileUtil.fullyDelete(folder.resolve(name(part)).toFile()));
     FileUtil.fullyDelete(folder.resolve("groups").toFile());
   }
 

@@ -110,7 +110,7 @@ final class GroupSteps {
       end = passEnd(first, counts, blockRows, waitingBytes);
       new Pass(source, counts, layout, first, end, blocks, progress).run();
     }
-    return new ExchangeState.Entry(
+    return ExchangeState.Entry.ofGroups(
         model.client().id(),
         keyId,
         source.name(),

@@ -567,7 +567,8 @@ public final class HybridSession implements AutoCloseable {
                 new ConnectBlockEvaluator(
                     server.orElseThrow(),
                     modules,
-                    evaluationKeys.map(EvaluationKeyFiles::files).orElse(List.of())),
+                    evaluationKeys.map(EvaluationKeyFiles::files).orElse(List.of()),
+                    publicKeys()),
                 threads,
                 measurements,
                 progress));

@@ -34,6 +34,9 @@ public final class BlockServer implements AutoCloseable {
         FheCatalog.class.getName(),
         "spark.sql.optimizer.excludedRules",
         "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation",
+        // No block is asked twice, and each plan that is kept keeps its own.
+        "spark.connect.session.planCache.maxSize",
+        "0",
         // Clients may ask any query, whose classes nobody can foresee.
         "spark.kryo.registrationRequired",
         "false");

@@ -208,6 +208,7 @@ public final class EvaluationJob implements AutoCloseable {
     // Which streaming queries are not, as Spark would warn.
     session.conf().set("spark.sql.adaptive.enabled", false);
     try {
+      requireNoSums(results);
       StructType schema = schemaOf(blocks);
       EvaluateRows work = new EvaluateRows(sent.work(), schema, blocks.toString());
       return session
@@ -305,6 +306,14 @@ public final class EvaluationJob implements AutoCloseable {
 
   private static String[] paths(List<Path> files) {
     return files.stream().map(Path::toString).toArray(String[]::new);
+  }
+
+  /** What a query writes to a table would make all else there count no more. */
+  private void requireNoSums(Path results) {
+    if (BlockTableFiles.list(session, results).stream().anyMatch(BlockTableWriter::hasWritten)) {
+      throw new InvalidInputException(
+          "results " + results + " holds blocks or sums already; give results another folder");
+    }
   }
 
   /** Of a table that a query writes only what it has written counts. */

@@ -214,7 +214,7 @@ class AggregatesTest {
   }
 
   @Test
-  void sumsOfGroupsAreThoseOfTheScoresInClear() throws IOException {
+  void sumsOfGroupsAreThoseOfTheScoresInClear() throws Exception {
     CommandRun encrypted = encrypt(model, records, "--group-by", "place");
     encrypted.assertDone();
     assertTrue(encrypted.out().contains("10000 records of 4 groups"), encrypted.out());
@@ -228,13 +228,14 @@ class AggregatesTest {
     assertEquals(4, blocks.stream().map(row -> row.getLong(6)).distinct().count());
     assertFalse(Files.exists(folder.resolve("state/records")));
 
-    CommandRun evaluated = evaluate("sums", "--sum");
-    evaluated.assertDone();
+    CommandRun evaluated = sumOnExecutors();
+    assertEquals(0, evaluated.status(), evaluated.err());
     assertTrue(evaluated.out().contains("6 blocks, added to 4 sums"), evaluated.out());
     CommandRun again = evaluate("sums", "--sum");
     again.assertDone();
     assertTrue(again.out().contains("0 blocks, added to 0 sums"), again.out());
 
+    evaluate("sums").assertRefused("blocks or sums already", "another folder");
     decrypt("sums").assertRefused("in groups", "--aggregate");
     decrypt("sums", "--aggregate", "max").assertRefused("--aggregate", "SUM, MEAN");
     decrypt("sums", "--aggregate", "sum").assertDone();
@@ -244,6 +245,31 @@ class AggregatesTest {
       List<Path> files = left.filter(Files::isRegularFile).toList();
       assertEquals(List.of(folder.resolve("state/state.json")), files);
     }
+  }
+
+  /** evaluate --sum with executors that are processes of their own. */
+  private CommandRun sumOnExecutors() throws Exception {
+    return new ChildJvm()
+        .executors(folder)
+        .run(
+            FheSpark.class,
+            List.of(
+                "evaluate",
+                "--sum",
+                "--master",
+                "local-cluster[2,1,1024]",
+                "--conf",
+                "spark.ui.enabled=false",
+                "--conf",
+                "spark.executor.memory=512m",
+                "--conf",
+                "spark.executor.extraClassPath=" + System.getProperty("java.class.path"),
+                "--server",
+                model.server().toString(),
+                "--input",
+                folder.resolve("blocks").toString(),
+                "--out",
+                folder.resolve("sums").toString()));
   }
 
   private List<Row> readBlocks(String table) {
@@ -371,6 +397,8 @@ class AggregatesTest {
         .assertRefused("module seq.4", "not compiled for sums", "--sums");
     encrypt(model, records, "--group-by", "plaice").assertRefused("'plaice'", "id, pixels, place");
     encrypt(model, records, "--group-by", "pixels").assertRefused("'pixels'", "plain values");
+    encrypt(model, records, "--group-by", "place", "--on-cluster")
+        .assertRefused("--group-by", "--on-cluster");
     assertFalse(Files.exists(folder.resolve("state")));
     evaluate("sums", "--sum", "--stream").assertRefused("--sum", "--stream");
     evaluate("sums", "--sum").assertRefused("holds no blocks");

@@ -16,7 +16,7 @@ import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.nativelib.ClientKey;
 
 /** A compiled model with a key that a test may damage. */
-record Artefacts(Path model, Path keys) {
+public record Artefacts(Path model, Path keys) {
   private static Path keysOfCompiled;
 
   /** The shared ones, which must stay whole. */
@@ -48,7 +48,7 @@ record Artefacts(Path model, Path keys) {
   }
 
   /** A copy of its own. */
-  Artefacts copy() {
+  public Artefacts copy() {
     Path folder = Digits.newFolder("copy");
     copy(model, folder.resolve("model"));
     copy(keys, folder.resolve("keys"));
@@ -79,7 +79,7 @@ record Artefacts(Path model, Path keys) {
   }
 
   /** Replaces text, and makes the folder's manifest right again. */
-  static void rewrite(Path folder, String file, String pattern, String replacement)
+  public static void rewrite(Path folder, String file, String pattern, String replacement)
       throws IOException {
     String before = Files.readString(folder.resolve(file));
     String after = before.replaceFirst(pattern, replacement);

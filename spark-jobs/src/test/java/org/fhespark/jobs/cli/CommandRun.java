@@ -47,7 +47,7 @@ public record CommandRun(int status, String out, String err) {
   }
 
   /** Exit 2 with exactly one line on standard error, which names these things. */
-  void assertRefused(String... names) {
+  public void assertRefused(String... names) {
     assertEquals(2, status, err);
     assertEquals(1, err.lines().count(), err);
     assertTrue(err.startsWith("fhe-spark"), err);

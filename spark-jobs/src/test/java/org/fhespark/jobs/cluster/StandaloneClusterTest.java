@@ -37,6 +37,7 @@ import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.RoundReport;
 import org.fhespark.jobs.client.ScoreProgress;
+import org.fhespark.jobs.server.EvaluationJob;
 import org.fhespark.nativelib.ClientKey;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -294,6 +295,60 @@ class StandaloneClusterTest {
     assertNoKeyBytes(files(events));
     assertNoKeyBytes(files(apart.resolve("blocks")));
     assertNoKeyBytes(files(apart.resolve("results")));
+  }
+
+  /**
+   * A cluster that the client trusts encrypts: the key comes from a file, and goes nowhere else.
+   */
+  @Test
+  void aClusterThatEncryptsGivesTheTableOfTheEmbeddedSession() throws Exception {
+    Path trusted = folder.resolve("trusted");
+    Path state = trusted.resolve("state");
+    Path events = folder.resolve("events-trusted");
+    CommandRun run =
+        submit(
+            events,
+            "encrypt",
+            "--on-cluster",
+            "--client",
+            compiled + "/client",
+            "--keys",
+            folder + "/keys",
+            "--input",
+            records.toString(),
+            "--state",
+            state.toString(),
+            "--out",
+            trusted + "/blocks");
+    assertEquals(0, run.status(), run.err());
+    assertTrue(run.out().contains("encrypt: " + RECORDS + " records"), run.out());
+    SparkSession spark = Digits.session();
+    HybridModel model = Digits.load(compiled);
+    org.apache.hadoop.fs.Path blocks = Digits.hadoop(trusted.resolve("blocks"));
+    org.apache.hadoop.fs.Path results = Digits.hadoop(trusted.resolve("results"));
+    try (ClientKey key = ClientKey.load(folder.resolve("keys/client.key"));
+        ExchangeSession session = model.exchange(spark, key);
+        EvaluationJob evaluation =
+            EvaluationJob.open(
+                spark, Digits.hadoop(compiled.resolve("server")), List.of(), List.of())) {
+      RoundReport report;
+      do {
+        evaluation.run(blocks, results);
+        report =
+            session.decrypt(
+                state,
+                results,
+                Optional.of(blocks),
+                Optional.of(Digits.hadoop(trusted.resolve("scored"))),
+                false,
+                ScoreProgress.SILENT);
+      } while (!report.isScored());
+    }
+    assertEquals(embedded, Digits.read(spark, trusted.resolve("scored")));
+    spark.stop();
+    assertNoKeyBytes(files(events));
+    assertNoKeyBytes(files(folder.resolve("cluster")));
+    assertNoKeyBytes(files(trusted));
   }
 
   /** The driver's key is in no file that the workers or the event log left. */

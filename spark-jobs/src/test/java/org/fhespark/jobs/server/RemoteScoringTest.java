@@ -5,13 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.net.ServerSocket;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.hadoop.conf.Configuration;
@@ -19,6 +21,9 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.connect.ConnectLibrary;
+import org.fhespark.connect.RemoteSession;
 import org.fhespark.jobs.client.Digits;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
@@ -27,6 +32,7 @@ import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.RemoteServer;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.ModuleClient;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -36,9 +42,16 @@ class RemoteScoringTest {
   private static final String TOKEN = "a token that nobody guesses";
   private static final int LOOKED_UP = 2;
 
+  /** That a client has under way with a server of two cores. */
+  private static final int QUERIES = 3;
+
   private static SparkSession spark;
   private static Path compiled;
   private static Path whole;
+
+  /** Its results are re-randomised. */
+  private static Path guarded;
+
   private static HybridModel client;
   private static ClientKey key;
   private static Path tokenFile;
@@ -49,6 +62,8 @@ class RemoteScoringTest {
     spark = Digits.session();
     compiled = Digits.compiled(spark);
     whole = Digits.compiledWhole(spark);
+    guarded =
+        Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).protectWeights(true).build());
     client = clientOf(compiled);
     key = client.newKey();
     tokenFile = Files.writeString(Digits.newFolder("token").resolve("token"), TOKEN + "\n");
@@ -68,7 +83,10 @@ class RemoteScoringTest {
     return ServedModels.start(
         port,
         tokenFile,
-        List.of(compiled.resolve("server").toString(), "mlp=" + whole.resolve("server")));
+        List.of(
+            compiled.resolve("server").toString(),
+            "mlp=" + whole.resolve("server"),
+            "guarded=" + guarded.resolve("server")));
   }
 
   /** The client artefact alone. */
@@ -86,21 +104,6 @@ class RemoteScoringTest {
 
   private static List<Row> score(HybridSession session, List<Row> images) {
     return session.forward(spark.createDataFrame(images, Digits.schema())).collectAsList();
-  }
-
-  private static void assertRefused(RemoteServer remote, HybridModel model, String... parts) {
-    try (ClientKey own = model.newKey();
-        HybridSession session = model.remoteSession(spark, remote, own, Optional.empty())) {
-      List<Row> images = Digits.images(spark).subList(0, 1);
-      InvalidInputException error =
-          assertThrows(InvalidInputException.class, () -> score(session, images));
-      assertEquals(1, error.getMessage().lines().count(), error.getMessage());
-      assertTrue(error.getMessage().startsWith(remote.url()), error.getMessage());
-      for (String part : parts) {
-        assertTrue(error.getMessage().contains(part), part + " is not in " + error.getMessage());
-      }
-      assertFalse(error.getMessage().contains(remote.token()), error.getMessage());
-    }
   }
 
   @Test
@@ -146,6 +149,50 @@ class RemoteScoringTest {
   }
 
   @Test
+  void thePublicKeyGoesToTheServerAndIsDroppedThere() throws Exception {
+    HybridModel model = clientOf(guarded);
+    List<Row> images = Digits.images(spark);
+    List<Row> disable;
+    try (HybridSession clear = Digits.load(guarded).session(spark, Mode.DISABLE)) {
+      disable = score(clear, images);
+    }
+    RemoteCallSpec call = model.specs().remote().get(0);
+    try (ClientKey own = model.newKey();
+        ModuleClient module = ModuleClient.withKey(call.moduleSpec(), own);
+        RemoteSession asked = RemoteSession.open(ConnectLibrary.find(), server.url(), TOKEN)) {
+      ByteBuffer zeros = ByteBuffer.allocateDirect(4 * call.dIn());
+      byte[] block = module.encrypt(zeros, new float[1], 0);
+      String refused = refusal(asked, block);
+      assertTrue(refused.contains("no public key of client key " + own.id()), refused);
+      assertTrue(refused.contains("register_key with the client's public.key"), refused);
+      for (int session = 0; session < 2; session++) {
+        try (HybridSession remote = model.remoteSession(spark, remote(), own, Optional.empty())) {
+          assertEquals(0, Logits.differing(disable, score(remote, images)));
+        }
+      }
+      assertEquals(1, publicKeys(asked, own), "any public key of a client key serves all");
+      assertTrue(asked.evaluate("guarded_seq_0", block).length > 0);
+      asked.call("drop_key('" + own.id() + "')");
+      assertEquals(0, publicKeys(asked, own));
+      assertEquals(refused, refusal(asked, block));
+    }
+  }
+
+  private static long publicKeys(RemoteSession session, ClientKey key) {
+    return session.call("list_keys()").stream()
+        .filter(row -> row.get("key").equals(key.id()) && row.get("kind").equals("public"))
+        .count();
+  }
+
+  private static String refusal(RemoteSession session, byte[] block) {
+    String message =
+        assertThrows(InvalidInputException.class, () -> session.evaluate("guarded_seq_0", block))
+            .getMessage();
+    assertEquals(1, message.lines().count(), message);
+    return message;
+  }
+
+  @Test
   void aServerThatIsKilledAndStartedAgainCostsNoFinishedBlock() throws Exception {
     List<Row> images = Digits.images(spark);
     List<Row> many = new ArrayList<>();
@@ -156,6 +203,8 @@ class RemoteScoringTest {
     Path output = Digits.newFolder("scored").resolve("remote");
     AtomicInteger sent = new AtomicInteger();
     AtomicInteger done = new AtomicInteger();
+    AtomicInteger doneBefore = new AtomicInteger();
+    ServedModels first = server;
     CompletableFuture<ServedModels> restarted = new CompletableFuture<>();
     ScoreProgress killing =
         new ScoreProgress() {
@@ -167,20 +216,25 @@ class RemoteScoringTest {
           @Override
           public void blockDone() {
             if (done.incrementAndGet() == 2) {
-              restart(restarted);
+              restart(restarted, () -> doneBefore.set(done.get()));
             }
           }
         };
-    try (HybridSession session = session(remote())) {
-      session.score(Digits.hadoop(input), Digits.hadoop(output), false, killing);
-    } finally {
-      server = restarted.get();
+    // The public key too has to go to the server that was started again.
+    HybridModel model = clientOf(guarded);
+    try (ClientKey own = model.newKey()) {
+      try (HybridSession session = model.remoteSession(spark, remote(), own, Optional.empty())) {
+        session.score(Digits.hadoop(input), Digits.hadoop(output), false, killing);
+      } finally {
+        server = restarted.get();
+      }
+      assertEquals(sent.get(), done.get());
+      assertTrue(done.get() > 4, done + " blocks");
+      assertEvaluatedOnce(first.evaluated(own.id()), server.evaluated(own.id()), sent, doneBefore);
     }
-    assertEquals(sent.get(), done.get());
-    assertTrue(done.get() > 4, done + " blocks");
     List<Row> scored = Digits.read(spark, output);
     assertEquals(many.size(), scored.size());
-    try (HybridSession session = Digits.load(compiled).session(spark, Mode.DISABLE)) {
+    try (HybridSession session = Digits.load(guarded).session(spark, Mode.DISABLE)) {
       List<Row> expected = score(session, images);
       for (int i = 0; i < scored.size(); i += images.size()) {
         List<Row> part = scored.subList(i, i + images.size());
@@ -189,38 +243,38 @@ class RemoteScoringTest {
     }
   }
 
-  private static void restart(CompletableFuture<ServedModels> restarted) {
+  /**
+   * What the servers say that they evaluated: all blocks, none twice but those that were on their
+   * way when the first was killed.
+   *
+   * @param doneBefore blocks of which the client had the results before the second began
+   */
+  private static void assertEvaluatedOnce(
+      List<Long> first, List<Long> second, AtomicInteger sent, AtomicInteger doneBefore) {
+    String servers = first + " and then " + second;
+    Set<Long> all = new HashSet<>(first);
+    all.addAll(second);
+    assertEquals(sent.get(), all.size(), servers);
+    assertEquals(first.size(), new HashSet<>(first).size(), servers);
+    assertEquals(second.size(), new HashSet<>(second).size(), servers);
+    assertTrue(doneBefore.get() >= 2, servers);
+    assertTrue(second.size() <= sent.get() - doneBefore.get(), servers + ", " + doneBefore);
+    assertTrue(first.size() + second.size() - all.size() <= QUERIES, servers);
+  }
+
+  private static void restart(CompletableFuture<ServedModels> restarted, Runnable between) {
     int port = server.port();
     Thread thread =
         new Thread(
             () -> {
               try {
                 server.close();
+                between.run();
                 restarted.complete(start(port));
               } catch (Throwable error) {
                 restarted.completeExceptionally(error);
               }
             });
     thread.start();
-  }
-
-  @Test
-  void whatIsWrongIsSaidInOneLine() throws Exception {
-    assertRefused(new RemoteServer(server.url(), "another token"), client, "token");
-    int free;
-    try (ServerSocket socket = new ServerSocket(0)) {
-      free = socket.getLocalPort();
-    }
-    assertRefused(new RemoteServer("sc://localhost:" + free, TOKEN), client, "no server", "serve");
-    Path other =
-        Digits.compile(spark, CompileOptions.remote(List.of("seq.0")).expectedBatch(64).build());
-    HybridModel model = clientOf(other);
-    assertRefused(
-        remote(), model, "no circuit", model.specs().remote().get(0).circuitDigest(), "seq.0");
-    for (String url : List.of("http://localhost:1", "sc:", "sc://", "localhost:15002")) {
-      InvalidInputException error =
-          assertThrows(InvalidInputException.class, () -> new RemoteServer(url, TOKEN), url);
-      assertTrue(error.getMessage().contains("sc://HOST:PORT"), error.getMessage());
-    }
   }
 }

@@ -15,6 +15,11 @@ import org.fhespark.jobs.client.Digits;
 /** `fhe-spark serve` in a process of its own, which a test may kill. */
 final class ServedModels implements AutoCloseable {
   private static final Pattern SERVING = Pattern.compile("serving at sc://127\\.0\\.0\\.1:(\\d+)");
+
+  /** What it logs of each block, with the client's number and key. */
+  private static final Pattern EVALUATED =
+      Pattern.compile("evaluated block (\\d+) of \\d+ records under key (\\p{XDigit}+)");
+
   private static final int SECONDS = 180;
 
   private final Process process;
@@ -34,17 +39,23 @@ final class ServedModels implements AutoCloseable {
    *
    * @param port 0 for any
    * @param models as the option {@code --server} takes them
+   * @param more options
    */
-  static ServedModels start(int port, Path tokenFile, List<String> models) throws Exception {
+  static ServedModels start(int port, Path tokenFile, List<String> models, String... more)
+      throws Exception {
     Path conf = Digits.checkout().resolve("conf");
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("@" + conf.resolve("jvm-options"));
     command.addAll(List.of("-Xmx1g", "-XX:-UsePerfData"));
-    command.add("-Dlog4j2.configurationFile=" + conf.resolve("log4j2.properties"));
+    command.add(
+        "-Dlog4j2.configurationFile="
+            + conf.resolve("log4j2.properties")
+            + ",classpath:evaluated-blocks.properties");
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.add(FheSpark.class.getName());
     command.addAll(serve(port, tokenFile, models));
+    command.addAll(List.of(more));
     return start(command, Map.of());
   }
 
@@ -103,6 +114,20 @@ final class ServedModels implements AutoCloseable {
   /** All that it said. */
   String output() throws IOException {
     return Files.readString(said) + Files.readString(err);
+  }
+
+  /**
+   * The numbers of the blocks of a client that it has evaluated so far, in that order.
+   *
+   * @param key id of the client key
+   */
+  List<Long> evaluated(String key) throws IOException {
+    return EVALUATED
+        .matcher(Files.readString(err))
+        .results()
+        .filter(line -> line.group(2).equals(key))
+        .map(line -> Long.valueOf(line.group(1)))
+        .toList();
   }
 
   /** Its command line, as every user of the machine sees it. */
