@@ -1,31 +1,27 @@
 package org.fhespark.jobs.server;
 
-import static org.apache.spark.sql.functions.broadcast;
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.expr;
-import static org.apache.spark.sql.functions.lit;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.execution.streaming.sinks.FileStreamSink;
-import org.apache.spark.sql.functions;
 import org.apache.spark.sql.streaming.StreamingQuery;
 import org.apache.spark.sql.streaming.StreamingQueryProgress;
 import org.apache.spark.sql.streaming.Trigger;
@@ -251,48 +247,56 @@ public final class EvaluationJob implements AutoCloseable {
       requireNoQuery(results);
       Dataset<Row> table = session.read().parquet(paths(files));
       BlockTable.requireGroups(table.schema(), blocks.toString());
-      Dataset<Row> groups = withoutSums(table, results);
-      Dataset<Row> complete = groups.where("found = " + BlockTable.GROUP_BLOCKS).cache();
-      try {
-        long incomplete = groups.where("found <> " + BlockTable.GROUP_BLOCKS).count();
-        Row done = complete.selectExpr("count(*)", "coalesce(sum(found), 0)").first();
-        if (done.getLong(0) > 0) {
-          sum(table, complete, blocks, results);
-        }
-        double seconds = (System.nanoTime() - start) / 1e9;
-        return new SumReport(done.getLong(1), done.getLong(0), incomplete, seconds);
-      } finally {
-        complete.unpersist(true);
+      List<Group> groups = groupsWithoutSum(table, results);
+      List<Group> whole = groups.stream().filter(Group::isWhole).toList();
+      if (!whole.isEmpty()) {
+        List<Long> numbers = whole.stream().map(Group::number).toList();
+        sum(table.where(col(BlockTable.GROUP).isInCollection(numbers)), blocks, results);
       }
+      return new SumReport(
+          whole.stream().mapToLong(Group::found).sum(),
+          whole.size(),
+          groups.size() - whole.size(),
+          (System.nanoTime() - start) / 1e9);
     } catch (Exception error) {
       throw explain(error, blocks);
     }
   }
 
-  /** Groups that have no sum yet, and how many blocks of each are found. */
-  private Dataset<Row> withoutSums(Dataset<Row> table, Path results) {
-    Dataset<Row> groups =
-        table.groupBy(BlockTable.GROUP, BlockTable.GROUP_BLOCKS).agg(count(lit(1)).as("found"));
-    List<Path> sums = BlockTableFiles.list(session, results);
-    if (sums.isEmpty()) {
-      return groups;
+  /**
+   * A group of one module.
+   *
+   * @param blocks that it has
+   * @param found those of them that are there
+   */
+  private record Group(long number, int blocks, int found) {
+    boolean isWhole() {
+      return found == blocks;
     }
-    Dataset<Row> there = session.read().parquet(paths(sums));
-    BlockTable.requireColumns(there.schema(), results.toString());
-    return groups.join(
-        there.select(col(BlockTable.NUMBER).as(BlockTable.GROUP)),
-        new String[] {BlockTable.GROUP},
-        "left_anti");
+
+    Group plus(Group more) {
+      return new Group(number, blocks, found + more.found);
+    }
   }
 
-  private void sum(Dataset<Row> table, Dataset<Row> groups, Path blocks, Path results) {
+  private List<Group> groupsWithoutSum(Dataset<Row> table, Path results) {
+    Map<Long, Group> groups = new HashMap<>();
+    for (Row row : table.select(BlockTable.GROUP, BlockTable.GROUP_BLOCKS).collectAsList()) {
+      groups.merge(row.getLong(0), new Group(row.getLong(0), row.getInt(1), 1), Group::plus);
+    }
+    List<Path> sums = BlockTableFiles.list(session, results);
+    if (!sums.isEmpty()) {
+      Dataset<Row> there = session.read().parquet(paths(sums));
+      BlockTable.requireColumns(there.schema(), results.toString());
+      there.select(BlockTable.NUMBER).collectAsList().forEach(row -> groups.remove(row.getLong(0)));
+    }
+    return List.copyOf(groups.values());
+  }
+
+  /** Evaluates blocks of whole groups and writes their sums. */
+  private void sum(Dataset<Row> table, Path blocks, Path results) {
     EvaluateRows work = new EvaluateRows(sent.work(), table.schema(), blocks.toString());
     table
-        .join(
-            broadcast(groups.select(BlockTable.GROUP)),
-            new String[] {BlockTable.GROUP},
-            "left_semi")
-        .select(Arrays.stream(table.columns()).map(functions::col).toArray(Column[]::new))
         .mapPartitions(work, Encoders.row(table.schema()))
         .groupBy(
             BlockTable.CIRCUIT,
