@@ -66,7 +66,7 @@ final class GroupSteps {
     this.threads = threads;
     this.measurements = measurements;
     this.tokenBytes = tokenBytes;
-    this.outputs = SummedOutput.of(model.specs());
+    this.outputs = SummedOutput.of(model.client());
   }
 
   /** The model's outputs, in order. */

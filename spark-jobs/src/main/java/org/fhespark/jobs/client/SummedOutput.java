@@ -1,11 +1,18 @@
 package org.fhespark.jobs.client;
 
+import ai.onnx.proto.OnnxMl.ModelProto;
+import ai.onnx.proto.OnnxMl.NodeProto;
+import com.google.protobuf.InvalidProtocolBufferException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
+import org.fhespark.compiler.artifact.ClientArtifact;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.artifact.SegmentSpec;
 import org.fhespark.compiler.onnx.TensorSpec;
 
 /**
@@ -23,16 +30,42 @@ record SummedOutput(TensorSpec output, int call, int first, int columns) {
    * @throws InvalidInputException naming the module that results cannot be added of, or behind
    *     which something is computed in clear
    */
-  static List<SummedOutput> of(ClientSpecs specs) {
+  static List<SummedOutput> of(ClientArtifact client) {
+    ClientSpecs specs = client.specs();
     List<RemoteCallSpec> calls = specs.remote();
     for (RemoteCallSpec call : calls) {
       requireSums(call, calls.get(calls.size() - 1));
     }
     List<SummedOutput> outputs = new ArrayList<>();
+    Map<String, String> copies = copies(client);
     for (TensorSpec output : specs.outputs()) {
-      outputs.add(find(output, calls));
+      String tensor = output.name();
+      while (copies.containsKey(tensor)) {
+        tensor = copies.get(tensor);
+      }
+      outputs.add(find(output, tensor, calls));
     }
     return outputs;
+  }
+
+  /** Tensors that clear segments make of others without changing them. */
+  private static Map<String, String> copies(ClientArtifact client) {
+    Map<String, String> copies = new HashMap<>();
+    for (SegmentSpec segment : client.specs().segments()) {
+      try {
+        for (NodeProto node :
+            ModelProto.parseFrom(client.segmentModel(segment)).getGraph().getNodeList()) {
+          if (node.getOpType().equals("Identity")) {
+            copies.put(node.getOutput(0), node.getInput(0));
+          }
+        }
+      } catch (InvalidProtocolBufferException error) {
+        throw new InvalidInputException(
+            client.folder() + "/" + segment.file() + ": is no ONNX model; compile the model again",
+            error);
+      }
+    }
+    return copies;
   }
 
   private static void requireSums(RemoteCallSpec call, RemoteCallSpec last) {
@@ -60,11 +93,11 @@ record SummedOutput(TensorSpec output, int call, int first, int columns) {
     }
   }
 
-  private static SummedOutput find(TensorSpec output, List<RemoteCallSpec> calls) {
+  private static SummedOutput find(TensorSpec output, String tensor, List<RemoteCallSpec> calls) {
     for (int call = 0; call < calls.size(); call++) {
       int first = 0;
       for (CallOutput made : calls.get(call).outputs()) {
-        if (made.tensor().equals(output.name())) {
+        if (made.tensor().equals(tensor)) {
           return new SummedOutput(output, call, first, made.columns());
         }
         first += made.columns();
