@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all fuzz lint format clean
+.PHONY: build native demo bench bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -75,6 +75,22 @@ FUZZ_INPUTS ?= 10000000
 ## kept as a regression input, which all tests read; FUZZ_RUN=NUMBER gives the inputs of that run again
 fuzz: native
 	native/target/release/fuzz --inputs $(FUZZ_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
+
+FUZZ_SANITIZER_INPUTS ?= 2000000
+
+## fuzz-java: FUZZ_JAVA_INPUTS hostile headers, states and waves, artefacts and models for each Java parser
+FUZZ_JAVA_INPUTS ?= 20000
+fuzz-java: native
+	$(MVN) -q -pl spark-jobs -am verify -Dtest='*FuzzTest' -Dsurefire.failIfNoSpecifiedTests=false \
+	  -Dfuzz.inputs=$(FUZZ_JAVA_INPUTS) $(if $(FUZZ_RUN),-Dfuzz.run=$(FUZZ_RUN))
+
+## fuzz-sanitizer: some of these inputs under AddressSanitizer, with arithmetic that overflows reported too
+fuzz-sanitizer:
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) build --release --locked --manifest-path native/Cargo.toml \
+	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer -p fhe-fuzz \
+	  $(foreach crate,fhe-core fhe-client fhe-server,--config profile.release.package.$(crate).overflow-checks=true)
+	ASAN_OPTIONS=allocator_may_return_null=1 native/target/sanitizer/x86_64-unknown-linux-gnu/release/fuzz \
+	  --inputs $(FUZZ_SANITIZER_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
 ## lint: formatting, clippy, shell and Python syntax
 lint:

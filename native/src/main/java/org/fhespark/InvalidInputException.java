@@ -10,10 +10,37 @@ public final class InvalidInputException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
   public InvalidInputException(String message) {
-    super(message);
+    super(oneLine(message));
   }
 
   public InvalidInputException(String message, Throwable cause) {
-    super(message, cause);
+    super(oneLine(message), cause);
+  }
+
+  /** Names in messages come from files, which may have any characters in them. */
+  private static String oneLine(String message) {
+    if (message == null || message.codePoints().noneMatch(InvalidInputException::breaksLines)) {
+      return message;
+    }
+    StringBuilder line = new StringBuilder();
+    message
+        .codePoints()
+        .forEach(
+            point -> {
+              if (breaksLines(point)) {
+                line.append("\\u%04x".formatted(point));
+              } else {
+                line.appendCodePoint(point);
+              }
+            });
+    return line.toString();
+  }
+
+  /** Control characters among others, which a terminal would obey. */
+  private static boolean breaksLines(int point) {
+    int type = Character.getType(point);
+    return type == Character.CONTROL
+        || type == Character.LINE_SEPARATOR
+        || type == Character.PARAGRAPH_SEPARATOR;
   }
 }

@@ -15,7 +15,7 @@ public record SegmentSpec(int stage, String file, List<String> inputs, List<Stri
   public SegmentSpec {
     inputs = List.copyOf(inputs);
     outputs = List.copyOf(outputs);
-    if (stage < 0 || file == null) {
+    if (stage < 0 || file == null || file.isEmpty()) {
       throw new IllegalArgumentException("a segment has a stage and a file");
     }
   }

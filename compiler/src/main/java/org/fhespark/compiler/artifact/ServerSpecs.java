@@ -2,6 +2,7 @@ package org.fhespark.compiler.artifact;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
+import java.util.Objects;
 import org.fhespark.nativelib.LookupRanges;
 
 /**
@@ -32,7 +33,13 @@ public record ServerSpecs(
    *     in clear counts the others; executors do not get them
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
-  public record Circuit(String name, String file, String digest, LookupRanges ranges) {}
+  public record Circuit(String name, String file, String digest, LookupRanges ranges) {
+    public Circuit {
+      Objects.requireNonNull(name);
+      Objects.requireNonNull(digest);
+      requireFile(file);
+    }
+  }
 
   /**
    * A remote module in float.
@@ -40,5 +47,16 @@ public record ServerSpecs(
    * @param module its {@code named_modules()} key
    * @param file an ONNX model with one input and one output, relative to the artefact
    */
-  public record FloatModule(String module, String file) {}
+  public record FloatModule(String module, String file) {
+    public FloatModule {
+      Objects.requireNonNull(module);
+      requireFile(file);
+    }
+  }
+
+  private static void requireFile(String file) {
+    if (file == null || file.isEmpty()) {
+      throw new IllegalArgumentException("a file has a name");
+    }
+  }
 }

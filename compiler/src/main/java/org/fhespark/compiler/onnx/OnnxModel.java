@@ -8,6 +8,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.WireFormat;
 import java.io.IOException;
 import java.security.MessageDigest;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -77,7 +78,9 @@ public final class OnnxModel {
     MessageDigest digest = Sha256.digest();
     digest.update(bytes);
     ModelProto complete = new ExternalData(file, path, files, digest).readInto(proto);
-    return new OnnxModel(file, complete, HexFormat.of().formatHex(digest.digest()));
+    OnnxModel model = new OnnxModel(file, complete, HexFormat.of().formatHex(digest.digest()));
+    model.checkOrder();
+    return model;
   }
 
   private static ModelProto parse(String file, byte[] bytes) {
@@ -158,6 +161,31 @@ public final class OnnxModel {
               + proto.getGraph().getSparseInitializer(0).getValues().getName()
               + "' is stored sparse; export the model with dense weights");
     }
+  }
+
+  /** Everything that walks the graph relies on it that no tensor comes of itself. */
+  private void checkOrder() {
+    Set<String> made = new HashSet<>();
+    proto.getGraph().getInputList().forEach(input -> made.add(input.getName()));
+    proto.getGraph().getInitializerList().forEach(tensor -> made.add(tensor.getName()));
+    for (int index = 0; index < graph.nodeCount(); index++) {
+      NodeProto node = graph.node(index);
+      for (String tensor : graph.reads(index)) {
+        if (!made.contains(tensor)) {
+          throw outOfOrder(node, "reads tensor '" + tensor + "' before anything makes it");
+        }
+      }
+      for (String tensor : node.getOutputList()) {
+        if (!tensor.isEmpty() && !made.add(tensor)) {
+          throw outOfOrder(node, "makes tensor '" + tensor + "', which is there already");
+        }
+      }
+    }
+  }
+
+  private InvalidInputException outOfOrder(NodeProto node, String what) {
+    return new InvalidInputException(
+        file + ": node '" + node.getName() + "' " + what + "; export the model again");
   }
 
   /** The file's name, for messages. */

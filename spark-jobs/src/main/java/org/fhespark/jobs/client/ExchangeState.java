@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -66,6 +67,17 @@ final class ExchangeState {
       long blocks,
       List<Integer> parts,
       Grouping grouping) {
+    Entry {
+      Objects.requireNonNull(client);
+      Objects.requireNonNull(key);
+      Objects.requireNonNull(table);
+      parts = List.copyOf(parts);
+      if (Stream.of(records, firstBlock, blocks, round, waves).anyMatch(n -> n.longValue() < 0)
+          || parts.stream().anyMatch(part -> part < 0)) {
+        throw new IllegalArgumentException("numbers of a state are not negative");
+      }
+    }
+
     Entry(
         String client,
         String key,
@@ -130,7 +142,11 @@ final class ExchangeState {
    *
    * @param blockRows rows of every block, of each call of the round
    */
-  record Grouping(List<Integer> blockRows) {}
+  record Grouping(List<Integer> blockRows) {
+    Grouping {
+      blockRows = List.copyOf(blockRows);
+    }
+  }
 
   private ExchangeState(Path folder, Entry entry) {
     this.folder = folder;
@@ -252,6 +268,9 @@ final class ExchangeState {
     } catch (IOException error) {
       throw new InvalidInputException(
           file + ": is damaged or cannot be read; encrypt the records again", error);
+    }
+    if (entry == null) {
+      throw new InvalidInputException(file + ": is damaged; encrypt the records again");
     }
     if (entry.formatVersion() != FORMAT_VERSION) {
       throw new InvalidInputException(

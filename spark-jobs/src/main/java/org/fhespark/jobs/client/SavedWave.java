@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
@@ -20,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 import java.util.zip.CheckedInputStream;
 import java.util.zip.CheckedOutputStream;
@@ -140,26 +142,12 @@ final class SavedWave {
   static Opened read(Path file, List<RemoteLayer> layers, Optional<Iterator<Row>> records) {
     try {
       requireWhole(file);
+      long bytes = Files.size(file);
       try (DataInputStream in = new DataInputStream(stream(file))) {
-        in.readInt();
-        in.readInt();
-        in.readUTF();
-        List<Batch> batches = new ArrayList<>();
-        for (int left = in.readInt(); left > 0; left--) {
-          batches.add(readBatch(in));
-        }
-        if (records.isPresent()) {
-          batches = withRows(batches, records.get());
-        }
-        for (RemoteLayer layer : layers) {
-          batches.forEach(layer::allocateOutputs);
-        }
-        List<SentRows> sent = new ArrayList<>();
-        for (int left = in.readInt(); left > 0; left--) {
-          sent.add(readSent(in, layers, batches));
-        }
-        return new Opened(batches, sent);
+        return new Reader(in, bytes).read(layers, records);
       }
+    } catch (EOFException | DamagedException error) {
+      throw damaged(file, error);
     } catch (IOException error) {
       throw new InvalidInputException(
           file + ": cannot be read: " + error.getMessage() + "; encrypt the records again", error);
@@ -199,33 +187,119 @@ final class SavedWave {
         file + ": is damaged, or not of this version or machine; encrypt the records again", cause);
   }
 
-  private static Batch readBatch(DataInputStream in) throws IOException {
-    long[] numbers = new long[in.readInt()];
-    for (int record = 0; record < numbers.length; record++) {
-      numbers[record] = in.readLong();
+  /** What no wave holds. */
+  private static final class DamagedException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    DamagedException(String message) {
+      super(message);
     }
-    int[] lengths = new int[in.readInt()];
-    for (int record = 0; record < lengths.length; record++) {
-      lengths[record] = in.readInt();
+  }
+
+  /**
+   * Reads a file whose checksum is right.
+   *
+   * @param bytes of the file, which bound all lengths in it
+   */
+  private record Reader(DataInputStream in, long bytes) {
+    Opened read(List<RemoteLayer> layers, Optional<Iterator<Row>> records) throws IOException {
+      in.readInt();
+      in.readInt();
+      in.readUTF();
+      List<Batch> batches = new ArrayList<>();
+      for (int left = count(Integer.BYTES); left > 0; left--) {
+        batches.add(batch());
+      }
+      if (records.isPresent()) {
+        batches = withRows(batches, records.get());
+      }
+      for (RemoteLayer layer : layers) {
+        batches.forEach(layer::allocateOutputs);
+      }
+      List<SentRows> sent = new ArrayList<>();
+      for (int left = count(Integer.BYTES); left > 0; left--) {
+        sent.add(sent(layers, batches));
+      }
+      return new Opened(batches, sent);
     }
-    Map<String, Tensor> tensors = new HashMap<>();
-    byte[] chunk = new byte[CHUNK];
-    for (int left = in.readInt(); left > 0; left--) {
+
+    /** A number of things that take so many bytes each. */
+    private int count(int bytesEach) throws IOException {
+      int count = in.readInt();
+      if (count < 0 || count > bytes / bytesEach) {
+        throw new DamagedException(count + " things in " + bytes + " bytes");
+      }
+      return count;
+    }
+
+    /** One of a list's, which is named by its index. */
+    private <T> T element(List<T> list) throws IOException {
+      int index = in.readInt();
+      if (index < 0 || index >= list.size()) {
+        throw new DamagedException("number " + index + " of " + list.size());
+      }
+      return list.get(index);
+    }
+
+    private Batch batch() throws IOException {
+      long[] numbers = new long[count(Long.BYTES)];
+      for (int record = 0; record < numbers.length; record++) {
+        numbers[record] = in.readLong();
+      }
+      int[] lengths = new int[count(Integer.BYTES)];
+      for (int record = 0; record < lengths.length; record++) {
+        lengths[record] = in.readInt();
+      }
+      Map<String, Tensor> tensors = new HashMap<>();
+      byte[] chunk = new byte[CHUNK];
+      for (int left = count(Integer.BYTES); left > 0; left--) {
+        String name = in.readUTF();
+        Tensor tensor = emptyTensor();
+        tensors.put(name, tensor);
+        for (ByteBuffer rest = tensor.data().duplicate().clear(); rest.hasRemaining(); ) {
+          int count = Math.min(rest.remaining(), chunk.length);
+          in.readFully(chunk, 0, count);
+          rest.put(chunk, 0, count);
+        }
+      }
+      return new Batch(numbers, List.of(), tensors, lengths);
+    }
+
+    /** A tensor whose values come next. */
+    private Tensor emptyTensor() throws IOException {
       String name = in.readUTF();
-      OnnxJavaType type = OnnxJavaType.valueOf(in.readUTF());
-      long[] shape = new long[in.readInt()];
+      OnnxJavaType type =
+          Stream.of(OnnxJavaType.values())
+              .filter(each -> each.name().equals(name) && each.size > 0)
+              .findFirst()
+              .orElseThrow(() -> new DamagedException("a tensor of " + name));
+      long[] shape = new long[count(Long.BYTES)];
+      long most = bytes / type.size;
+      long elements = 1;
       for (int axis = 0; axis < shape.length; axis++) {
         shape[axis] = in.readLong();
+        // Neither factor exceeds the file's length, so the product does not overflow below 2 GiB.
+        if (shape[axis] < 0 || shape[axis] > most || elements * shape[axis] > most) {
+          throw new DamagedException("a tensor of " + Arrays.toString(shape));
+        }
+        elements *= shape[axis];
       }
-      Tensor tensor = Tensor.pooled(type, shape);
-      tensors.put(name, tensor);
-      for (ByteBuffer rest = tensor.data().duplicate().clear(); rest.hasRemaining(); ) {
-        int count = Math.min(rest.remaining(), chunk.length);
-        in.readFully(chunk, 0, count);
-        rest.put(chunk, 0, count);
-      }
+      return Tensor.pooled(type, shape);
     }
-    return new Batch(numbers, List.of(), tensors, lengths);
+
+    private SentRows sent(List<RemoteLayer> layers, List<Batch> batches) throws IOException {
+      RemoteLayer layer = element(layers);
+      long number = in.readLong();
+      float[] scales = new float[count(Float.BYTES)];
+      for (int row = 0; row < scales.length; row++) {
+        scales[row] = in.readFloat();
+      }
+      List<RowBlock.Run> runs = new ArrayList<>();
+      for (int left = count(3 * Integer.BYTES); left > 0; left--) {
+        runs.add(new RowBlock.Run(element(batches), in.readInt(), in.readInt()));
+      }
+      return new SentRows(new RowBlock(layer, runs), number, scales, Optional.empty());
+    }
   }
 
   /** A wave's records follow one another, whichever batches they are in. */
@@ -242,20 +316,5 @@ final class SavedWave {
 
   private static LongStream numbers(Batch batch) {
     return IntStream.range(0, batch.records()).mapToLong(batch::recordNumber);
-  }
-
-  private static SentRows readSent(
-      DataInputStream in, List<RemoteLayer> layers, List<Batch> batches) throws IOException {
-    RemoteLayer layer = layers.get(in.readInt());
-    long number = in.readLong();
-    float[] scales = new float[in.readInt()];
-    for (int row = 0; row < scales.length; row++) {
-      scales[row] = in.readFloat();
-    }
-    List<RowBlock.Run> runs = new ArrayList<>();
-    for (int left = in.readInt(); left > 0; left--) {
-      runs.add(new RowBlock.Run(batches.get(in.readInt()), in.readInt(), in.readInt()));
-    }
-    return new SentRows(new RowBlock(layer, runs), number, scales, Optional.empty());
   }
 }
