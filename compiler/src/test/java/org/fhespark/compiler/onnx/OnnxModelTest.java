@@ -110,6 +110,16 @@ class OnnxModelTest {
   }
 
   @Test
+  void aGraphOutOfOrderIsRefused() throws IOException {
+    ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
+    GraphProto.Builder graph = model.getGraphBuilder();
+    NodeProto first = graph.getNode(0);
+    graph.removeNode(0).addNode(first);
+    String message = refusalOf(model.build().toByteArray());
+    assertTrue(message.contains("before anything makes it; export the model again"), message);
+  }
+
+  @Test
   void anOldOperatorSetIsRefused() throws IOException {
     ModelProto.Builder model = ModelProto.parseFrom(bytesOf("conv")).toBuilder();
     model.getOpsetImportBuilder(0).setVersion(12);
