@@ -106,8 +106,7 @@ class RemoteRefusalsTest {
     command.addAll(List.of("--output", output.toString()));
     CommandRun run =
         new ChildJvm()
-            .option(
-                "-D" + ConnectLibrary.FOLDER + "=" + System.getProperty(ConnectLibrary.FOLDER))
+            .option("-D" + ConnectLibrary.FOLDER + "=" + System.getProperty(ConnectLibrary.FOLDER))
             .run(FheSpark.class, command);
     run.assertRefused(parts);
     assertFalse(run.err().contains(TOKEN), run.err());
