@@ -2,9 +2,12 @@
 
 mod common;
 
-use common::{Layer, TestData, evaluate_under, layer_with_scale, message_bits, public_key};
+use common::{
+    Layer, TestData, column_norms, evaluate_under, layer_with_scale, message_bits, public_key,
+};
 use fhe_client::{Outputs, Records};
 use fhe_core::block::BlockHeader;
+use fhe_core::noise::OutputNoise;
 use fhe_core::parameters::PackedParameters;
 use fhe_server::{add_to_sum, start_sum};
 
@@ -129,45 +132,81 @@ fn a_thousand_results_add_up_exactly_and_one_more_is_refused() {
     assert!(message.contains("1001 records"), "{message}");
 }
 
+/// A layer for sums of re-randomised results: weights of two bits, so that noise is all but that of encryptions of
+/// zero, and as many message bits as the bound on failures allows.
+fn re_randomised_layer() -> Layer {
+    let mut data = TestData::new(5);
+    let weights: Vec<i8> = (0..INPUTS * OUTPUTS)
+        .map(|i| {
+            if i % INPUTS == 0 {
+                1
+            } else {
+                data.signed(1) as i8
+            }
+        })
+        .collect();
+    let norms = column_norms(&weights, INPUTS);
+    let parameters = (2..=40)
+        .map(|message_bits| {
+            let plain = PackedParameters {
+                glwe_dimension: 26,
+                polynomial_size: 64,
+                limbs: 6,
+                body_limbs: 6,
+                output_limbs: 6,
+                output_body_limbs: 6,
+                message_bits,
+                bodies: 2,
+                summands: SUMMANDS,
+                flooding: 0,
+            };
+            PackedParameters {
+                flooding: plain.most_flooding(),
+                ..plain
+            }
+        })
+        .take_while(|parameters| {
+            let noise = OutputNoise::of(parameters, norms).unwrap();
+            noise.log2_failure_probability(parameters.message_bits) <= -40.0
+        })
+        .last()
+        .unwrap();
+    layer_with_scale(parameters, INPUTS, OUTPUTS, weights, 8, SCALE)
+}
+
 #[test]
-fn re_randomised_results_add_up_exactly_flooding_and_all() {
-    let plain = layer(SUMMANDS);
-    let circuit = plain.server.circuit();
-    // As much as a thousand of them may have, at fewer message bits.
-    let mut parameters = PackedParameters {
-        message_bits: circuit.parameters.message_bits - 2,
-        ..circuit.parameters
-    };
-    parameters.flooding = parameters.most_flooding();
-    assert_eq!(
-        parameters.flooding,
-        8 * 7 - parameters.message_bits - 2 - 10
-    );
-    let layer = layer_with_scale(
-        parameters,
-        INPUTS,
-        OUTPUTS,
-        circuit.weights.clone(),
-        8,
-        SCALE,
-    );
-    let key = public_key(&layer);
-    let mut data = TestData::new(15);
-    let mut sum = Vec::new();
-    let mut expected = vec![0; 3 * OUTPUTS];
-    for number in 0..SUMMANDS as u64 {
-        let (block, accumulators) = encrypted(&layer, &records(&mut data, 3), number);
-        let result = evaluate_under(&layer, &key, &block, 1);
-        if number == 0 {
-            sum = start_sum(&result).unwrap();
-        } else {
-            add_to_sum(&mut sum, &result).unwrap();
+fn re_randomised_results_add_up_exactly_for_every_key() {
+    let rows = 64;
+    for key in 0..3 {
+        let layer = re_randomised_layer();
+        let parameters = layer.client.spec().parameters;
+        // A sum of a thousand has room for no more flooding.
+        assert_eq!(
+            parameters.flooding,
+            8 * 6 - parameters.message_bits - 2 - 10
+        );
+        let public_key = public_key(&layer);
+        let mut data = TestData::new(15 + key);
+        let mut sum = Vec::new();
+        let mut expected = vec![0; rows * OUTPUTS];
+        for number in 0..SUMMANDS as u64 {
+            let (block, accumulators) = encrypted(&layer, &records(&mut data, rows), number);
+            let result = evaluate_under(&layer, &public_key, &block, 1);
+            if number == 0 {
+                sum = start_sum(&result).unwrap();
+            } else {
+                add_to_sum(&mut sum, &result).unwrap();
+            }
+            for (sum, accumulator) in expected.iter_mut().zip(accumulators) {
+                *sum += accumulator;
+            }
         }
-        for (sum, accumulator) in expected.iter_mut().zip(accumulators) {
-            *sum += accumulator;
-        }
+        assert_eq!(
+            layer.client.decrypt_sums(&sum).unwrap(),
+            expected,
+            "{parameters:?}"
+        );
     }
-    assert_eq!(layer.client.decrypt_sums(&sum).unwrap(), expected);
 }
 
 #[test]

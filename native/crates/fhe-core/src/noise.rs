@@ -127,14 +127,36 @@ pub fn rerandomisation_deviation(parameters: &PackedParameters) -> Result<f64> {
     rerandomisation_variance(parameters, parameters.lwe_dimension() as f64 / 2.0).map(f64::sqrt)
 }
 
-/// Variance of an encryption of zero under a public key: r·E + e2 - e1·S, where r and S are binary of this
-/// Hamming weight, and the noise E of the key, e1 and e2 are as of fresh encryptions.
+/// Variance of an encryption of zero under a public key: r·E + e2 - e1·S, where S is binary of this Hamming weight,
+/// r has coefficients of variance 1/2, and the noise E of the key, e1 and e2 are as of fresh encryptions.
+///
+/// E is one for all results under a key: given E, what r·E adds to results has variance ‖E‖²/2, and is independent
+/// from one to another, for r is drawn for each and has mean zero. ‖E‖² is above (n + 9·√n)·σ² with probability below
+/// 2^-58 (Bernstein, n of 900 or more), so n/2 + 4.5·√n bounds both parts.
 fn rerandomisation_variance(parameters: &PackedParameters, hamming_weight: f64) -> Result<f64> {
     if !parameters.protects_weights() {
         return Ok(0.0);
     }
     let fresh = fresh_standard_deviation(parameters.lwe_dimension(), parameters.limbs)?;
     Ok((2.0 * hamming_weight + 1.0) * fresh * fresh)
+}
+
+/// The least b with which flooding TUniform(-2^b, 2^b) hides the randomness of an encryption of zero from who knows
+/// the public key's noise E and the secret key.
+///
+/// To them a block's K·N results of an output are as many linear equations for r, with coefficients of E, of which
+/// the flooding is the noise. Another value of one coefficient of r, all others being known, shifts each result by one
+/// entry of E, which is 2^f/2 in the mean where fresh noise is TUniform(-2^f, 2^f), and so changes the distribution of
+/// all results by a total variation of at most K·N·2^(f-b)/4. This is 1/4 at b = f + log2(K·N): less tells no
+/// coefficient of r even then.
+///
+/// * `most_records`: K·N
+///
+/// # Errors
+/// As [`fresh_noise_bound_log2`].
+pub fn least_flooding(lwe_dimension: usize, limbs: usize, most_records: usize) -> Result<u32> {
+    let fresh = fresh_noise_bound_log2(lwe_dimension, limbs)?;
+    Ok(fresh + most_records.max(1).next_power_of_two().ilog2())
 }
 
 /// Standard deviation of the flooding, relative to q; 0 if there is none.
@@ -158,8 +180,8 @@ impl OutputNoise {
     /// Re-randomised results have the noise of an encryption of zero besides, and the flooding; all is rounded after
     /// that, from full entries.
     ///
-    /// Summands have fresh masks and noise each, so their errors are independent: variances add, and so do
-    /// means and largest values.
+    /// Summands have fresh masks, noise and randomness of re-randomisation each, so their errors are independent:
+    /// variances add, and so do means and largest values.
     pub fn of(parameters: &PackedParameters, norms: ColumnNorms) -> Result<Self> {
         let parameters = parameters.validate()?;
         if !norms.l1.is_finite() || !norms.l2.is_finite() {

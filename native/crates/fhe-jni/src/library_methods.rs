@@ -16,7 +16,7 @@ use crate::handles::{
 };
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 10;
+const ABI_VERSION: jint = 11;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
@@ -71,6 +71,24 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_freshStandardDeviation(
             arrays::count(lwe_dimension, "LWE dimension")?,
             arrays::count(limbs, "limbs")?,
         )
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_leastFlooding(
+    env: JNIEnv,
+    _class: JClass,
+    lwe_dimension: jint,
+    limbs: jint,
+    most_records: jint,
+) -> jint {
+    call(env, |_| {
+        let least = noise::least_flooding(
+            arrays::count(lwe_dimension, "LWE dimension")?,
+            arrays::count(limbs, "limbs")?,
+            arrays::count(most_records, "most records")?,
+        )?;
+        Ok(least as jint)
     })
 }
 

@@ -1,11 +1,14 @@
 //! Re-randomisation of results: to every output feature a fresh encryption of zero under the client's public key
 //! is added, and noise that floods what bodies tell beside their message. The mask of a result is then, to who
-//! knows the secret key too, as random as module-LWE with the binary secret r is; without it, it is a known
-//! mask times the weights.
+//! knows the secret key too, as random as module-LWE with the secret r is; without it, it is a known mask times the
+//! weights.
 //!
-//! With P the k × k masks of the public key, B_b its k bodies under key b, r of k random binary polynomials and
-//! fresh noise e1, e2 of the published curve, the mask gets Pᵀ·r + e1 and body b gets B_b·r + e2 + TUniform(-2^b,
-//! 2^b). The randomness comes from the operating system for every block, and from nowhere else.
+//! With P the k × k masks of the public key, B_b its k bodies under key b, r of k random polynomials and fresh noise
+//! e1, e2 of the published curve, the mask gets Pᵀ·r + e1 and body b gets B_b·r + e2 + TUniform(-2^b, 2^b). A
+//! coefficient of r is the difference of two random bits: guessing it is no easier than with a binary secret, for
+//! which the curve is made (who knows one of the bits has that very problem), and its mean is zero, so that what
+//! r·E adds for the public key's noise E does not lean the same way in all results under a key. The randomness comes
+//! from the operating system for every block, and from nowhere else.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +25,7 @@ use tfhe::core_crypto::fft_impl::fft64::c64;
 use tfhe::core_crypto::fft_impl::fft64::math::polynomial::FourierPolynomial;
 use tfhe::core_crypto::prelude::{ComputationBuffers, Fft, Polynomial, PolynomialSize};
 
-/// Widest entries, in bits, whose products with binary polynomials doubles hold.
+/// Widest entries, in bits, whose products with such polynomials doubles hold.
 const WIDEST_PART: usize = 40;
 /// Bits of the low part of wider entries.
 const LOW_PART: usize = 28;
@@ -275,8 +278,9 @@ impl PreparedSet {
         let half = self.set.polynomial_size / 2;
         for (row, transform) in work.secret.chunks_exact_mut(half).enumerate() {
             for (c, coefficient) in work.polynomial.as_mut().iter_mut().enumerate() {
-                let bit = row * self.set.polynomial_size + c;
-                *coefficient = u64::from(work.bits[bit / 8] >> (bit % 8) & 1);
+                let pair = row * self.set.polynomial_size + c;
+                let bits = work.bits[pair / 4] >> (2 * (pair % 4));
+                *coefficient = u64::from(bits & 1).wrapping_sub(u64::from(bits >> 1 & 1));
             }
             self.fft.as_view().forward_as_integer(
                 FourierPolynomial { data: transform },
@@ -339,7 +343,7 @@ fn entries_of_row(set: &PublicKeySet, row: usize) -> Vec<u64> {
 struct Work {
     buffers: ComputationBuffers,
     polynomial: Polynomial<Vec<u64>>,
-    /// r, eight coefficients a byte.
+    /// Those of r, two for each coefficient.
     bits: Vec<u8>,
     /// Its transforms, `[k][N / 2]`.
     secret: Vec<c64>,
@@ -355,7 +359,7 @@ impl Work {
         Work {
             buffers: buffers(&set.fft),
             polynomial: Polynomial::new(0, PolynomialSize(size)),
-            bits: vec![0; (n / 8).next_multiple_of(RUN_BYTES)],
+            bits: vec![0; (n / 4).next_multiple_of(RUN_BYTES)],
             secret: vec![c64::default(); n / 2],
             sum: vec![c64::default(); size / 2],
             product: vec![0; size],

@@ -268,9 +268,11 @@ final class ReportAssembly {
           + (layer.dIn() * bits + told - 1) / told
           + " records for weights of "
           + bits
-          + " bits that are as good as random. Limit how many records a client may score; a public"
-          + " key made otherwise can tell its maker the randomness that was added, so check where"
-          + " keys come from"
+          + " bits that are as good as random. A record here is a row that is evaluated: of a"
+          + " sequence or an image each token or window counts, and each repetition. Limit how many"
+          + " there may be for a client; a public key made otherwise can tell its maker the"
+          + " randomness that was added, and nobody sees that in it, so have somebody whom the"
+          + " model's owner trusts run keygen"
           + published;
     }
     return "a client that scores with this module can work out its weights: it knows the masks and"

@@ -48,7 +48,7 @@ class FheCatalogTest {
       new StructType().add("number", DataTypes.LongType).add("block", DataTypes.BinaryType);
 
   private static final PackedParameters GUARDED =
-      new PackedParameters(4, 512, 5, 5, 5, 5, 20, 2, 1, PackedParameters.mostFlooding(5, 20));
+      new PackedParameters(4, 512, 5, 5, 5, 5, 20, 2, 1, PackedParameters.mostFlooding(5, 20, 1));
 
   @TempDir private static java.nio.file.Path folder;
 

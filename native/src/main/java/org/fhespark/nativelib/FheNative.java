@@ -25,6 +25,8 @@ final class FheNative {
 
   static native double freshStandardDeviation(int lweDimension, int limbs);
 
+  static native int leastFlooding(int lweDimension, int limbs, int mostRecords);
+
   static native double outputStandardDeviation(int[] parameters, double maxL1, double maxL2);
 
   static native double log2FailureProbability(int[] parameters, double maxL1, double maxL2);

@@ -22,6 +22,20 @@ public final class NoiseModel {
   }
 
   /**
+   * The least b with which flooding hides the randomness that re-randomises results from who knows
+   * the noise of the public key, as its maker does.
+   *
+   * @param lweDimension n = k·N
+   * @param limbs q = 2^(8·limbs)
+   * @param mostRecords K·N, those of a block
+   * @throws org.fhespark.InvalidInputException if no noise is secure for this n below q
+   */
+  public static int leastFlooding(int lweDimension, int limbs, int mostRecords) {
+    NativeLibrary.load();
+    return FheNative.leastFlooding(lweDimension, limbs, mostRecords);
+  }
+
+  /**
    * Standard deviation of a decrypted accumulator before rounding: fresh noise and the rounding of
    * bodies through a column of weights, and what the rounding of the result adds.
    *

@@ -27,18 +27,21 @@ final class ExactLimbs {
   private final double log2PError;
   private final int summands;
   private final boolean protectsWeights;
+  private final int capacity;
   private final Map<Integer, List<Limbs>> found = new HashMap<>();
 
   /**
    * @param request of the norms, limbs, p_error, and what becomes of results
+   * @param capacity the most records of a block, whatever its N
    */
-  ExactLimbs(ParameterRequest request, int messageBits) {
+  ExactLimbs(ParameterRequest request, int messageBits, int capacity) {
     this.norms = request.norms();
     this.messageBits = messageBits;
     this.limbs = request.limbs();
     this.log2PError = request.log2PError();
     this.summands = request.summands();
     this.protectsWeights = request.protectsWeights();
+    this.capacity = capacity;
   }
 
   /** All choices at dimension n but those that others undercut in every limb. */
@@ -76,7 +79,7 @@ final class ExactLimbs {
   }
 
   private boolean isExact(int dimension, Limbs limbs) {
-    if (!limbs.hold(messageBits, summands, protectsWeights)) {
+    if (!limbs.hold(messageBits, summands, protectsWeights, dimension, capacity)) {
       return false;
     }
     PackedParameters parameters =

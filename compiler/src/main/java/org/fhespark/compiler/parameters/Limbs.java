@@ -1,5 +1,6 @@
 package org.fhespark.compiler.parameters;
 
+import org.fhespark.nativelib.NoiseModel;
 import org.fhespark.nativelib.PackedParameters;
 
 /**
@@ -20,10 +21,19 @@ record Limbs(int mask, int body, int outputMask, int outputBody) {
         && outputBody <= other.outputBody;
   }
 
-  /** Whether there is room for p bits, and for flooding if results are to be re-randomised. */
-  boolean hold(int messageBits, int summands, boolean protectsWeights) {
+  /**
+   * Whether there is room for p bits, and for flooding that hides enough if results are to be
+   * re-randomised.
+   *
+   * @param dimension n, secure with these limbs
+   * @param capacity the most records of a block
+   */
+  boolean hold(
+      int messageBits, int summands, boolean protectsWeights, int dimension, int capacity) {
     return messageBits <= 8 * outputBody
-        && (!protectsWeights || PackedParameters.mostFlooding(mask, messageBits, summands) > 0);
+        && (!protectsWeights
+            || PackedParameters.mostFlooding(mask, messageBits, summands)
+                >= NoiseModel.leastFlooding(dimension, mask, capacity));
   }
 
   /**

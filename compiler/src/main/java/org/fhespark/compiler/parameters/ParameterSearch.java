@@ -93,24 +93,14 @@ public final class ParameterSearch {
     }
     int limbs = request.limbs().getAsInt();
     Limbs whole = new Limbs(limbs, limbs, limbs, limbs);
-    if (messageBits > MOST_MESSAGE_BITS
-        || !whole.hold(messageBits, request.summands(), request.protectsWeights())) {
-      throw new InvalidInputException(
-          "module "
-              + request.modules()
-              + ": accumulators of "
-              + activationBits
-              + "-bit activations take "
-              + messageBits
-              + " bits, which q = 2^"
-              + 8 * limbs
-              + " has no room for; use more limbs, or fewer weight or activation bits");
-    }
     List<Candidate> least = new ArrayList<>();
     double noise = Double.POSITIVE_INFINITY;
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
       for (int k = (SMALLEST_DIMENSION + size - 1) / size; k * size <= LARGEST_DIMENSION; k++) {
-        if (!ExactLimbs.secureLimbs(k * size).contains(limbs)) {
+        if (messageBits > MOST_MESSAGE_BITS
+            || !ExactLimbs.secureLimbs(k * size).contains(limbs)
+            || !whole.hold(
+                messageBits, request.summands(), request.protectsWeights(), k * size, capacity())) {
           continue;
         }
         PackedParameters parameters =
@@ -125,6 +115,18 @@ public final class ParameterSearch {
           least.add(new Candidate(whole, parameters, cost(parameters)));
         }
       }
+    }
+    if (least.isEmpty()) {
+      throw new InvalidInputException(
+          "module "
+              + request.modules()
+              + ": accumulators of "
+              + activationBits
+              + "-bit activations take "
+              + messageBits
+              + " bits, which q = 2^"
+              + 8 * limbs
+              + " has no room for; use more limbs, or fewer weight or activation bits");
     }
     least.sort(Comparator.comparingDouble(candidate -> candidate.cost.total()));
     String why =
@@ -149,7 +151,7 @@ public final class ParameterSearch {
     if (messageBits > MOST_MESSAGE_BITS) {
       return carrying;
     }
-    ExactLimbs exact = new ExactLimbs(request, messageBits);
+    ExactLimbs exact = new ExactLimbs(request, messageBits, capacity());
     for (int size = SMALLEST_POLYNOMIAL; size <= LARGEST_POLYNOMIAL; size *= 2) {
       carrying.addAll(withPolynomialSize(size, messageBits, exact));
     }
@@ -171,6 +173,11 @@ public final class ParameterSearch {
       }
     }
     return candidates;
+  }
+
+  /** The most records of a block, with the N at which that is most. */
+  private int capacity() {
+    return bodies(LARGEST_POLYNOMIAL) * LARGEST_POLYNOMIAL;
   }
 
   private int bodies(int size) {
@@ -200,7 +207,10 @@ public final class ParameterSearch {
     int bits = parameters.messageBits();
     int most = Math.min(MOST_MESSAGE_BITS, 8 * parameters.outputBodyLimbs());
     if (parameters.protectsWeights()) {
-      most = Math.min(most, bits + parameters.flooding() - 1);
+      int least =
+          NoiseModel.leastFlooding(
+              parameters.lweDimension(), parameters.limbs(), parameters.maxRecords());
+      most = Math.min(most, bits + parameters.flooding() - least);
     }
     while (bits < most && decryptsRight(parameters.withMessageBits(bits + 1))) {
       bits++;

@@ -145,6 +145,8 @@ class ParameterSearchTest {
     double half = Math.scalb(1.0, 8 * p.limbs() - p.messageBits() - 2);
     assertTrue(together <= half && 2 * together > half, p.toString());
     assertTrue(NoiseModel.log2FailureProbability(p, plain.norms()) <= P_ERROR);
+    int least = NoiseModel.leastFlooding(p.lweDimension(), p.limbs(), p.maxRecords());
+    assertTrue(p.flooding() >= least, p.toString());
     // Wider noise would not be exact whatever else there is.
     assertThrows(
         InvalidInputException.class,

@@ -88,9 +88,11 @@ final class PassphraseOptions {
     }
     char[] passphrase = required(console.readPassword("Passphrase of the client's keys: "));
     if (isNew) {
-      char[] again = required(console.readPassword("The same again: "));
-      boolean isSame = Arrays.equals(passphrase, again);
-      wipe(again);
+      char[] again = console.readPassword("The same again: ");
+      boolean isSame = again != null && Arrays.equals(passphrase, again);
+      if (again != null) {
+        wipe(again);
+      }
       if (!isSame) {
         wipe(passphrase);
         throw new InvalidInputException("the two passphrases differ");
