@@ -97,6 +97,7 @@ fn a_thousand_results_add_up_exactly_and_one_more_is_refused() {
     }
     let (header, _) = BlockHeader::parse(&sum).unwrap();
     assert_eq!(header.summands, SUMMANDS);
+    assert_eq!(header.block_number, (0..SUMMANDS as u64).sum::<u64>());
     assert_eq!(layer.client.decrypt_sums(&sum).unwrap(), expected);
 
     let before = sum.clone();
@@ -215,7 +216,8 @@ fn sums_of_sums_add_up_whatever_their_order() {
     let mut data = TestData::new(9);
     let mut sums = Vec::new();
     let mut expected = vec![0; 5 * OUTPUTS];
-    for number in 0..6 {
+    let numbers = [u64::MAX, 7, 0, u64::MAX - 3, 1 << 63, 12];
+    for number in numbers {
         let (block, accumulators) = evaluated(&layer, &records(&mut data, 5), number);
         for (sum, accumulator) in expected.iter_mut().zip(accumulators) {
             *sum += accumulator;
@@ -230,6 +232,9 @@ fn sums_of_sums_add_up_whatever_their_order() {
         add_to_sum(&mut all, &left).unwrap();
     }
     assert_eq!(layer.client.decrypt_sums(&all).unwrap(), expected);
+    let (header, _) = BlockHeader::parse(&all).unwrap();
+    let added = numbers.into_iter().fold(0, u64::wrapping_add);
+    assert_eq!(header.block_number, added);
 }
 
 #[test]

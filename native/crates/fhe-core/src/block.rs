@@ -17,7 +17,7 @@
 //! | 84 | 4 | records T; zero in mask orders and their results |
 //! | 88 | 4 | features |
 //! | 92 | 4 | bytes of a body entry |
-//! | 96 | 8 | block number, given by the client and returned |
+//! | 96 | 8 | block number, given by the client and returned; of sums those of all results added up, mod 2^64 |
 //! | 104 | 8 | payload bytes |
 //! | 112 | 4 | slot of the first record; zero but for bodies and their results |
 //! | 116 | 4 | CRC-32C of the payload |

@@ -1,4 +1,5 @@
-//! Sums of blocks of results: ciphertexts add entry by entry, mod q, and so do the values in them.
+//! Sums of blocks of results: ciphertexts add entry by entry, mod q, and so do the values in them. Block numbers add up
+//! too, mod 2^64, so that the client sees which blocks a sum is of, and that none is in it twice.
 
 use fhe_core::block::{BlockHeader, BlockKind, HEADER_BYTES, short_hex};
 use fhe_core::checksum::crc32c;
@@ -12,7 +13,7 @@ use fhe_core::{Error, Result};
 pub fn start_sum(block: &[u8]) -> Result<Vec<u8>> {
     let (header, _) = parse_summand(block)?;
     let mut sum = block.to_vec();
-    as_sum(&header, header.summands).seal(&mut sum);
+    as_sum(&header, header.summands, header.block_number).seal(&mut sum);
     Ok(sum)
 }
 
@@ -32,16 +33,16 @@ pub fn add_to_sum(sum: &mut [u8], block: &[u8]) -> Result<()> {
     add_entries(&layout.mask, mask_sum, mask);
     add_entries(&layout.bodies, body_sum, bodies);
     let checksum = crc32c(&sum[HEADER_BYTES..]);
-    as_sum(&of_sum, count).seal_with(checksum, sum);
+    let number = of_sum.block_number.wrapping_add(header.block_number);
+    as_sum(&of_sum, count, number).seal_with(checksum, sum);
     Ok(())
 }
 
-fn as_sum(header: &BlockHeader, summands: usize) -> BlockHeader {
+fn as_sum(header: &BlockHeader, summands: usize, block_number: u64) -> BlockHeader {
     BlockHeader {
         kind: BlockKind::Sums,
         summands,
-        // It is of no one block.
-        block_number: 0,
+        block_number,
         ..header.clone()
     }
 }

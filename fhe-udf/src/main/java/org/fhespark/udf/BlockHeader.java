@@ -16,7 +16,7 @@ import org.fhespark.InvalidInputException;
  * @param version of the format
  * @param circuit SHA-256 of the circuit that it is for, or that made it, in hexadecimal
  * @param key id of the client key, in hexadecimal
- * @param number the client's number for the block
+ * @param number the client's number for the block; of sums those of all results, added up
  * @param records that it holds, T
  * @param features its columns: inputs of the circuit on the way up, outputs on the way down
  * @param summands results that it is the sum of; 1 of a result itself, 0 of what cannot be added
@@ -37,6 +37,9 @@ public record BlockHeader(
 
   /** Version of the format of blocks that this release writes and reads. */
   public static final int FORMAT_VERSION = 4;
+
+  /** The {@link #kind} of sums of results. */
+  public static final String SUMS_KIND = "sums";
 
   private static final int MAGIC = 0x42454846;
   private static final int VERSION = 4;
@@ -64,7 +67,7 @@ public record BlockHeader(
           "bodies",
           "body results",
           "look-up results",
-          "sums");
+          SUMS_KIND);
 
   /**
    * Reads the header of a block.

@@ -28,6 +28,8 @@ final class Answers {
   /** Statuses of gRPC that tell of the connection, not of what was asked. */
   private static final Set<String> AWAY = Set.of("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED");
 
+  private static final String DENIED = "PERMISSION_DENIED";
+
   private static final Pattern NO_CATALOG =
       Pattern.compile("CATALOG_NOT_FOUND|MISSING_CATALOG_ABILITY|REQUIRES_SINGLE_PART_NAMESPACE");
 
@@ -51,6 +53,11 @@ final class Answers {
         return new InvalidInputException(
             "the server refuses the token: give the file that it was started with (--token-file)",
             error);
+      }
+      if (code.equals(DENIED)) {
+        String why = message.substring(message.indexOf(DENIED) + DENIED.length());
+        return new InvalidInputException(
+            "the server refuses what it is asked" + why.lines().findFirst().orElse(""), error);
       }
       if (NO_CATALOG.matcher(message).find()) {
         return new InvalidInputException(

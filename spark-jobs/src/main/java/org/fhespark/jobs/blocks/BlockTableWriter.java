@@ -12,6 +12,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
 import org.apache.spark.sql.execution.datasources.OutputWriter;
 import org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager;
+import org.apache.spark.sql.types.StructType;
 import org.apache.spark.unsafe.types.UTF8String;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.tables.CauseLine;
@@ -27,6 +28,9 @@ import org.fhespark.udf.EncryptedBlock;
  * to share between threads, a file is not.
  */
 public final class BlockTableWriter {
+  /** What names of its files begin with; those of a query begin otherwise. */
+  private static final String PREFIX = "blocks-";
+
   private final Path folder;
   private final PartFormat format;
   private final AtomicLong blocks = new AtomicLong();
@@ -49,12 +53,25 @@ public final class BlockTableWriter {
 
   /** How files of blocks are written. */
   public static PartFormat format(SparkSession spark) {
+    return format(spark, BlockTable.schema());
+  }
+
+  /** How files of blocks of groups are written. */
+  public static PartFormat groupedFormat(SparkSession spark) {
+    return format(spark, BlockTable.groupedSchema());
+  }
+
+  private static PartFormat format(SparkSession spark, StructType schema) {
     try {
-      return new PartFormat(
-          BlockSettings.sessionOf(spark), BlockTable.schema(), TableFormat.PARQUET);
+      return new PartFormat(BlockSettings.sessionOf(spark), schema, TableFormat.PARQUET);
     } catch (IOException error) {
       throw new UncheckedIOException(error);
     }
+  }
+
+  /** Whether a file is one that such a writer made. */
+  public static boolean hasWritten(Path file) {
+    return file.getName().startsWith(PREFIX);
   }
 
   /** Blocks of all files that appeared. */
@@ -89,7 +106,7 @@ public final class BlockTableWriter {
   /** A file that is being written. */
   public final class File implements AutoCloseable {
     private final java.nio.file.Path local = Files.createTempDirectory("fhe-spark-blocks-");
-    private final String name = "blocks-" + UUID.randomUUID() + ".parquet";
+    private final String name = PREFIX + UUID.randomUUID() + ".parquet";
     private OutputWriter writer;
     private long fileBlocks;
     private long fileBytes;
@@ -102,14 +119,39 @@ public final class BlockTableWriter {
     /** Appends a block; it stays open. */
     public void write(
         String circuit, String module, String key, long number, int records, EncryptedBlock block) {
-      Object[] values = {
-        UTF8String.fromString(circuit),
-        UTF8String.fromString(module),
-        UTF8String.fromString(key),
-        number,
-        records,
-        block.toByteArray()
-      };
+      append(
+          block,
+          UTF8String.fromString(circuit),
+          UTF8String.fromString(module),
+          UTF8String.fromString(key),
+          number,
+          records,
+          block.toByteArray());
+    }
+
+    /** Appends a block of a group, to a file of {@link #groupedFormat}; it stays open. */
+    public void write(
+        String circuit,
+        String module,
+        String key,
+        long number,
+        int records,
+        EncryptedBlock block,
+        long group,
+        int groupBlocks) {
+      append(
+          block,
+          UTF8String.fromString(circuit),
+          UTF8String.fromString(module),
+          UTF8String.fromString(key),
+          number,
+          records,
+          block.toByteArray(),
+          group,
+          groupBlocks);
+    }
+
+    private void append(EncryptedBlock block, Object... values) {
       try {
         writer.write(new GenericInternalRow(values));
       } catch (UncheckedIOException | FSError error) {
@@ -117,6 +159,11 @@ public final class BlockTableWriter {
       }
       fileBlocks++;
       fileBytes += block.length();
+    }
+
+    /** Bytes of the blocks in it. */
+    public long bytes() {
+      return fileBytes;
     }
 
     /** Ends the file and makes it appear in the table; one without blocks does not. */

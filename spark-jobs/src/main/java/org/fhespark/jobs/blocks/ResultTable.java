@@ -144,6 +144,11 @@ public final class ResultTable {
     }
   }
 
+  /** Whether a block is there. */
+  public boolean has(long number) {
+    return files.containsKey(number);
+  }
+
   /**
    * Reads blocks that are there.
    *

@@ -1,13 +1,19 @@
 package org.fhespark.jobs.cli;
 
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
+import org.fhespark.jobs.client.Aggregate;
 import org.fhespark.jobs.client.ExchangeSession;
+import org.fhespark.jobs.client.GroupReport;
 import org.fhespark.jobs.client.RoundReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The last of the three jobs that score apart. */
 @Command(
@@ -15,10 +21,14 @@ import picocli.CommandLine.Option;
     description = {
       "Decrypts what evaluate made of the blocks of encrypt, or of decrypt before.",
       "A model with remote modules behind one another takes several rounds: each but the last ends"
-          + " with new blocks, the last with the scored table."
+          + " with new blocks, the last with the scored table.",
+      "With --aggregate it decrypts sums, and writes a row a group: its value, count, and arrays of"
+          + " the aggregated outputs."
     },
     mixinStandardHelpOptions = true)
 final class DecryptCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
   @Mixin private ExchangeOptions exchange;
 
   @Option(
@@ -49,15 +59,38 @@ final class DecryptCommand implements Callable<Integer> {
               + " for the last round.")
   private Path output;
 
+  @Option(
+      names = "--aggregate",
+      paramLabel = "sum|mean",
+      description = "What to tell of each group of encrypt --group-by; of no exchange.")
+  private Aggregate aggregate;
+
   @Option(names = "--overwrite", description = "Replace a scored table that was written before.")
   private boolean overwrite;
 
   @Override
   public Integer call() {
+    if (aggregate != null && output == null) {
+      throw new ParameterException(
+          spec.commandLine(), "--aggregate ends with a table: say where to write it by --output");
+    }
     exchange.run(
         "decrypt",
         (model, keys) -> keys.byId(ExchangeSession.keyOf(model, state)),
         (session, progress) -> {
+          if (aggregate != null) {
+            GroupReport report =
+                session.decryptGroups(state, input, aggregate, output, overwrite, progress);
+            System.out.printf(
+                Locale.ROOT,
+                "decrypt: %s of %d groups, %d records, in %.2f s%n",
+                aggregate.name().toLowerCase(Locale.ROOT),
+                report.groups(),
+                report.records(),
+                report.seconds());
+            System.out.println("wrote " + output);
+            return;
+          }
           RoundReport report =
               session.decrypt(
                   state,

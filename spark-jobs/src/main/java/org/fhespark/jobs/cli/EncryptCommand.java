@@ -1,20 +1,29 @@
 package org.fhespark.jobs.cli;
 
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
+import org.fhespark.jobs.client.GroupReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The first of the three jobs that score apart. */
 @Command(
     name = "encrypt",
     description = {
       "Takes records to the first remote modules and writes encrypted blocks, for evaluate.",
-      "What decrypt will need, clear tensors among it, stays in a private folder."
+      "What decrypt will need, clear tensors among it, stays in a private folder.",
+      "With --group-by, for evaluate --sum and decrypt --aggregate, that is the groups' values and"
+          + " numbers of records alone."
     },
     mixinStandardHelpOptions = true)
 final class EncryptCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
   @Mixin private ExchangeOptions exchange;
 
   @Option(
@@ -39,6 +48,15 @@ final class EncryptCommand implements Callable<Integer> {
   private Path out;
 
   @Option(
+      names = "--group-by",
+      paramLabel = "COLUMN",
+      description =
+          "Take the records of each value of a column to blocks of their own, whose results can be"
+              + " added; for a model compiled with --sums that ends with one round of remote"
+              + " modules. The values stay here: blocks carry a number of their group.")
+  private String groupBy;
+
+  @Option(
       names = "--on-cluster",
       description =
           "Encrypt on the executors, of a cluster that you trust: every host needs KEYS at the same"
@@ -48,16 +66,39 @@ final class EncryptCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (groupBy != null && onCluster) {
+      throw new ParameterException(
+          spec.commandLine(), "--group-by encrypts on the driver: leave out --on-cluster");
+    }
     exchange.run(
         "encrypt",
         (model, keys) -> keys.current(),
-        (session, progress) ->
+        (session, progress) -> {
+          if (groupBy != null) {
+            print(session.encryptGroups(input, groupBy, state, out, progress));
+          } else if (onCluster) {
             RoundLines.print(
                 "encrypt",
-                onCluster
-                    ? session.encryptOnCluster(input, state, out, exchange.keysOnHosts())
-                    : session.encrypt(input, state, out, progress),
-                out));
+                session.encryptOnCluster(input, state, out, exchange.keysOnHosts()),
+                out);
+          } else {
+            RoundLines.print("encrypt", session.encrypt(input, state, out, progress), out);
+          }
+        });
     return 0;
+  }
+
+  private void print(GroupReport report) {
+    System.out.printf(
+        Locale.ROOT,
+        "encrypt: %d records of %d groups in %.2f s%n"
+            + "  %d blocks of %d, %.1f MB, for evaluate --sum and decrypt --aggregate%n",
+        report.records(),
+        report.groups(),
+        report.seconds(),
+        report.blocks(),
+        report.blockRows(),
+        report.bytes() / 1e6);
+    System.out.println("wrote " + out);
   }
 }

@@ -8,9 +8,13 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.server.EvaluationJob;
 import org.fhespark.jobs.server.EvaluationReport;
+import org.fhespark.jobs.server.SumReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** The second of the three jobs that score apart, the server's. */
 @Command(
@@ -18,10 +22,14 @@ import picocli.CommandLine.Option;
     description = {
       "Evaluates encrypted blocks on the executors; needs no secret.",
       "Blocks that it has evaluated are not evaluated again, by this or another run with the same"
-          + " RESULTS."
+          + " RESULTS.",
+      "With --sum it adds the results of each group of encrypt --group-by, so that sums alone are"
+          + " decrypted."
     },
     mixinStandardHelpOptions = true)
 final class EvaluateCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
   @Mixin private SparkOptions sparkOptions;
 
   @Option(
@@ -62,6 +70,13 @@ final class EvaluateCommand implements Callable<Integer> {
   private Path out;
 
   @Option(
+      names = "--sum",
+      description =
+          "Add the results of each group, of blocks of encrypt --group-by; RESULTS then gets sums"
+              + " alone. Groups whose blocks are not all there yet are left for another run.")
+  private boolean isSum;
+
+  @Option(
       names = "--stream",
       description = "Go on, and evaluate blocks as they appear, until the command is ended.")
   private boolean isStream;
@@ -75,12 +90,30 @@ final class EvaluateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (isSum && isStream) {
+      throw new ParameterException(
+          spec.commandLine(), "--sum takes the groups that are there: leave out --stream");
+    }
     SparkSession spark = sparkOptions.open("evaluate");
     try (EvaluationJob job = EvaluationJob.open(spark, server, evaluationKeys, publicKeys)) {
-      EvaluationReport report =
-          isStream ? job.watch(input, out, Duration.ofMillis(interval)) : job.run(input, out);
-      System.out.printf(
-          Locale.ROOT, "evaluate: %d blocks in %.2f s%n", report.blocks(), report.seconds());
+      if (isSum) {
+        SumReport report = job.sum(input, out);
+        System.out.printf(
+            Locale.ROOT,
+            "evaluate: %d blocks, added to %d sums, in %.2f s%n",
+            report.blocks(),
+            report.sums(),
+            report.seconds());
+        if (report.incomplete() > 0) {
+          System.out.printf(
+              "  %d groups lack blocks and were left for another run%n", report.incomplete());
+        }
+      } else {
+        EvaluationReport report =
+            isStream ? job.watch(input, out, Duration.ofMillis(interval)) : job.run(input, out);
+        System.out.printf(
+            Locale.ROOT, "evaluate: %d blocks in %.2f s%n", report.blocks(), report.seconds());
+      }
       System.out.println("wrote " + out);
     } finally {
       spark.stop();

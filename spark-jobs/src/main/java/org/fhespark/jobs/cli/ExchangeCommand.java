@@ -18,7 +18,8 @@ import picocli.CommandLine.Option;
     description = {
       "Scores records with an evaluating side that shares nothing but a folder: writes encrypted"
           + " blocks to FOLDER/blocks and takes their results from FOLDER/results, round by round.",
-      "The other side runs: evaluate --stream --input FOLDER/blocks --out FOLDER/results"
+      "The other side runs: evaluate --stream --input FOLDER/blocks --out FOLDER/results",
+      "Aggregates of groups take encrypt --group-by, evaluate --sum and decrypt --aggregate instead."
     },
     mixinStandardHelpOptions = true)
 final class ExchangeCommand implements Callable<Integer> {

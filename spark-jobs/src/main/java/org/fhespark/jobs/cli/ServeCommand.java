@@ -22,9 +22,8 @@ import picocli.CommandLine.Spec;
     description = {
       "Evaluates encrypted blocks for clients elsewhere: a Spark Connect server with the SQL catalog"
           + " fhe, until it is stopped.",
-      "Whoever has the token can run any query there, and read what the server can: it keeps"
-          + " strangers out, not the model's weights from clients. It speaks no TLS: keep the"
-          + " address on loopback and put a proxy before it (conf/nginx-connect.conf)."
+      "It answers what mode remote asks, and refuses other queries. It speaks no TLS: keep the address"
+          + " on loopback and put a proxy before it (conf/nginx-connect.conf)."
     },
     mixinStandardHelpOptions = true)
 final class ServeCommand implements Callable<Integer> {
@@ -63,6 +62,13 @@ final class ServeCommand implements Callable<Integer> {
       description = "Its first line is the token that clients must send.")
   private Path tokenFile;
 
+  @Option(
+      names = "--any-query",
+      description =
+          "Answer any query, as of PySpark: whoever has the token can then run code there, and read"
+              + " what the server can.")
+  private boolean anyQuery;
+
   @Override
   public Integer call() throws InterruptedException {
     String token = RemoteServer.readToken(tokenFile);
@@ -77,7 +83,7 @@ final class ServeCommand implements Callable<Integer> {
                   circuit.function(), circuit.module(), circuit.digest());
             }
           });
-      int bound = server.start(address, port, token);
+      int bound = server.start(address, port, token, anyQuery);
       System.out.println("serving at sc://" + address + ":" + bound);
       server.await();
     } finally {

@@ -250,6 +250,18 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private ExchangeState open(java.nio.file.Path state) {
+    ExchangeState opened = openAny(state);
+    if (opened.entry().grouping() != null) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + ": its records are in groups, of which sums alone are told: decrypt with"
+              + " --aggregate");
+    }
+    return opened;
+  }
+
+  private ExchangeState openAny(java.nio.file.Path state) {
     ExchangeState opened = ExchangeState.read(state);
     opened.requireClient(model.client().id());
     opened.requireKey(key.id());
@@ -315,6 +327,69 @@ public final class ExchangeSession implements AutoCloseable {
     ExchangeState last = opened;
     step(last, progress, () -> score(last, toCome, output, overwrite, progress));
     return scored(last.entry().records(), start);
+  }
+
+  /**
+   * Encrypts the groups of a table, for aggregates of the model's outputs: each has blocks of its
+   * own, whose results are added before anybody decrypts them ({@link
+   * org.fhespark.jobs.server.EvaluationJob#sum}). A group's value stays in the state, the blocks
+   * have numbers. No record is kept.
+   *
+   * @param input as of {@link HybridSession#score}; it is read twice, or more often if its groups
+   *     are many
+   * @param groupBy column of plain values that tells a record's group; null is one, too
+   * @param state as of {@link #encrypt}
+   * @param blocks as of {@link #encrypt}, but of groups alone
+   * @throws InvalidInputException as {@link #encrypt}, and if sums of results are not what the
+   *     model's outputs add up to, or a group has more records than may be added
+   */
+  public synchronized GroupReport encryptGroups(
+      Path input, String groupBy, java.nio.file.Path state, Path blocks, ScoreProgress progress) {
+    return encryptGroups(input, groupBy, state, blocks, GroupSteps.WAITING_BYTES, progress);
+  }
+
+  synchronized GroupReport encryptGroups(
+      Path input,
+      String groupBy,
+      java.nio.file.Path state,
+      Path blocks,
+      long waitingBytes,
+      ScoreProgress progress) {
+    return new GroupExchange(spark, model.specs().inputs(), steps.groups())
+        .encrypt(input, groupBy, state, blocks, waitingBytes, progress);
+  }
+
+  /**
+   * Decrypts the sums of groups and writes a table of their aggregates, a row a group: its value,
+   * how many records it has, and for each of the model's outputs an array of doubles.
+   *
+   * @param state that {@link #encryptGroups} made
+   * @param results a table with the sums of all groups; it may hold others too
+   * @param output the table of aggregates
+   * @param overwrite whether a table that is there is replaced
+   * @throws InvalidInputException as {@link #decrypt}
+   */
+  public synchronized GroupReport decryptGroups(
+      java.nio.file.Path state,
+      Path results,
+      Aggregate aggregate,
+      Path output,
+      boolean overwrite,
+      ScoreProgress progress) {
+    ExchangeState opened = openAny(state);
+    if (opened.entry().grouping() == null) {
+      throw new InvalidInputException(
+          "state "
+              + state
+              + ": its records are in no groups; encrypt them with --group-by, or decrypt without"
+              + " --aggregate");
+    }
+    GroupReport report =
+        new GroupExchange(spark, model.specs().inputs(), steps.groups())
+            .decrypt(opened, results, aggregate, output, overwrite, progress);
+    opened.enter(opened.entry().done(steps.rounds()));
+    opened.deleteRecords();
+    return report;
   }
 
   private static RoundReport step(

@@ -1,5 +1,6 @@
 package org.fhespark.jobs.client;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -28,7 +29,7 @@ final class ExchangeState {
 
   /** What there may be before the first entry. */
   private static final Pattern LEFT_OVER =
-      Pattern.compile("\\.state\\.json|records.*|round-\\d+|\\.?part-\\d+.*");
+      Pattern.compile("\\.state\\.json|records.*|groups.*|round-\\d+|\\.?part-\\d+.*");
 
   private static final ObjectMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -50,7 +51,9 @@ final class ExchangeState {
    * @param parts numbers of the folders inside that are states of their own, where tasks encrypted
    *     the records; then what is said of rounds, waves and blocks is theirs to say, until all is
    *     done
+   * @param grouping how the records are in groups, of which sums come; null if they are not
    */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
   record Entry(
       int formatVersion,
       String client,
@@ -61,7 +64,8 @@ final class ExchangeState {
       int waves,
       long firstBlock,
       long blocks,
-      List<Integer> parts) {
+      List<Integer> parts,
+      Grouping grouping) {
     Entry(
         String client,
         String key,
@@ -72,20 +76,61 @@ final class ExchangeState {
         long firstBlock,
         long blocks) {
       this(
-          FORMAT_VERSION, client, key, table, records, round, waves, firstBlock, blocks, List.of());
+          FORMAT_VERSION,
+          client,
+          key,
+          table,
+          records,
+          round,
+          waves,
+          firstBlock,
+          blocks,
+          List.of(),
+          null);
     }
 
     /** Of a state that is in parts. */
     static Entry ofParts(
         String client, String key, String table, long records, List<Integer> parts) {
-      return new Entry(FORMAT_VERSION, client, key, table, records, 0, 0, 0, 0, parts);
+      return new Entry(FORMAT_VERSION, client, key, table, records, 0, 0, 0, 0, parts, null);
+    }
+
+    /** Of records in groups. */
+    static Entry ofGroups(
+        String client,
+        String key,
+        String table,
+        long records,
+        long firstBlock,
+        long blocks,
+        Grouping grouping) {
+      return new Entry(
+          FORMAT_VERSION,
+          client,
+          key,
+          table,
+          records,
+          0,
+          0,
+          firstBlock,
+          blocks,
+          List.of(),
+          grouping);
     }
 
     /** The records are scored. */
     Entry done(int rounds) {
-      return new Entry(FORMAT_VERSION, client, key, table, records, rounds, 0, 0, 0, List.of());
+      return new Entry(
+          FORMAT_VERSION, client, key, table, records, rounds, 0, 0, 0, List.of(), null);
     }
   }
+
+  /**
+   * How records are in groups.
+   *
+   * @param blockRows rows of every block, of each call of the round
+   */
+  record Grouping(List<Integer> blockRows) {}
 
   private ExchangeState(Path folder, Entry entry) {
     this.folder = folder;
@@ -263,6 +308,11 @@ final class ExchangeState {
     return new org.apache.hadoop.fs.Path(folder.resolve("records").toUri());
   }
 
+  /** The table of the groups: values of their column, and how many records each has. */
+  org.apache.hadoop.fs.Path groups() {
+    return new org.apache.hadoop.fs.Path(folder.resolve("groups").toUri());
+  }
+
   /** The file of a wave whose blocks of a round are under way. */
   Path wave(int round, int wave) {
     return round(round).resolve("wave-%06d".formatted(wave));
@@ -290,10 +340,11 @@ final class ExchangeState {
     }
   }
 
-  /** Deletes the records and parts, when they are scored. */
+  /** Deletes the records and parts, or their groups, when they are scored. */
   void deleteRecords() {
     FileUtil.fullyDelete(folder.resolve("records").toFile());
     entry.parts().forEach(part -> FileUtil.fullyDelete(folder.resolve(name(part)).toFile()));
+    FileUtil.fullyDelete(folder.resolve("groups").toFile());
   }
 
   /** Deletes a folder that {@link #create} made, with all it holds. */

@@ -12,6 +12,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.Row;
+import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
@@ -68,6 +69,15 @@ final class ExchangeSteps implements AutoCloseable {
   /** Rounds of the model. */
   int rounds() {
     return rounds.count();
+  }
+
+  /**
+   * The same parts of the model for groups of records, of which sums are told.
+   *
+   * @throws InvalidInputException as {@link GroupSteps}
+   */
+  GroupSteps groups() {
+    return new GroupSteps(model, key.id(), layers, rounds, threads, measurements, tokenBytes());
   }
 
   /** A table of results, and how long its next may take. */

@@ -20,6 +20,7 @@ public final class BlockServer implements AutoCloseable {
   private static final String ADDRESS = "spark.connect.grpc.binding.address";
   private static final String PORT = "spark.connect.grpc.binding.port";
   private static final String TOKEN = "spark.connect.authenticate.token";
+  private static final String INTERCEPTORS = "spark.connect.grpc.interceptor.classes";
 
   private final SparkSession spark;
 
@@ -62,12 +63,17 @@ public final class BlockServer implements AutoCloseable {
    *
    * @param port 0 for any that is free
    * @param token that clients must send
+   * @param anyQuery whether clients may ask any query, or those of mode REMOTE alone
    * @return the port
    * @throws InvalidInputException if the address cannot be listened on
    */
-  public int start(String address, int port, String token) {
+  public int start(String address, int port, String token, boolean anyQuery) {
     SparkConf conf = SparkEnv.get().conf();
     conf.set(ADDRESS, address).set(PORT, Integer.toString(port)).set(TOKEN, token);
+    if (!anyQuery) {
+      String others = conf.get(INTERCEPTORS, "");
+      conf.set(INTERCEPTORS, BlocksOnly.class.getName() + (others.isEmpty() ? "" : "," + others));
+    }
     try {
       SparkConnectService.start(spark.sparkContext());
     } catch (Exception error) {

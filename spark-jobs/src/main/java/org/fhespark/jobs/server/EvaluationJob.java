@@ -1,19 +1,27 @@
 package org.fhespark.jobs.server;
 
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.expr;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.streaming.sinks.FileStreamSink;
 import org.apache.spark.sql.streaming.StreamingQuery;
 import org.apache.spark.sql.streaming.StreamingQueryProgress;
 import org.apache.spark.sql.streaming.Trigger;
@@ -23,11 +31,13 @@ import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.artifact.ServerSpecs;
 import org.fhespark.jobs.blocks.BlockSettings;
 import org.fhespark.jobs.blocks.BlockTableFiles;
+import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.client.EvaluationKeyFiles;
 import org.fhespark.jobs.client.SentCircuits;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.PublicKey;
+import org.fhespark.sql.FheCatalog;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EvaluateRows;
@@ -49,14 +59,21 @@ public final class EvaluationJob implements AutoCloseable {
   /** Of the file of a public key; one takes some ten kilobytes. */
   private static final long LARGEST_PUBLIC_KEY = 64L << 20;
 
+  /** Where this job's session has the SQL functions on blocks. */
+  private static final String CATALOG = "fhe_evaluation";
+
+  /** Sums that a task adds to at a time. */
+  private static final int MOST_SUMS = 16;
+
   private final SparkSession session;
   private final SentCircuits sent;
 
   private EvaluationJob(SparkSession spark) {
     this.session = BlockSettings.sessionOf(spark);
-    // Which streaming queries are not, as Spark would warn.
-    session.conf().set("spark.sql.adaptive.enabled", false);
     session.conf().set("spark.sql.streaming.numRecentProgressUpdates", Integer.MAX_VALUE);
+    session.conf().set("spark.sql.catalog." + CATALOG, FheCatalog.class.getName());
+    // Sums are large: beyond so many a task sorts, and has one in memory.
+    session.conf().set("spark.sql.objectHashAggregate.sortBased.fallbackThreshold", MOST_SUMS);
     this.sent = new SentCircuits(JavaSparkContext.fromSparkContext(spark.sparkContext()));
   }
 
@@ -184,7 +201,10 @@ public final class EvaluationJob implements AutoCloseable {
   }
 
   private StreamingQuery start(Path blocks, Path results, Trigger trigger) {
+    // Which streaming queries are not, as Spark would warn.
+    session.conf().set("spark.sql.adaptive.enabled", false);
     try {
+      requireNoSums(results);
       StructType schema = schemaOf(blocks);
       EvaluateRows work = new EvaluateRows(sent.work(), schema, blocks.toString());
       return session
@@ -200,6 +220,112 @@ public final class EvaluationJob implements AutoCloseable {
           .start(results.toString());
     } catch (Exception error) {
       throw explain(error, blocks);
+    }
+  }
+
+  /**
+   * Evaluates the blocks of groups and adds the results of each group and module, on the executors.
+   * Groups of which a sum is there, and those whose blocks are not all there, are left.
+   *
+   * @param blocks a table of blocks of groups
+   * @param results a table to which sums are added, a row a group and module; of no {@link #run}
+   * @throws InvalidInputException as {@link #run}, and if a group has more blocks than its circuit
+   *     was compiled for
+   */
+  public SumReport sum(Path blocks, Path results) {
+    long start = System.nanoTime();
+    // Groups may be few.
+    session.conf().set("spark.sql.adaptive.enabled", true);
+    try {
+      List<Path> files = BlockTableFiles.list(session, blocks);
+      if (files.isEmpty()) {
+        throw new InvalidInputException(
+            "blocks "
+                + blocks
+                + " holds no blocks: check the path, and that encrypt --group-by has written it");
+      }
+      requireNoQuery(results);
+      Dataset<Row> table = session.read().parquet(paths(files));
+      BlockTable.requireGroups(table.schema(), blocks.toString());
+      List<Group> groups = groupsWithoutSum(table, results);
+      List<Group> whole = groups.stream().filter(Group::isWhole).toList();
+      if (!whole.isEmpty()) {
+        List<Long> numbers = whole.stream().map(Group::number).toList();
+        sum(table.where(col(BlockTable.GROUP).isInCollection(numbers)), blocks, results);
+      }
+      return new SumReport(
+          whole.stream().mapToLong(Group::found).sum(),
+          whole.size(),
+          groups.size() - whole.size(),
+          (System.nanoTime() - start) / 1e9);
+    } catch (Exception error) {
+      throw explain(error, blocks);
+    }
+  }
+
+  /**
+   * A group of one module.
+   *
+   * @param blocks that it has
+   * @param found those of them that are there
+   */
+  private record Group(long number, int blocks, int found) {
+    boolean isWhole() {
+      return found == blocks;
+    }
+
+    Group plus(Group more) {
+      return new Group(number, blocks, found + more.found);
+    }
+  }
+
+  private List<Group> groupsWithoutSum(Dataset<Row> table, Path results) {
+    Map<Long, Group> groups = new HashMap<>();
+    for (Row row : table.select(BlockTable.GROUP, BlockTable.GROUP_BLOCKS).collectAsList()) {
+      groups.merge(row.getLong(0), new Group(row.getLong(0), row.getInt(1), 1), Group::plus);
+    }
+    List<Path> sums = BlockTableFiles.list(session, results);
+    if (!sums.isEmpty()) {
+      Dataset<Row> there = session.read().parquet(paths(sums));
+      BlockTable.requireColumns(there.schema(), results.toString());
+      there.select(BlockTable.NUMBER).collectAsList().forEach(row -> groups.remove(row.getLong(0)));
+    }
+    return List.copyOf(groups.values());
+  }
+
+  /** Evaluates blocks of whole groups and writes their sums. */
+  private void sum(Dataset<Row> table, Path blocks, Path results) {
+    EvaluateRows work = new EvaluateRows(sent.work(), table.schema(), blocks.toString());
+    table
+        .mapPartitions(work, Encoders.row(table.schema()))
+        .groupBy(
+            BlockTable.CIRCUIT,
+            BlockTable.MODULE,
+            BlockTable.KEY,
+            BlockTable.GROUP,
+            BlockTable.RECORDS)
+        .agg(expr(CATALOG + ".sum(" + BlockTable.BLOCK + ")").as(BlockTable.BLOCK))
+        .foreachPartition(new WriteSums(BlockTableWriter.format(session), results));
+  }
+
+  private static String[] paths(List<Path> files) {
+    return files.stream().map(Path::toString).toArray(String[]::new);
+  }
+
+  /** What a query writes to a table would make all else there count no more. */
+  private void requireNoSums(Path results) {
+    if (BlockTableFiles.list(session, results).stream().anyMatch(BlockTableWriter::hasWritten)) {
+      throw new InvalidInputException(
+          "results " + results + " holds blocks or sums already; give results another folder");
+    }
+  }
+
+  /** Of a table that a query writes only what it has written counts. */
+  private void requireNoQuery(Path results) throws IOException {
+    Path log = new Path(results, FileStreamSink.metadataDir());
+    if (log.getFileSystem(hadoopConfiguration()).exists(log)) {
+      throw new InvalidInputException(
+          "results " + results + " holds results that were not added; give sums another folder");
     }
   }
 

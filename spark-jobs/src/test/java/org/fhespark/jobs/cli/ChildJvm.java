@@ -1,6 +1,8 @@
 package org.fhespark.jobs.cli;
 
+import java.io.File;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,6 +24,25 @@ public final class ChildJvm {
   public ChildJvm environment(String name, String value) {
     environment.put(name, value);
     return this;
+  }
+
+  /** Has Spark start executors as processes, by master local-cluster, with files in a folder. */
+  public ChildJvm executors(Path folder) throws IOException {
+    Path home = folder.resolve("spark");
+    Path jars = Files.createDirectories(home.resolve("jars"));
+    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
+      Path jar = Path.of(entry);
+      if (entry.endsWith(".jar") && Files.exists(jar)) {
+        Files.createSymbolicLink(jars.resolve(jar.getFileName()), jar);
+      }
+    }
+    return environment("SPARK_HOME", home.toString()).environment("SPARK_SCALA_VERSION", "2.13");
+  }
+
+  /** Has temporary files, of Spark's too, be in a folder. */
+  ChildJvm temporary(Path folder) throws IOException {
+    Files.createDirectories(folder);
+    return option("-Djava.io.tmpdir=" + folder).environment("SPARK_LOCAL_DIRS", folder.toString());
   }
 
   /** `ulimit -f`, in units of 1 KiB. */

@@ -8,7 +8,8 @@ import java.util.Arrays;
 
 /**
  * Runs a command and then dumps the heap, garbage too: once the command has ended, or once a file
- * exists, whichever is first. Arguments: the dump, the file, the command's.
+ * exists, whichever is first. Processes that the command started have ended afterwards. Arguments:
+ * the dump, the file, the command's.
  */
 final class DumpedCommand {
   private DumpedCommand() {}
@@ -26,6 +27,10 @@ final class DumpedCommand {
     }
     ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class)
         .dumpHeap(dump.toString(), false);
+    for (ProcessHandle started : ProcessHandle.current().descendants().toList()) {
+      started.destroyForcibly();
+      started.onExit().get();
+    }
     // Not exit: Spark's hooks would take their time over a query that runs.
     Runtime.getRuntime().halt(command.isAlive() ? 0 : status[0]);
   }

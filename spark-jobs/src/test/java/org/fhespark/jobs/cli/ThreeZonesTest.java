@@ -2,15 +2,18 @@ package org.fhespark.jobs.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
@@ -21,8 +24,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * The model's owner is this process; the client and the evaluating side are processes of their own,
- * each with a folder of its own and one that they share, and with their heaps dumped to be searched
- * for what is another's.
+ * a driver and an executor there, each side with a folder of its own and one that they share. Heaps
+ * are dumped, and the executor's memory is copied besides, to be searched for what is another's.
  */
 class ThreeZonesTest {
   private static final int IMAGES = 300;
@@ -31,7 +34,10 @@ class ThreeZonesTest {
   private static Path server;
   private static Path shared;
   private static Path clientDump;
-  private static Path serverDump;
+  private static Path driverDump;
+  private static Path executorDump;
+  private static Path executorMemory;
+  private static boolean isMemoryReadable;
   private static Path scored;
   private static List<Row> images;
 
@@ -54,51 +60,79 @@ class ThreeZonesTest {
     Files.move(records, client.resolve("records"));
 
     clientDump = folder.resolve("client.hprof");
-    serverDump = folder.resolve("server.hprof");
+    driverDump = folder.resolve("driver.hprof");
+    executorDump = folder.resolve("executor.hprof");
+    executorMemory = folder.resolve("executor.memory");
     scored = client.resolve("scored");
+    // The query goes on until the executor was searched.
+    Path searched = folder.resolve("searched");
     CompletableFuture<CommandRun> evaluating =
         run(
-            serverDump,
-            // The query goes on; the dump is taken when the client has its scores.
-            scored.resolve("_SUCCESS"),
+            new ChildJvm().executors(server).temporary(server.resolve("tmp")),
+            driverDump,
+            searched,
             "evaluate",
             "--stream",
+            "--master",
+            "local-cluster[1,1,1024]",
+            "--conf",
+            "spark.ui.enabled=false",
+            "--conf",
+            "spark.executor.memory=512m",
+            "--conf",
+            "spark.executor.extraClassPath=" + System.getProperty("java.class.path"),
             "--server",
             server.resolve("server").toString(),
             "--input",
             shared.resolve("blocks").toString(),
             "--out",
             shared.resolve("results").toString());
-    CommandRun exchanged =
-        run(
-                clientDump,
-                folder.resolve("never"),
-                "exchange",
-                "--client",
-                client.resolve("client").toString(),
-                "--keys",
-                client.resolve("keys").toString(),
-                "--input",
-                client.resolve("records").toString(),
-                "--state",
-                client.resolve("state").toString(),
-                "--folder",
-                shared.toString(),
-                "--output",
-                scored.toString())
-            .get();
-    assertEquals(0, exchanged.status(), exchanged.err());
+    try {
+      CommandRun exchanged =
+          run(
+                  new ChildJvm().temporary(client.resolve("tmp")),
+                  clientDump,
+                  folder.resolve("never"),
+                  "exchange",
+                  "--client",
+                  client.resolve("client").toString(),
+                  "--keys",
+                  client.resolve("keys").toString(),
+                  "--input",
+                  client.resolve("records").toString(),
+                  "--state",
+                  client.resolve("state").toString(),
+                  "--folder",
+                  shared.toString(),
+                  "--output",
+                  scored.toString())
+              .get();
+      assertEquals(0, exchanged.status(), exchanged.err());
+      ProcessHandle executor = executor();
+      isMemoryReadable = ProcessMemory.copy(executor, executorMemory);
+      CommandRun dumped =
+          ChildProcess.run(
+              List.of(
+                  Path.of(System.getProperty("java.home"), "bin", "jmap").toString(),
+                  "-dump:format=b,file=" + executorDump,
+                  Long.toString(executor.pid())),
+              Map.of());
+      assertEquals(0, dumped.status(), dumped.err());
+    } finally {
+      Files.createFile(searched);
+    }
     assertEquals(0, evaluating.get().status(), evaluating.get().err());
   }
 
-  private static CompletableFuture<CommandRun> run(Path dump, Path ends, String... command) {
+  private static CompletableFuture<CommandRun> run(
+      ChildJvm jvm, Path dump, Path ends, String... command) {
     List<String> arguments = new ArrayList<>(List.of(dump.toString(), ends.toString()));
     arguments.addAll(List.of(command));
     CompletableFuture<CommandRun> ended = new CompletableFuture<>();
     new Thread(
             () -> {
               try {
-                ended.complete(new ChildJvm().run(DumpedCommand.class, arguments));
+                ended.complete(jvm.run(DumpedCommand.class, arguments));
               } catch (Throwable error) {
                 ended.completeExceptionally(error);
               }
@@ -107,9 +141,30 @@ class ThreeZonesTest {
     return ended;
   }
 
+  /** The one executor; it has evaluated what the client has decrypted. */
+  private static ProcessHandle executor() {
+    List<ProcessHandle> executors =
+        ProcessHandle.current()
+            .descendants()
+            .filter(process -> commandLine(process).contains("CoarseGrainedExecutorBackend"))
+            .toList();
+    assertEquals(1, executors.size(), "executors that run");
+    return executors.get(0);
+  }
+
+  /** With all of its arguments, which {@link ProcessHandle#info} leaves out if they are long. */
+  private static String commandLine(ProcessHandle process) {
+    try {
+      return Files.readString(Path.of("/proc", Long.toString(process.pid()), "cmdline"));
+    } catch (IOException error) {
+      // It has ended.
+      return "";
+    }
+  }
+
   private static List<Path> files(Path folder) throws IOException {
     try (Stream<Path> inside = Files.walk(folder)) {
-      return inside.filter(Files::isRegularFile).toList();
+      return inside.filter(file -> Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)).toList();
     }
   }
 
@@ -197,12 +252,22 @@ class ThreeZonesTest {
   void theEvaluatingSideHoldsNoKeyAndNoClearValue() throws IOException {
     List<Path> all = new ArrayList<>(files(server));
     all.addAll(files(shared));
-    all.add(serverDump);
+    all.add(driverDump);
+    all.add(executorDump);
     assertNone(keyBytes(), all);
     BytePieces clear = clearValues();
     assertNone(clear, all);
     // They are found where they belong.
     assertTrue(clear.foundIn(clientDump) > clear.count() / 10, "records on the client's heap");
+  }
+
+  @Test
+  void theMemoryOfAnExecutorHoldsCircuitsButNoKeyAndNoClearValue() throws IOException {
+    assumeTrue(isMemoryReadable, "processes may not look into those that they start");
+    BytePieces weights = weights();
+    assertEquals(weights.count(), weights.foundIn(executorMemory), "circuits in the memory");
+    assertNone(keyBytes(), List.of(executorMemory));
+    assertNone(clearValues(), List.of(executorMemory));
   }
 
   @Test
@@ -213,7 +278,8 @@ class ThreeZonesTest {
     all.add(clientDump);
     assertNone(weights, all);
     assertNone(keyBytes(), List.of(clientDump));
-    assertEquals(weights.count(), weights.foundIn(serverDump), "circuits on the server's heap");
+    assertEquals(weights.count(), weights.foundIn(driverDump), "circuits on the driver's heap");
+    assertEquals(weights.count(), weights.foundIn(executorDump), "circuits on the executor's heap");
   }
 
   @Test

@@ -47,13 +47,20 @@ public record LinearModel(int inputs, int outputs) {
 
   /** Compiles it with the module remote; returns the artefact's folder. */
   public Path compile(SparkSession spark, CompileOptions options) {
+    return compile(
+        spark,
+        onnx(),
+        Digits.write(spark, "calibration", schema(), records(CALIBRATION_RECORDS, 2)),
+        options);
+  }
+
+  /** Compiles any model; returns the artefact's folder. */
+  static Path compile(SparkSession spark, byte[] onnx, Path calibration, CompileOptions options) {
     Path folder = Digits.newFolder("linear");
     Path model = folder.resolve("linear.onnx");
-    Path calibration =
-        Digits.write(spark, "calibration", schema(), records(CALIBRATION_RECORDS, 2));
     Path out = folder.resolve("compiled");
     try {
-      Files.write(model, onnx());
+      Files.write(model, onnx);
     } catch (IOException error) {
       throw new UncheckedIOException(error);
     }
@@ -79,22 +86,27 @@ public record LinearModel(int inputs, int outputs) {
                 .addOutput(matrix("y", outputs))
                 .addInitializer(tensor(MODULE + ".weight", random, outputs, inputs))
                 .addInitializer(tensor(MODULE + ".bias", random, outputs))
-                .addNode(
-                    NodeProto.newBuilder()
-                        .setName("/" + MODULE + "/Gemm")
-                        .setOpType("Gemm")
-                        .addAllInput(List.of("x", MODULE + ".weight", MODULE + ".bias"))
-                        .addOutput("y")
-                        .addAttribute(
-                            AttributeProto.newBuilder()
-                                .setName("transB")
-                                .setType(AttributeProto.AttributeType.INT)
-                                .setI(1))))
+                .addNode(gemm(MODULE, "x", "y")))
         .build()
         .toByteArray();
   }
 
-  private static ValueInfoProto matrix(String name, int columns) {
+  /** What a Linear module is exported as. */
+  static NodeProto gemm(String module, String input, String output) {
+    return NodeProto.newBuilder()
+        .setName("/" + module + "/Gemm")
+        .setOpType("Gemm")
+        .addAllInput(List.of(input, module + ".weight", module + ".bias"))
+        .addOutput(output)
+        .addAttribute(
+            AttributeProto.newBuilder()
+                .setName("transB")
+                .setType(AttributeProto.AttributeType.INT)
+                .setI(1))
+        .build();
+  }
+
+  static ValueInfoProto matrix(String name, int columns) {
     TensorShapeProto.Builder shape =
         TensorShapeProto.newBuilder()
             .addDim(TensorShapeProto.Dimension.newBuilder().setDimParam("batch"))
@@ -110,7 +122,7 @@ public record LinearModel(int inputs, int outputs) {
         .build();
   }
 
-  private static TensorProto tensor(String name, Random random, int... shape) {
+  static TensorProto tensor(String name, Random random, int... shape) {
     TensorProto.Builder tensor =
         TensorProto.newBuilder().setName(name).setDataType(TensorProto.DataType.FLOAT.getNumber());
     int count = 1;

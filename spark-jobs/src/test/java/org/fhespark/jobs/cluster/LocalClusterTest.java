@@ -3,8 +3,6 @@ package org.fhespark.jobs.cluster;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.File;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.apache.spark.sql.Row;
@@ -48,8 +46,7 @@ class LocalClusterTest {
     }
     CommandRun run =
         new ChildJvm()
-            .environment("SPARK_HOME", sparkHome(folder).toString())
-            .environment("SPARK_SCALA_VERSION", "2.13")
+            .executors(folder)
             .run(
                 LocalClusterProgram.class,
                 List.of(
@@ -62,18 +59,6 @@ class LocalClusterTest {
     embedded = Digits.read(spark, folder.resolve("embedded"));
     clustered = Digits.read(spark, folder.resolve("clustered"));
     spark.stop();
-  }
-
-  /** A folder that Spark takes for a distribution: jars/ links to the jars of the class path. */
-  static Path sparkHome(Path folder) throws Exception {
-    Path jars = Files.createDirectories(folder.resolve("spark/jars"));
-    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
-      Path jar = Path.of(entry);
-      if (entry.endsWith(".jar") && Files.exists(jar)) {
-        Files.createSymbolicLink(jars.resolve(jar.getFileName()), jar);
-      }
-    }
-    return jars.getParent();
   }
 
   private static void assertSaid(String line) {

@@ -42,8 +42,7 @@ class LookupClusterTest {
       }
       run =
           new ChildJvm()
-              .environment("SPARK_HOME", LocalClusterTest.sparkHome(folder).toString())
-              .environment("SPARK_SCALA_VERSION", "2.13")
+              .executors(folder)
               .run(
                   LookupClusterProgram.class,
                   List.of(

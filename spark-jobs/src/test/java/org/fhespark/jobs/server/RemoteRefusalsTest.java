@@ -147,6 +147,20 @@ class RemoteRefusalsTest {
   }
 
   @Test
+  void questionsThatAreNotOfModeRemote() {
+    try (RemoteSession session = RemoteSession.open(ConnectLibrary.find(), server.url(), TOKEN)) {
+      String message =
+          assertThrows(InvalidInputException.class, () -> session.call("register('x', '/tmp')"))
+              .getMessage();
+      assertEquals(1, message.lines().count(), message);
+      assertTrue(message.contains("the server refuses"), message);
+      assertTrue(message.contains("--any-query"), message);
+      // The session goes on.
+      assertEquals(4, session.call("list()").size());
+    }
+  }
+
+  @Test
   void serversOfAnotherVersion() throws Exception {
     Path keys = keys(compiled);
     for (Class<?> later : List.of(LaterCatalog.Newer.class, LaterCatalog.NewerBlocks.class)) {

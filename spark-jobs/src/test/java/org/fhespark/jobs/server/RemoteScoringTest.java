@@ -226,7 +226,10 @@ class RemoteScoringTest {
       try (HybridSession session = model.remoteSession(spark, remote(), own, Optional.empty())) {
         session.score(Digits.hadoop(input), Digits.hadoop(output), false, killing);
       } finally {
-        server = restarted.get();
+        // A run that failed before has killed nothing.
+        if (done.get() >= 2) {
+          server = restarted.get();
+        }
       }
       assertEquals(sent.get(), done.get());
       assertTrue(done.get() > 4, done + " blocks");

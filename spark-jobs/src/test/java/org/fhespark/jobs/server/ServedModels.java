@@ -59,12 +59,13 @@ final class ServedModels implements AutoCloseable {
     return start(command, Map.of());
   }
 
-  /** The packaged jar, by bin/fhe-spark on a Spark distribution. */
+  /** The packaged jar, by bin/fhe-spark on a Spark distribution; it answers any query. */
   static ServedModels onDistribution(Path sparkHome, Path tokenFile, List<String> models)
       throws Exception {
     List<String> command = new ArrayList<>();
     command.add(Digits.checkout().resolve("bin/fhe-spark").toString());
     command.addAll(serve(0, tokenFile, models));
+    command.add("--any-query");
     return start(command, Map.of("SPARK_HOME", sparkHome.toString()));
   }
 
