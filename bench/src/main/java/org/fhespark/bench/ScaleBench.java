@@ -39,6 +39,12 @@ public final class ScaleBench implements Callable<Integer> {
   private Path startUp;
 
   @Option(
+      names = "--smallest",
+      required = true,
+      description = "A table of few records: what it takes is no time of records.")
+  private Path smallest;
+
+  @Option(
       names = "--table",
       required = true,
       arity = "1..*",
@@ -63,10 +69,14 @@ public final class ScaleBench implements Callable<Integer> {
    * @param spark where it ran
    */
   record Row(String spark, ScaleRun.Result result) {
-    /** Of the median run. */
-    double nanosPerRecord() {
+    double seconds() {
       List<Double> seconds = result.seconds().stream().sorted().toList();
-      return 1e9 * seconds.get(seconds.size() / 2) / result.records();
+      return seconds.get(seconds.size() / 2);
+    }
+
+    /** Of the median run, without what it takes beside its records. */
+    double nanosPerRecord() {
+      return 1e9 * (seconds() - result.startUpSeconds()) / result.records();
     }
   }
 
@@ -108,7 +118,8 @@ public final class ScaleBench implements Callable<Integer> {
     List<String> words = new ArrayList<>(List.of(command));
     int runs = runs(Files.size(tables.get(tables.size() - 1)), Files.size(table));
     words.addAll(List.of("--model", model.toString(), "--keys", keys.toString()));
-    words.addAll(List.of("--start-up", startUp.toString(), "--input", table.toString()));
+    words.addAll(List.of("--start-up", startUp.toString(), "--smallest", smallest.toString()));
+    words.addAll(List.of("--input", table.toString()));
     words.addAll(List.of("--output", work.resolve("scored").toString()));
     words.addAll(List.of("--runs", Integer.toString(runs)));
     Process process =
@@ -135,13 +146,16 @@ public final class ScaleBench implements Callable<Integer> {
   private static void print(List<Row> rows) {
     Row last = rows.get(rows.size() - 1);
     System.out.printf(
-        "%n| %s: records | ns a record, after start-up | to the largest | peak memory of the driver,"
-            + " MB | to the largest | of it heap, MB |%n|---:|---:|---:|---:|---:|---:|%n",
+        "%n| %s: records | s | of it start-up | ns a record after it | to the largest |"
+            + " peak memory of the driver, MB | to the largest | of it heap, MB |%n"
+            + "|---:|---:|---:|---:|---:|---:|---:|---:|%n",
         last.spark());
     for (Row row : rows) {
       System.out.printf(
-          "| %,d | %,.0f | %.2f | %,.0f | %.2f | %,.0f |%n",
+          "| %,d | %.2f | %.2f | %,.0f | %.2f | %,.0f | %.2f | %,.0f |%n",
           row.result().records(),
+          row.seconds(),
+          row.result().startUpSeconds(),
           row.nanosPerRecord(),
           row.nanosPerRecord() / last.nanosPerRecord(),
           row.result().peakResidentBytes() / 1e6,
