@@ -15,6 +15,7 @@ import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
+import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.jobs.tables.InputBinding;
 import org.fhespark.jobs.tables.OutputColumns;
 import org.fhespark.jobs.tables.PartFormat;
@@ -135,7 +136,7 @@ public final class ExchangeSession implements AutoCloseable {
               keys,
               key.id(),
               table,
-              state,
+              opened,
               blocks,
               BlockTableWriter.format(spark),
               new PartFormat(spark, records.schema(), TableFormat.PARQUET));
@@ -158,8 +159,8 @@ public final class ExchangeSession implements AutoCloseable {
       return new RoundReport(
           entry.records(), 1, steps.rounds(), total(parts, 2), total(parts, 3), seconds(start));
     } catch (Throwable error) {
-      opened.delete();
-      throw explain(error);
+      opened.giveUp();
+      throw explain(error, table);
     }
   }
 
@@ -190,15 +191,14 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   /** What a task said, of what Spark says of the job. */
-  private static RuntimeException explain(Throwable error) {
+  private static RuntimeException explain(Throwable error, String table) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
       if (cause instanceof InvalidInputException invalid) {
         return invalid;
       }
     }
-    return error instanceof RuntimeException unchecked
-        ? unchecked
-        : new IllegalStateException("the Spark job failed: " + error.getMessage(), error);
+    return new InvalidInputException(
+        "table " + table + " cannot be encrypted on the cluster: " + CauseLine.of(error), error);
   }
 
   /**

@@ -51,6 +51,8 @@ import org.fhespark.udf.PublicKeyBytes;
  */
 public final class EvaluationJob implements AutoCloseable {
   /** Where a query keeps its place, below the table of results. */
+  private static final String MOST_FILE_AGE = "100000d";
+
   private static final String CHECKPOINT = "_checkpoint";
 
   /** Bytes of blocks after which results are committed. */
@@ -211,6 +213,8 @@ public final class EvaluationJob implements AutoCloseable {
           .readStream()
           .schema(schema)
           .option("maxBytesPerTrigger", BATCH_BYTES)
+          // Else a file that is a week older than the newest would be left out without a word.
+          .option("maxFileAge", MOST_FILE_AGE)
           .parquet(blocks.toString())
           .mapPartitions(work, Encoders.row(schema))
           .writeStream()

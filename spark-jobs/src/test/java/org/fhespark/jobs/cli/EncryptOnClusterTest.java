@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -220,5 +221,27 @@ class EncryptOnClusterTest {
     Files.writeString(csv, "id,pixels\n1,\"[0]\"\n");
     encrypt(shared, "--input", csv).assertRefused("records.csv", "CSV");
     assertFalse(Files.exists(folder.resolve("state")));
+
+    Path damaged = folder.resolve("damaged");
+    copy(images, damaged);
+    try (var files = Files.list(damaged)) {
+      Path one =
+          files.filter(file -> file.toString().endsWith(".parquet")).sorted().toList().get(1);
+      byte[] bytes = Files.readAllBytes(one);
+      Arrays.fill(bytes, 8, bytes.length / 2, (byte) 0x55);
+      Files.write(one, bytes);
+    }
+    try (var files = Files.list(damaged)) {
+      for (Path sum : files.filter(file -> file.toString().endsWith(".crc")).toList()) {
+        Files.delete(sum);
+      }
+    }
+    CommandRun run = encrypt(shared, "--input", damaged);
+    assertEquals(2, run.status(), run.err());
+    assertEquals(
+        1, run.err().lines().filter(line -> line.startsWith("fhe-spark ")).count(), run.err());
+    assertEquals("rwx------", permissions(folder.resolve("state")));
+    // What was given up is made anew.
+    encrypt(shared).assertDone();
   }
 }

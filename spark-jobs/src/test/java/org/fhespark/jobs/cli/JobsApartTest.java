@@ -7,7 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -222,6 +225,32 @@ class JobsApartTest {
     decrypt(shared, nextBlocksAndTable()).assertRefused(wave.toString(), "damaged");
     Files.delete(wave);
     decrypt(shared, nextBlocksAndTable()).assertRefused(wave.toString(), "encrypt the records");
+  }
+
+  @Test
+  void aFolderOfSomethingElseIsNoState() throws Exception {
+    Path state = Files.createDirectories(folder.resolve("state"));
+    Path mine = Files.writeString(state.resolve("records.parquet"), "mine");
+    encrypt().assertRefused("state", "not empty");
+    assertEquals("mine", Files.readString(mine));
+  }
+
+  @Test
+  void filesOfBlocksAreEvaluatedHoweverOldTheyAre() throws Exception {
+    encrypt().assertDone();
+    evaluate(shared.server()).assertDone();
+    Artefacts other = new Artefacts(shared.model(), Artefacts.newKeys(shared.model()));
+    Files.move(folder.resolve("blocks"), folder.resolve("first"));
+    FileUtil.fullyDelete(folder.resolve("state").toFile());
+    encrypt(other).assertDone();
+    try (Stream<Path> files = Files.list(folder.resolve("blocks"))) {
+      for (Path file : files.toList()) {
+        Files.setLastModifiedTime(file, FileTime.from(Instant.now().minus(Duration.ofDays(30))));
+      }
+    }
+    CommandRun evaluated = evaluate(shared.server());
+    evaluated.assertDone();
+    assertTrue(evaluated.out().contains("evaluate: 1 blocks"), evaluated.out());
   }
 
   @Test
