@@ -81,7 +81,7 @@ lint:
 	$(MVN) -q -Pbench spotless:check
 	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
-	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers examples/flights compiler/src/test/python
+	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python
 
 ## format: formats everything that lint checks
 format:
