@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-scale bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all lint format clean
+.PHONY: build native demo bench bench-scale bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all fuzz lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -73,6 +73,13 @@ test-all: test-rust test-rust-slow test-sanitizer build
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
 	examples/smollm2/demo $$(examples/smollm2/prepare) 4 10 16
+
+FUZZ_INPUTS ?= 10000000
+
+## fuzz: FUZZ_INPUTS hostile inputs, 10 million if not given, to all native parsers of files and blocks. A finding is
+## kept as a regression input, which all tests read; FUZZ_RUN=NUMBER gives the inputs of that run again
+fuzz: native
+	native/target/release/fuzz --inputs $(FUZZ_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
 ## lint: formatting, clippy, shell and Python syntax
 lint:

@@ -40,7 +40,7 @@ use crate::bootstrap::BootstrapParameters;
 use crate::checksum::crc32c;
 use crate::mask::MaskSeed;
 use crate::panel::PanelLayout;
-use crate::parameters::PackedParameters;
+use crate::parameters::{MAX_LIMBS, PackedParameters};
 use crate::wire::Reader;
 use crate::{Error, Result};
 
@@ -385,11 +385,45 @@ impl BlockHeader {
                 payload.len()
             )));
         }
+        header.check_shape()?;
         let payload = Payload {
             bytes: payload,
             checksum: payload_checksum,
         };
         Ok((header, payload))
+    }
+
+    /// Checks that there are rows, and bytes in each: the length of a payload bounds the lengths of its parts only
+    /// if none of them is zero.
+    fn check_shape(&self) -> Result<()> {
+        let records = match self.kind.has_records() {
+            true => 1..=u32::MAX as usize,
+            false => 0..=0,
+        };
+        let entry = 1..=MAX_LIMBS;
+        for (name, found, allowed) in [
+            ("features", self.features, &(1..=u32::MAX as usize)),
+            ("limbs", self.limbs, &entry),
+            ("body limbs", self.body_limbs, &entry),
+            ("records", self.records, &records),
+        ] {
+            if !allowed.contains(&found) {
+                return Err(Error::invalid(format!(
+                    "encrypted block {} holds {:?} and has {name} {found}, must be in {}..={}",
+                    self.block_number,
+                    self.kind,
+                    allowed.start(),
+                    allowed.end()
+                )));
+            }
+        }
+        if self.glwe_dimension == 0 || self.polynomial_size == 0 {
+            return Err(Error::invalid(format!(
+                "encrypted block {} has GLWE dimension {} and polynomial size {}, must be at least 1",
+                self.block_number, self.glwe_dimension, self.polynomial_size
+            )));
+        }
+        Ok(())
     }
 
     /// Writes the header before a finished payload: `block` is 128 bytes of any content, then the
