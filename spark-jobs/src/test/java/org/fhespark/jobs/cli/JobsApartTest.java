@@ -11,7 +11,6 @@ import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -55,16 +54,7 @@ class JobsApartTest {
             "--output",
             scored.toString())
         .assertDone();
-    expected = read(scored);
-  }
-
-  private static List<Row> read(Path table) {
-    SparkSession spark = Digits.session();
-    try {
-      return Digits.read(spark, table);
-    } finally {
-      spark.stop();
-    }
+    expected = Digits.read(scored);
   }
 
   @BeforeEach
@@ -77,66 +67,21 @@ class JobsApartTest {
   }
 
   private CommandRun encrypt(Artefacts with) {
-    return CommandRun.of(
-        "encrypt",
-        "--client",
-        with.client().toString(),
-        "--keys",
-        with.keys().toString(),
-        "--input",
-        images.toString(),
-        "--state",
-        folder.resolve("state").toString(),
-        "--out",
-        folder.resolve("blocks").toString());
+    return new JobsApart(with, folder).encrypt(images);
   }
 
   private CommandRun evaluate(Path server, String... more) {
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                "evaluate",
-                "--server",
-                server.toString(),
-                "--input",
-                folder.resolve("blocks").toString(),
-                "--out",
-                folder.resolve("results").toString()));
-    arguments.addAll(List.of(more));
-    return CommandRun.of(arguments);
+    return new JobsApart(shared, folder).evaluate(server, more);
   }
 
   private CommandRun decrypt(Artefacts client, String... more) {
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                "decrypt",
-                "--client",
-                client.client().toString(),
-                "--keys",
-                client.keys().toString(),
-                "--state",
-                folder.resolve("state").toString(),
-                "--input",
-                folder.resolve("results").toString()));
-    arguments.addAll(List.of(more));
-    return CommandRun.of(arguments);
+    return new JobsApart(client, folder).decrypt(more);
   }
 
   private String[] nextBlocksAndTable() {
     return new String[] {
       "--out", folder.resolve("blocks").toString(), "--output", folder.resolve("scored").toString()
     };
-  }
-
-  /** One line of the command on standard error, among what Spark logs of its failed tasks. */
-  private static void assertRefused(CommandRun run, String... names) {
-    assertEquals(2, run.status(), run.err());
-    List<String> lines = run.err().lines().filter(line -> line.startsWith("fhe-spark ")).toList();
-    assertEquals(1, lines.size(), run.err());
-    for (String name : names) {
-      assertTrue(lines.get(0).contains(name), "'" + name + "' is not in: " + lines.get(0));
-    }
   }
 
   @Test
@@ -157,7 +102,7 @@ class JobsApartTest {
       String said = round < 3 ? "round " + (round + 1) + " of 3: 1 blocks" : "all 3 rounds";
       assertTrue(decrypted.out().contains(said), decrypted.out());
     }
-    assertEquals(expected, read(folder.resolve("scored")));
+    assertEquals(expected, Digits.read(folder.resolve("scored")));
 
     decrypt(shared, nextBlocksAndTable()).assertRefused("scored already");
     try (Stream<Path> left = Files.walk(folder.resolve("state"))) {
@@ -182,7 +127,7 @@ class JobsApartTest {
       evaluate(shared.server()).assertDone();
       decrypt(own, nextBlocksAndTable()).assertDone();
     }
-    assertEquals(expected, read(folder.resolve("scored")));
+    assertEquals(expected, Digits.read(folder.resolve("scored")));
   }
 
   @Test
@@ -195,13 +140,13 @@ class JobsApartTest {
     CommandRun.of("keygen", "--client", own.client().toString(), "--out", own.keys().toString())
         .assertDone();
     encrypt(own).assertDone();
-    assertRefused(evaluate(own.server()), "seq.2", "needs the client's public key");
+    evaluate(own.server()).assertRefusedAmongLogs("seq.2", "needs the client's public key");
     Path publicKey = own.keys().resolve("public.key");
     evaluate(own.server(), "--public-key", own.keys().resolve("client.key").toString())
         .assertRefused("client.key");
     evaluate(own.server(), "--public-key", publicKey.toString()).assertDone();
     decrypt(own, nextBlocksAndTable()).assertDone();
-    assertEquals(expected.size(), read(folder.resolve("scored")).size());
+    assertEquals(expected.size(), Digits.read(folder.resolve("scored")).size());
   }
 
   @Test
@@ -260,7 +205,7 @@ class JobsApartTest {
     Path model = Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).weightBits(7).build());
     spark.stop();
     Artefacts other = new Artefacts(model, Artefacts.newKeys(model));
-    assertRefused(evaluate(other.server()), "blocks", "number", "not registered");
+    evaluate(other.server()).assertRefusedAmongLogs("blocks", "number", "not registered");
     FileUtil.fullyDelete(folder.resolve("results").toFile());
 
     evaluate(shared.server()).assertDone();
@@ -283,7 +228,7 @@ class JobsApartTest {
     Files.move(blocks, folder.resolve("sent"));
     FileUtil.fullyDelete(results.toFile());
     damage(folder.resolve("sent"), blocks);
-    assertRefused(evaluate(shared.server()), blocks.toString(), "number", "damaged");
+    evaluate(shared.server()).assertRefusedAmongLogs(blocks.toString(), "number", "damaged");
 
     // The results are found where they have been moved to.
     FileUtil.fullyDelete(results.toFile());
