@@ -50,9 +50,10 @@ import org.fhespark.udf.PublicKeyBytes;
  * once, whatever the file system: the query's log says which of them count.
  */
 public final class EvaluationJob implements AutoCloseable {
-  /** Where a query keeps its place, below the table of results. */
+  /** Days by which a file of blocks may be older than the newest: as many as there can be. */
   private static final String MOST_FILE_AGE = "100000d";
 
+  /** Where a query keeps its place, below the table of results. */
   private static final String CHECKPOINT = "_checkpoint";
 
   /** Bytes of blocks after which results are committed. */
