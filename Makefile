@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-java fuzz-sanitizer lint format clean
+.PHONY: build native demo bench bench-scale bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -25,6 +25,11 @@ bench: native
 	bench/latency
 	bench/lookups
 	bench/minilm
+
+## bench-scale: a million flights and fewer, on embedded Spark and on two workers: time a record, memory, a plot
+bench-scale: native
+	$(MVN) -q -Pbench package -DskipTests
+	bench/scale
 
 ## bench-micro: what `bench` is made of, in absolute figures of this machine: kernels and client on their own
 ## (criterion), and what crossing JNI and Arrow costs (JMH)
@@ -97,7 +102,7 @@ lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model .ci/run \
+	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python
 

@@ -242,7 +242,7 @@ fn answers_to_other_orders_are_refused() {
         ),
         (
             &|block| resealed(block, |header| header.kind = BlockKind::Results),
-            "holds Results, expected MaskResults",
+            "holds Results and has records 0",
         ),
         (
             &|block| {
@@ -383,7 +383,7 @@ fn the_server_refuses_orders_and_bodies_that_are_out_of_shape() {
         ),
         (
             refusal(&resealed(&order, |h| h.kind = BlockKind::Bodies)),
-            "has 0 records",
+            "has records 0, must be in",
         ),
         (
             refusal(&resealed(&block, |h| h.circuit[0] ^= 1)),

@@ -87,22 +87,8 @@ impl PackedCircuit {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&PACKED_LINEAR.to_le_bytes());
-        let p = &self.parameters;
-        for field in [
-            p.glwe_dimension,
-            p.polynomial_size,
-            p.limbs,
-            p.body_limbs,
-            p.output_limbs,
-            p.output_body_limbs,
-            p.message_bits,
-            p.bodies,
-            p.summands,
-            p.flooding,
-            self.inputs,
-            self.outputs,
-            self.module_key.len(),
-        ] {
+        let shape = [self.inputs, self.outputs, self.module_key.len()];
+        for field in self.parameters.fields().into_iter().chain(shape) {
             bytes.extend_from_slice(&(field as u32).to_le_bytes());
         }
         bytes.extend_from_slice(self.module_key.as_bytes());

@@ -81,6 +81,22 @@ impl PackedParameters {
         Ok(self)
     }
 
+    /// All fields, in the order in which they are declared, and travel.
+    pub fn fields(&self) -> [usize; 10] {
+        [
+            self.glwe_dimension,
+            self.polynomial_size,
+            self.limbs,
+            self.body_limbs,
+            self.output_limbs,
+            self.output_body_limbs,
+            self.message_bits,
+            self.bodies,
+            self.summands,
+            self.flooding,
+        ]
+    }
+
     /// n = k·N, the rows of the mask and the LWE dimension of the security estimate.
     pub fn lwe_dimension(&self) -> usize {
         self.glwe_dimension * self.polynomial_size

@@ -243,19 +243,7 @@ pub fn parameters(fields: &[i32]) -> Result<PackedParameters> {
 
 /// The fields of packed parameters, in the order of [`parameters`].
 pub fn parameter_fields(p: &PackedParameters) -> [i32; 10] {
-    [
-        p.glwe_dimension,
-        p.polynomial_size,
-        p.limbs,
-        p.body_limbs,
-        p.output_limbs,
-        p.output_body_limbs,
-        p.message_bits,
-        p.bodies,
-        p.summands,
-        p.flooding,
-    ]
-    .map(|field| field as i32)
+    p.fields().map(|field| field as i32)
 }
 
 /// A packed layer, checked.

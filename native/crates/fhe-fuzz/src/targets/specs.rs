@@ -17,24 +17,10 @@ const MOST_VALUES: usize = 1 << 14;
 
 fn spec_bytes(module: &Module) -> Vec<u8> {
     let spec = module.spec();
-    let p = spec.parameters;
     let mut bytes = Vec::new();
     let mut put = |value: u32| bytes.extend_from_slice(&value.to_le_bytes());
-    for field in [
-        p.glwe_dimension,
-        p.polynomial_size,
-        p.limbs,
-        p.body_limbs,
-        p.output_limbs,
-        p.output_body_limbs,
-        p.message_bits,
-        p.bodies,
-        p.summands,
-        p.flooding,
-        spec.inputs,
-        spec.outputs,
-        spec.quantizer.activation_bits,
-    ] {
+    let shape = [spec.inputs, spec.outputs, spec.quantizer.activation_bits];
+    for field in spec.parameters.fields().into_iter().chain(shape) {
         put(field as u32);
     }
     put(spec.quantizer.static_scale.to_bits());

@@ -1,5 +1,7 @@
 package org.fhespark;
 
+import java.util.Optional;
+
 /**
  * Something the user gave cannot be used: a file, column, tensor, module, key or option.
  *
@@ -42,5 +44,15 @@ public final class InvalidInputException extends RuntimeException {
     return type == Character.CONTROL
         || type == Character.LINE_SEPARATOR
         || type == Character.PARAGRAPH_SEPARATOR;
+  }
+
+  /** The outermost in a chain of causes, such as Spark's of a task that failed by it. */
+  public static Optional<InvalidInputException> in(Throwable error) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof InvalidInputException invalid) {
+        return Optional.of(invalid);
+      }
+    }
+    return Optional.empty();
   }
 }

@@ -49,6 +49,12 @@ public final class BlockTableWriter {
   public BlockTableWriter(PartFormat format, Path folder) {
     this.format = format;
     this.folder = folder;
+    try {
+      folder.getFileSystem(format.conf());
+    } catch (IOException | IllegalArgumentException error) {
+      // Of a file system without a library, or a host that has no address.
+      throw cannotWrite(error);
+    }
   }
 
   /** How files of blocks are written. */
@@ -183,7 +189,7 @@ public final class BlockTableWriter {
             throw error;
           }
         }
-      } catch (IOException | UncheckedIOException | FSError error) {
+      } catch (IOException | UncheckedIOException | IllegalArgumentException | FSError error) {
         throw cannotWrite(error);
       }
       blocks.addAndGet(fileBlocks);

@@ -301,9 +301,12 @@ final class CompileCommand implements Callable<Integer> {
     }
     if (!report.modules().isEmpty()) {
       System.out.println(
-          "a client that scores can work out the weights of every module above, which is linear:"
-              + " keep out of its reach what must stay secret; report.html says what it learns of"
-              + " each");
+          protectWeights
+              ? "results are re-randomised: a client needs rows of its choice to work out weights;"
+                  + " report.html says how many of each module, and who should run keygen"
+              : "a client that scores can work out the weights of every module above, which is"
+                  + " linear: keep out of its reach what must stay secret; report.html says what it"
+                  + " learns of each");
     }
     report.lookups().forEach(module -> System.out.println(summary(module)));
     if (report.padding() != null) {

@@ -94,6 +94,10 @@ final class EvaluateCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--sum takes the groups that are there: leave out --stream");
     }
+    if (interval < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "--interval " + interval + ": give at least 1 ms");
+    }
     SparkSession spark = sparkOptions.open("evaluate");
     try (EvaluationJob job = EvaluationJob.open(spark, server, evaluationKeys, publicKeys)) {
       if (isSum) {

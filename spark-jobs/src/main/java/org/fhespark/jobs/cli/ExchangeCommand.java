@@ -3,6 +3,7 @@ package org.fhespark.jobs.cli;
 import java.time.Duration;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
+import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.KeyFolder;
@@ -67,6 +68,9 @@ final class ExchangeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (patience < 0) {
+      throw new InvalidInputException("--patience " + patience + ": give at least 0 seconds");
+    }
     exchange.run(
         "exchange",
         this::keyOf,

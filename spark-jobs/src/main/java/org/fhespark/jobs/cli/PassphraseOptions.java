@@ -8,7 +8,7 @@ import java.util.function.Function;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.KeyFolder;
 import org.fhespark.jobs.client.KeysOnHosts;
-import org.fhespark.jobs.client.PassphraseFile;
+import org.fhespark.jobs.client.StoredPassphrase;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
@@ -70,14 +70,9 @@ final class PassphraseOptions {
   }
 
   private Optional<char[]> read(boolean isNew) {
-    if (source.file != null) {
-      return Optional.of(PassphraseFile.read(source.file));
-    }
-    if (source.isAsked) {
-      return Optional.of(ask(isNew));
-    }
-    // A string of the environment cannot be wiped.
-    return Optional.ofNullable(System.getenv(KeysOnHosts.PASSPHRASE)).map(String::toCharArray);
+    return source.isAsked
+        ? Optional.of(ask(isNew))
+        : StoredPassphrase.read(Optional.ofNullable(source.file));
   }
 
   private static char[] ask(boolean isNew) {

@@ -84,7 +84,8 @@ final class ServeCommand implements Callable<Integer> {
             }
           });
       int bound = server.start(address, port, token, anyQuery);
-      System.out.println("serving at sc://" + address + ":" + bound);
+      System.out.println(
+          "serving at sc://" + (address.equals("127.0.0.1") ? "localhost" : address) + ":" + bound);
       server.await();
     } finally {
       spark.stop();

@@ -27,6 +27,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
   private final String key;
   private final String table;
   private final String state;
+  private final String run;
   private final org.apache.hadoop.fs.Path blocks;
   private final PartFormat blockFormat;
   private final PartFormat recordFormat;
@@ -42,7 +43,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
       KeysOnHosts keys,
       String key,
       String table,
-      Path state,
+      ExchangeState state,
       org.apache.hadoop.fs.Path blocks,
       PartFormat blockFormat,
       PartFormat recordFormat) {
@@ -50,7 +51,8 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
     this.keys = keys;
     this.key = key;
     this.table = table;
-    this.state = state.toAbsolutePath().toString();
+    this.state = state.folder().toAbsolutePath().toString();
+    this.run = state.run();
     this.blocks = blocks;
     this.blockFormat = blockFormat;
     this.recordFormat = recordFormat;
@@ -102,7 +104,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
     InputBinding binding = InputBinding.bind(recordFormat.schema(), model.specs().inputs(), table);
     BlockTableWriter writer = new BlockTableWriter(blockFormat, blocks);
     ExchangeState attempt =
-        ExchangeState.createPart(Path.of(state), partition, TaskContext.get().taskAttemptId());
+        ExchangeState.createPart(Path.of(state), run, partition, TaskContext.get().taskAttemptId());
     try {
       ExchangeState.Entry entry;
       try (PartWriter records = new PartWriter(recordFormat, attempt.records())) {
@@ -111,7 +113,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
                 rows, binding, table, attempt, writer, records::write, ScoreProgress.SILENT);
       }
       attempt.enter(entry);
-      attempt.becomePart(partition);
+      attempt.becomePart(run, partition);
       return one(partition, entry.records(), writer.blocks(), writer.bytes());
     } catch (Throwable error) {
       attempt.delete();

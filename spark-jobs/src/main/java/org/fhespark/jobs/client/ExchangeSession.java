@@ -15,6 +15,7 @@ import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
+import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.jobs.tables.InputBinding;
 import org.fhespark.jobs.tables.OutputColumns;
 import org.fhespark.jobs.tables.PartFormat;
@@ -135,7 +136,7 @@ public final class ExchangeSession implements AutoCloseable {
               keys,
               key.id(),
               table,
-              state,
+              opened,
               blocks,
               BlockTableWriter.format(spark),
               new PartFormat(spark, records.schema(), TableFormat.PARQUET));
@@ -158,8 +159,8 @@ public final class ExchangeSession implements AutoCloseable {
       return new RoundReport(
           entry.records(), 1, steps.rounds(), total(parts, 2), total(parts, 3), seconds(start));
     } catch (Throwable error) {
-      opened.delete();
-      throw explain(error);
+      opened.giveUp();
+      throw explain(error, table);
     }
   }
 
@@ -190,15 +191,16 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   /** What a task said, of what Spark says of the job. */
-  private static RuntimeException explain(Throwable error) {
-    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
-      if (cause instanceof InvalidInputException invalid) {
-        return invalid;
-      }
-    }
-    return error instanceof RuntimeException unchecked
-        ? unchecked
-        : new IllegalStateException("the Spark job failed: " + error.getMessage(), error);
+  private static RuntimeException explain(Throwable error, String table) {
+    return InvalidInputException.in(error)
+        .orElseGet(
+            () ->
+                new InvalidInputException(
+                    "table "
+                        + table
+                        + " cannot be encrypted on the cluster: "
+                        + CauseLine.of(error),
+                    error));
   }
 
   /**
@@ -246,7 +248,7 @@ public final class ExchangeSession implements AutoCloseable {
         () ->
             isLast
                 ? score(opened, all, needed.get(), overwrite, progress)
-                : nextRound(opened, all, needed.get(), progress));
+                : nextRound(opened, round, all, needed.get(), progress));
   }
 
   private ExchangeState open(java.nio.file.Path state) {
@@ -319,9 +321,10 @@ public final class ExchangeSession implements AutoCloseable {
     }
     ExchangeSteps.Results toCome =
         new ExchangeSteps.Results(ResultTable.openToCome(spark, results), patience);
-    while (round(opened) + 1 < steps.rounds()) {
-      ExchangeState round = opened;
-      step(round, progress, () -> nextRound(round, toCome, blocks, progress));
+    for (int round = round(opened); round + 1 < steps.rounds(); round = round(opened)) {
+      ExchangeState before = opened;
+      int going = round;
+      step(before, progress, () -> nextRound(before, going, toCome, blocks, progress));
       opened = open(state);
     }
     ExchangeState last = opened;
@@ -422,10 +425,13 @@ public final class ExchangeSession implements AutoCloseable {
   }
 
   private RoundReport nextRound(
-      ExchangeState state, ExchangeSteps.Results results, Path blocks, ScoreProgress progress) {
+      ExchangeState state,
+      int round,
+      ExchangeSteps.Results results,
+      Path blocks,
+      ScoreProgress progress) {
     long start = System.nanoTime();
     BlockTableWriter writer = new BlockTableWriter(spark, blocks);
-    int round = round(state);
     for (ExchangeState part : inRound(state, round)) {
       part.enter(steps.nextRound(part, results, writer, progress));
     }

@@ -14,6 +14,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.hadoop.fs.FileUtil;
@@ -28,9 +29,13 @@ final class ExchangeState {
   private static final int FORMAT_VERSION = 2;
   private static final String ENTRY = "state.json";
 
-  /** What there may be before the first entry. */
-  private static final Pattern LEFT_OVER =
-      Pattern.compile("\\.state\\.json|records.*|groups.*|round-\\d+|\\.?part-\\d+.*");
+  /**
+   * Until the first entry, says that the folder is ours and which run it is of: what is in it may
+   * then be deleted.
+   */
+  private static final String RUN = ".fhe-spark-state";
+
+  private static final Pattern URI_SCHEME = Pattern.compile("[A-Za-z][A-Za-z0-9+.-]+:/");
 
   private static final ObjectMapper JSON =
       JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
@@ -154,30 +159,71 @@ final class ExchangeState {
   }
 
   /**
-   * Makes a new folder, with mode 0700. One that encrypt was killed over is made anew.
+   * Makes a new folder, with mode 0700. One that encrypt was killed over, or gave up, is made anew.
    *
    * @throws InvalidInputException if there is one that holds something, or it cannot be made
    */
   static ExchangeState create(Path folder) {
+    if (URI_SCHEME.matcher(folder.toString()).lookingAt()) {
+      throw new InvalidInputException(
+          "state "
+              + folder
+              + " is no local folder: give one of your own, without a file system's name");
+    }
     try {
       if (Files.exists(folder)) {
         clear(folder);
       } else if (folder.toAbsolutePath().getParent() != null) {
         Files.createDirectories(folder.toAbsolutePath().getParent());
       }
-      boolean isPosix = FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
-      if (!Files.exists(folder) && isPosix) {
-        Files.createDirectory(
-            folder,
-            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-      } else if (!Files.exists(folder)) {
-        Files.createDirectory(folder);
-      } else if (isPosix) {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
-      }
+      makePrivate(folder);
+      newRun(folder);
       return new ExchangeState(folder, null);
     } catch (IOException error) {
       throw cannotWrite(folder, error);
+    }
+  }
+
+  /** Makes a folder, not those above it. */
+  private static void makePrivate(Path folder) throws IOException {
+    boolean isPosix = FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
+    if (!Files.exists(folder) && isPosix) {
+      Files.createDirectory(
+          folder,
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    } else if (!Files.exists(folder)) {
+      Files.createDirectory(folder);
+    } else if (isPosix) {
+      Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
+    }
+  }
+
+  private static void newRun(Path folder) throws IOException {
+    Files.writeString(folder.resolve(RUN), UUID.randomUUID().toString());
+  }
+
+  /** What {@link #create} called this run. */
+  String run() {
+    return runOf(folder);
+  }
+
+  private static String runOf(Path folder) {
+    try {
+      return Files.readString(folder.resolve(RUN));
+    } catch (IOException error) {
+      throw new InvalidInputException(
+          "state "
+              + folder
+              + " is not there on every host, or no longer: give a folder that all hosts of the"
+              + " cluster have mounted",
+          error);
+    }
+  }
+
+  private static void requireRun(Path state, String run) {
+    if (!runOf(state).equals(run)) {
+      throw new InvalidInputException(
+          "state " + state + " is another run's by now: this one was given up");
     }
   }
 
@@ -185,17 +231,19 @@ final class ExchangeState {
    * Makes the folder of an attempt at a part; {@link #becomePart} puts it in its place.
    *
    * @param state that {@link #create} made, perhaps on another host
-   * @throws InvalidInputException if this host does not see it, or it cannot be made
+   * @param run of {@link #run}
+   * @throws InvalidInputException if this host does not see it, it is of another run, or it cannot
+   *     be made
    */
-  static ExchangeState createPart(Path state, int part, long attempt) {
-    if (!Files.isDirectory(state)) {
-      throw new InvalidInputException(
-          "state "
-              + state
-              + " is not there on every host: give a folder that all hosts of the cluster have"
-              + " mounted");
+  static ExchangeState createPart(Path state, String run, int part, long attempt) {
+    requireRun(state, run);
+    Path folder = state.resolve("." + name(part) + "-" + run + "-" + attempt);
+    try {
+      makePrivate(folder);
+      return new ExchangeState(folder, null);
+    } catch (IOException error) {
+      throw cannotWrite(folder, error);
     }
-    return create(state.resolve("." + name(part) + "-" + attempt));
   }
 
   /** A part's state, if an attempt at it has ended well. */
@@ -212,8 +260,9 @@ final class ExchangeState {
    * Puts the folder of an attempt in the part's place, unless another attempt did so before; then
    * it is deleted.
    */
-  void becomePart(int part) {
+  void becomePart(String run, int part) {
     try {
+      requireRun(folder.getParent(), run);
       Files.move(folder, folder.resolveSibling(name(part)), StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException error) {
       delete();
@@ -235,14 +284,12 @@ final class ExchangeState {
     try (Stream<Path> inside = Files.list(folder)) {
       found = inside.toList();
     }
-    for (Path each : found) {
-      if (!LEFT_OVER.matcher(each.getFileName().toString()).matches()) {
-        throw new InvalidInputException(
-            "state "
-                + folder
-                + " exists and is not empty: choose another folder, or delete it if its records need"
-                + " no results any more");
-      }
+    if (!found.isEmpty() && (isBegun(folder) || !Files.exists(folder.resolve(RUN)))) {
+      throw new InvalidInputException(
+          "state "
+              + folder
+              + " exists and is not empty: choose another folder, or delete it if its records need"
+              + " no results any more");
     }
     found.forEach(each -> FileUtil.fullyDelete(each.toFile()));
   }
@@ -351,6 +398,7 @@ final class ExchangeState {
           folder.resolve(ENTRY),
           StandardCopyOption.ATOMIC_MOVE,
           StandardCopyOption.REPLACE_EXISTING);
+      Files.deleteIfExists(folder.resolve(RUN));
     } catch (IOException error) {
       throw cannotWrite(folder, error);
     }
@@ -364,6 +412,23 @@ final class ExchangeState {
     FileUtil.fullyDelete(folder.resolve("records").toFile());
     entry.parts().forEach(part -> FileUtil.fullyDelete(folder.resolve(name(part)).toFile()));
     FileUtil.fullyDelete(folder.resolve("groups").toFile());
+  }
+
+  /**
+   * Deletes what the folder of {@link #create} holds; tasks that have not ended may still leave
+   * something in it, which nobody else can read, and which the next run deletes.
+   */
+  void giveUp() {
+    try {
+      newRun(folder);
+      try (Stream<Path> inside = Files.list(folder)) {
+        inside
+            .filter(each -> !each.endsWith(RUN))
+            .forEach(each -> FileUtil.fullyDelete(each.toFile()));
+      }
+    } catch (IOException error) {
+      throw cannotWrite(folder, error);
+    }
   }
 
   /** Deletes a folder that {@link #create} made, with all it holds. */

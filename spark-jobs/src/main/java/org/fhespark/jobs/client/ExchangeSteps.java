@@ -1,6 +1,5 @@
 package org.fhespark.jobs.client;
 
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -28,8 +27,6 @@ import org.fhespark.udf.EncryptedBlock;
 final class ExchangeSteps implements AutoCloseable {
   /** Bytes of blocks and results in memory at a time, of each wave in flight. */
   private static final long WAVE_BYTES = ExecutorBlockEvaluator.JOB_BYTES;
-
-  private static final SecureRandom RANDOM = new SecureRandom();
 
   private final HybridModel model;
   private final ClientKey key;
@@ -243,8 +240,7 @@ final class ExchangeSteps implements AutoCloseable {
     private final int round;
     private final BlockTableWriter blocks;
 
-    /** Drawn anew each time, so that no block is taken for one of another table or attempt. */
-    private final long firstBlock = RANDOM.nextLong() >>> 2;
+    private final long firstBlock = BlockNumbers.first();
 
     private final AtomicLong nextBlock = new AtomicLong(firstBlock);
     private final RowEncryption encryption =

@@ -3,6 +3,7 @@ package org.fhespark.jobs.client;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CancellationException;
@@ -106,10 +107,9 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
   }
 
   private static RuntimeException explain(Exception error) {
-    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
-      if (cause instanceof InvalidInputException invalid) {
-        return invalid;
-      }
+    Optional<InvalidInputException> invalid = InvalidInputException.in(error);
+    if (invalid.isPresent()) {
+      return invalid.get();
     }
     String kind = error instanceof SparkException ? "the Spark job failed" : "evaluation failed";
     return new IllegalStateException(kind + ": " + error.getMessage(), error);

@@ -2,7 +2,6 @@ package org.fhespark.jobs.client;
 
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
-import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
@@ -35,8 +34,6 @@ final class GroupSteps {
 
   /** Bytes of blocks, or of sums, in memory at a time, and of a file. */
   private static final long FILE_BYTES = 256L << 20;
-
-  private static final SecureRandom RANDOM = new SecureRandom();
 
   private final HybridModel model;
   private final String keyId;
@@ -102,8 +99,7 @@ final class GroupSteps {
     for (RemoteLayer layer : layers) {
       blockRows.add(GroupBlocks.rowsFor(layer, counts.all()));
     }
-    // Drawn anew each time, so that no block is taken for one of another table or attempt.
-    long firstBlock = RANDOM.nextLong() >>> 2;
+    long firstBlock = BlockNumbers.first();
     List<GroupBlocks> layout = layout(counts, blockRows, firstBlock);
     int end;
     for (int first = 0; first < counts.groups(); first = end) {

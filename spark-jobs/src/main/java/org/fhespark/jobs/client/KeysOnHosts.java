@@ -10,16 +10,13 @@ import java.util.Optional;
  * the path travels.
  */
 public final class KeysOnHosts implements Serializable {
-  /** The variable of the passphrase, where no file is named. */
-  public static final String PASSPHRASE = "FHE_SPARK_PASSPHRASE";
-
   private static final long serialVersionUID = 1;
 
   private final String folder;
   private final String passphraseFile;
 
   /**
-   * @param passphraseFile without it, the passphrase is what {@link #PASSPHRASE} is on the host
+   * @param passphraseFile of {@link StoredPassphrase}, on the host
    */
   public KeysOnHosts(Path folder, Optional<Path> passphraseFile) {
     this.folder = folder.toAbsolutePath().toString();
@@ -28,21 +25,12 @@ public final class KeysOnHosts implements Serializable {
 
   /** Opens the folder of the host this runs on. */
   KeyFolder open() {
-    char[] passphrase = passphrase();
+    Optional<char[]> passphrase =
+        StoredPassphrase.read(Optional.ofNullable(passphraseFile).map(Path::of));
     try {
-      return KeyFolder.open(Path.of(folder), passphrase);
+      return KeyFolder.open(Path.of(folder), passphrase.orElse(null));
     } finally {
-      if (passphrase != null) {
-        Arrays.fill(passphrase, '\0');
-      }
+      passphrase.ifPresent(text -> Arrays.fill(text, '\0'));
     }
-  }
-
-  private char[] passphrase() {
-    if (passphraseFile != null) {
-      return PassphraseFile.read(Path.of(passphraseFile));
-    }
-    String variable = System.getenv(PASSPHRASE);
-    return variable == null ? null : variable.toCharArray();
   }
 }

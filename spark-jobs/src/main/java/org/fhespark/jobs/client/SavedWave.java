@@ -52,7 +52,10 @@ final class SavedWave {
       batches.forEach(batch -> batch.drop(outputs));
     }
     try {
-      Files.createDirectories(file.getParent());
+      if (!Files.isDirectory(file.getParent())) {
+        // Not those above: the state may have been deleted, and is not to be made again.
+        Files.createDirectory(file.getParent());
+      }
       Path partial = file.resolveSibling(file.getFileName() + ".partial");
       writeTo(partial, layers, batches, sent);
       Files.move(partial, file, StandardCopyOption.REPLACE_EXISTING);

@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.sparkproject.connect.protobuf.Descriptors.FieldDescriptor;
 import org.sparkproject.connect.protobuf.Message;
 
@@ -137,6 +138,11 @@ final class BlockRequests {
           "AddArtifactsRequest.BeginChunkedArtifact.name",
           ARTIFACT);
 
+  private static final List<String> OUR_SETTING =
+      List.of(
+          "spark.sql.optimizer.excludedRules",
+          "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation");
+
   private BlockRequests() {}
 
   /**
@@ -152,6 +158,9 @@ final class BlockRequests {
     String type = nameOf(message);
     if (WHOLE.contains(type)) {
       return Optional.empty();
+    }
+    if (type.equals("ConfigRequest.Set") && !isOurSetting(message)) {
+      return Optional.of(type);
     }
     Set<String> known = FIELDS.get(type);
     if (known == null) {
@@ -176,6 +185,15 @@ final class BlockRequests {
       }
     }
     return Optional.empty();
+  }
+
+  /** Only that of our client, which keeps the server from evaluating on its driver. */
+  private static boolean isOurSetting(Message set) {
+    return set.getAllFields().values().stream()
+        .flatMap(value -> value instanceof Collection<?> all ? all.stream() : Stream.of(value))
+        .filter(Message.class::isInstance)
+        .allMatch(
+            pair -> List.copyOf(((Message) pair).getAllFields().values()).equals(OUR_SETTING));
   }
 
   private static String nameOf(Message message) {

@@ -50,6 +50,9 @@ import org.fhespark.udf.PublicKeyBytes;
  * once, whatever the file system: the query's log says which of them count.
  */
 public final class EvaluationJob implements AutoCloseable {
+  /** Days by which a file of blocks may be older than the newest: as many as there can be. */
+  private static final String MOST_FILE_AGE = "100000d";
+
   /** Where a query keeps its place, below the table of results. */
   private static final String CHECKPOINT = "_checkpoint";
 
@@ -211,6 +214,8 @@ public final class EvaluationJob implements AutoCloseable {
           .readStream()
           .schema(schema)
           .option("maxBytesPerTrigger", BATCH_BYTES)
+          // Else a file that is a week older than the newest would be left out without a word.
+          .option("maxFileAge", MOST_FILE_AGE)
           .parquet(blocks.toString())
           .mapPartitions(work, Encoders.row(schema))
           .writeStream()

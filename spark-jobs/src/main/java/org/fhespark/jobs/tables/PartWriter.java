@@ -1,7 +1,5 @@
 package org.fhespark.jobs.tables;
 
-import java.io.IOException;
-import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.execution.datasources.OutputWriter;
@@ -48,19 +46,12 @@ public final class PartWriter implements AutoCloseable {
     }
   }
 
-  /** Spark's writers, in Scala, throw IOException without declaring it. */
-  @FunctionalInterface
-  private interface Writing<T> {
-    T run() throws IOException;
-  }
-
-  private <T> T writing(Writing<T> action) {
-    try {
-      return action.run();
-    } catch (IOException | FSError error) {
-      throw new InvalidInputException(
-          file + " cannot be written: " + CauseLine.of(error) + "; choose a folder with room",
-          error);
-    }
+  private <T> T writing(FileWriting<T> action) {
+    return FileWriting.explained(
+        action,
+        error ->
+            new InvalidInputException(
+                file + " cannot be written: " + CauseLine.of(error) + "; choose a folder with room",
+                error));
   }
 }

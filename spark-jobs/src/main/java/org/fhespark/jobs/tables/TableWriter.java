@@ -195,28 +195,19 @@ public final class TableWriter implements AutoCloseable {
     }
   }
 
-  /** Spark's writers, in Scala, throw IOException without declaring it. */
+  /** As {@link FileWriting}, without a result. */
   @FunctionalInterface
   private interface Writing {
     void run() throws IOException;
   }
 
   private void writing(Writing action) {
-    try {
-      action.run();
-    } catch (InvalidInputException e) {
-      throw e;
-    } catch (IOException | FSError e) {
-      throw cannotWrite(e);
-    } catch (RuntimeException e) {
-      // The CSV writer and Parquet's wrap what the file system says.
-      for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-        if (cause instanceof IOException || cause instanceof FSError) {
-          throw cannotWrite(e);
-        }
-      }
-      throw e;
-    }
+    FileWriting.explained(
+        () -> {
+          action.run();
+          return null;
+        },
+        this::cannotWrite);
   }
 
   private InvalidInputException cannotWrite(Throwable refusal) {

@@ -88,7 +88,7 @@ class AggregatesTest {
             "--output",
             scored.toString())
         .assertDone();
-    for (Row row : read(scored)) {
+    for (Row row : Digits.read(scored)) {
       add(String.valueOf(row.getString(2)), row.getList(3));
     }
   }
@@ -115,85 +115,28 @@ class AggregatesTest {
     return (double) last.quantization().staticScale() * last.weightScales()[output];
   }
 
-  private static List<Row> read(Path table) {
-    SparkSession spark = Digits.session();
-    try {
-      return Digits.read(spark, table);
-    } finally {
-      spark.stop();
-    }
-  }
-
   @BeforeEach
   void makeAFolder() {
     folder = Digits.newFolder("aggregates");
   }
 
   private CommandRun encrypt(Artefacts with, Path input, String... more) {
-    return run(
-        List.of(
-            "encrypt",
-            "--client",
-            with.client().toString(),
-            "--keys",
-            with.keys().toString(),
-            "--input",
-            input.toString(),
-            "--state",
-            folder.resolve("state").toString(),
-            "--out",
-            folder.resolve("blocks").toString()),
-        more);
+    return new JobsApart(with, folder).encrypt(input, more);
   }
 
   private CommandRun evaluate(String results, String... more) {
-    return run(
-        List.of(
-            "evaluate",
-            "--server",
-            model.server().toString(),
-            "--input",
-            folder.resolve("blocks").toString(),
-            "--out",
-            folder.resolve(results).toString()),
-        more);
+    return new JobsApart(model, folder, results).evaluate(model.server(), more);
   }
 
   private CommandRun decrypt(String results, String... more) {
-    return run(
-        List.of(
-            "decrypt",
-            "--client",
-            model.client().toString(),
-            "--keys",
-            model.keys().toString(),
-            "--state",
-            folder.resolve("state").toString(),
-            "--input",
-            folder.resolve(results).toString(),
-            "--output",
-            folder.resolve("told").toString()),
-        more);
-  }
-
-  private static CommandRun run(List<String> arguments, String... more) {
-    List<String> all = new ArrayList<>(arguments);
-    all.addAll(List.of(more));
-    return CommandRun.of(all);
-  }
-
-  /** One line of the command on standard error, among what Spark logs of its failed tasks. */
-  private static void assertRefused(CommandRun run, String... names) {
-    assertEquals(2, run.status(), run.err());
-    List<String> lines = run.err().lines().filter(line -> line.startsWith("fhe-spark ")).toList();
-    assertEquals(1, lines.size(), run.err());
-    for (String name : names) {
-      assertTrue(lines.get(0).contains(name), "'" + name + "' is not in: " + lines.get(0));
-    }
+    List<String> arguments =
+        new ArrayList<>(List.of("--output", folder.resolve("told").toString()));
+    arguments.addAll(List.of(more));
+    return new JobsApart(model, folder, results).decrypt(arguments.toArray(String[]::new));
   }
 
   private void assertAggregates(boolean isMean) {
-    List<Row> told = read(folder.resolve("told"));
+    List<Row> told = Digits.read(folder.resolve("told"));
     assertEquals(
         List.copyOf(COUNTS.keySet()),
         told.stream().map(row -> String.valueOf(row.getString(0))).toList());
@@ -347,7 +290,7 @@ class AggregatesTest {
         .write()
         .parquet(folder.resolve("blocks").toString());
     spark.stop();
-    assertRefused(evaluate("sums", "--sum"), "results would exceed the 4", "--sums");
+    evaluate("sums", "--sum").assertRefusedAmongLogs("results would exceed the 4", "--sums");
   }
 
   @Test
@@ -425,7 +368,7 @@ class AggregatesTest {
     encrypt(model, plain, "--group-by", "site").assertDone();
     evaluate("sums", "--sum").assertDone();
     decrypt("sums", "--aggregate", "mean").assertDone();
-    List<Row> told = read(folder.resolve("told"));
+    List<Row> told = Digits.read(folder.resolve("told"));
     assertEquals(
         List.of("0 7", "1 7", "2 6"),
         told.stream().map(row -> row.getInt(0) + " " + row.getLong(1)).sorted().toList());

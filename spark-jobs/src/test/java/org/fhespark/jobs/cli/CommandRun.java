@@ -56,4 +56,14 @@ public record CommandRun(int status, String out, String err) {
     }
     assertEquals("", out);
   }
+
+  /** The same, among what Spark logs of its failed tasks; there may be output. */
+  void assertRefusedAmongLogs(String... names) {
+    assertEquals(2, status, err);
+    List<String> lines = err.lines().filter(line -> line.startsWith("fhe-spark ")).toList();
+    assertEquals(1, lines.size(), err);
+    for (String name : names) {
+      assertTrue(lines.get(0).contains(name), "'" + name + "' is not in: " + lines.get(0));
+    }
+  }
 }

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
@@ -46,26 +47,24 @@ class EncryptOnClusterTest {
         .parquet(images.toString());
     spark.stop();
     Path scored = Digits.newFolder("scored").resolve("scored");
-    command("score", shared, "--server", shared.server(), "--output", scored).assertDone();
+    CommandRun.of(
+            "score",
+            "--client",
+            shared.client().toString(),
+            "--keys",
+            shared.keys().toString(),
+            "--input",
+            images.toString(),
+            "--server",
+            shared.server().toString(),
+            "--output",
+            scored.toString())
+        .assertDone();
     expected = sorted(scored);
   }
 
-  private static CommandRun command(String command, Artefacts with, Object... more) {
-    List<String> arguments = new ArrayList<>(List.of(command));
-    arguments.addAll(List.of("--client", with.client().toString()));
-    arguments.addAll(List.of("--keys", with.keys().toString()));
-    List<String> rest = List.of(more).stream().map(Object::toString).toList();
-    arguments.addAll(rest);
-    if (!rest.contains("--input")) {
-      arguments.addAll(List.of("--input", images.toString()));
-    }
-    return CommandRun.of(arguments);
-  }
-
   private static List<Row> sorted(Path table) {
-    SparkSession spark = Digits.session();
-    List<Row> rows = new ArrayList<>(Digits.read(spark, table));
-    spark.stop();
+    List<Row> rows = new ArrayList<>(Digits.read(table));
     rows.sort(Comparator.comparingLong(row -> row.getLong(0)));
     return rows;
   }
@@ -75,44 +74,30 @@ class EncryptOnClusterTest {
     folder = Digits.newFolder("on-cluster");
   }
 
-  private CommandRun encrypt(Artefacts with, Object... more) {
-    List<Object> arguments =
-        new ArrayList<>(
-            List.of(
-                "--on-cluster",
-                "--state",
-                folder.resolve("state"),
-                "--out",
-                folder.resolve("blocks")));
+  private CommandRun encrypt(Artefacts with, String... more) {
+    return encrypt(with, images, more);
+  }
+
+  private CommandRun encrypt(Artefacts with, Path input, String... more) {
+    List<String> arguments = new ArrayList<>(List.of("--on-cluster"));
     arguments.addAll(List.of(more));
-    return command("encrypt", with, arguments.toArray());
+    return new JobsApart(with, folder).encrypt(input, arguments.toArray(String[]::new));
   }
 
   private CommandRun evaluate() {
-    return CommandRun.of(
-        "evaluate",
-        "--server",
-        shared.server().toString(),
-        "--input",
-        folder.resolve("blocks").toString(),
-        "--out",
-        folder.resolve("results").toString());
+    return new JobsApart(shared, folder).evaluate(shared.server());
   }
 
-  private CommandRun decrypt(Artefacts with, Object... more) {
-    List<Object> arguments =
+  private CommandRun decrypt(Artefacts with, String... more) {
+    List<String> arguments =
         new ArrayList<>(
             List.of(
-                "--state",
-                folder.resolve("state"),
-                "--input",
-                folder.resolve("results"),
                 "--out",
-                folder.resolve("blocks"),
+                folder.resolve("blocks").toString(),
                 "--output",
-                folder.resolve("scored")));
+                folder.resolve("scored").toString()));
     arguments.addAll(List.of(more));
-    return command("decrypt", with, arguments.toArray());
+    return new JobsApart(with, folder).decrypt(arguments.toArray(String[]::new));
   }
 
   @Test
@@ -208,9 +193,9 @@ class EncryptOnClusterTest {
     CommandRun without = encrypt(own);
     assertEquals(2, without.status(), without.err());
     assertFalse(Files.exists(folder.resolve("state")));
-    encrypt(own, "--passphrase-file", passphrase).assertDone();
+    encrypt(own, "--passphrase-file", passphrase.toString()).assertDone();
     evaluate().assertDone();
-    decrypt(own, "--passphrase-file", passphrase).assertDone();
+    decrypt(own, "--passphrase-file", passphrase.toString()).assertDone();
   }
 
   @Test
@@ -218,7 +203,26 @@ class EncryptOnClusterTest {
     encrypt(shared, "--passphrase").assertRefused("--passphrase", "--passphrase-file");
     Path csv = folder.resolve("records.csv");
     Files.writeString(csv, "id,pixels\n1,\"[0]\"\n");
-    encrypt(shared, "--input", csv).assertRefused("records.csv", "CSV");
+    encrypt(shared, csv).assertRefused("records.csv", "CSV");
     assertFalse(Files.exists(folder.resolve("state")));
+
+    Path damaged = folder.resolve("damaged");
+    copy(images, damaged);
+    try (var files = Files.list(damaged)) {
+      Path one =
+          files.filter(file -> file.toString().endsWith(".parquet")).sorted().toList().get(1);
+      byte[] bytes = Files.readAllBytes(one);
+      Arrays.fill(bytes, 8, bytes.length / 2, (byte) 0x55);
+      Files.write(one, bytes);
+    }
+    try (var files = Files.list(damaged)) {
+      for (Path sum : files.filter(file -> file.toString().endsWith(".crc")).toList()) {
+        Files.delete(sum);
+      }
+    }
+    encrypt(shared, damaged).assertRefusedAmongLogs();
+    assertEquals("rwx------", permissions(folder.resolve("state")));
+    // What was given up is made anew.
+    encrypt(shared).assertDone();
   }
 }

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -52,16 +54,7 @@ class JobsApartTest {
             "--output",
             scored.toString())
         .assertDone();
-    expected = read(scored);
-  }
-
-  private static List<Row> read(Path table) {
-    SparkSession spark = Digits.session();
-    try {
-      return Digits.read(spark, table);
-    } finally {
-      spark.stop();
-    }
+    expected = Digits.read(scored);
   }
 
   @BeforeEach
@@ -74,66 +67,21 @@ class JobsApartTest {
   }
 
   private CommandRun encrypt(Artefacts with) {
-    return CommandRun.of(
-        "encrypt",
-        "--client",
-        with.client().toString(),
-        "--keys",
-        with.keys().toString(),
-        "--input",
-        images.toString(),
-        "--state",
-        folder.resolve("state").toString(),
-        "--out",
-        folder.resolve("blocks").toString());
+    return new JobsApart(with, folder).encrypt(images);
   }
 
   private CommandRun evaluate(Path server, String... more) {
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                "evaluate",
-                "--server",
-                server.toString(),
-                "--input",
-                folder.resolve("blocks").toString(),
-                "--out",
-                folder.resolve("results").toString()));
-    arguments.addAll(List.of(more));
-    return CommandRun.of(arguments);
+    return new JobsApart(shared, folder).evaluate(server, more);
   }
 
   private CommandRun decrypt(Artefacts client, String... more) {
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                "decrypt",
-                "--client",
-                client.client().toString(),
-                "--keys",
-                client.keys().toString(),
-                "--state",
-                folder.resolve("state").toString(),
-                "--input",
-                folder.resolve("results").toString()));
-    arguments.addAll(List.of(more));
-    return CommandRun.of(arguments);
+    return new JobsApart(client, folder).decrypt(more);
   }
 
   private String[] nextBlocksAndTable() {
     return new String[] {
       "--out", folder.resolve("blocks").toString(), "--output", folder.resolve("scored").toString()
     };
-  }
-
-  /** One line of the command on standard error, among what Spark logs of its failed tasks. */
-  private static void assertRefused(CommandRun run, String... names) {
-    assertEquals(2, run.status(), run.err());
-    List<String> lines = run.err().lines().filter(line -> line.startsWith("fhe-spark ")).toList();
-    assertEquals(1, lines.size(), run.err());
-    for (String name : names) {
-      assertTrue(lines.get(0).contains(name), "'" + name + "' is not in: " + lines.get(0));
-    }
   }
 
   @Test
@@ -154,7 +102,7 @@ class JobsApartTest {
       String said = round < 3 ? "round " + (round + 1) + " of 3: 1 blocks" : "all 3 rounds";
       assertTrue(decrypted.out().contains(said), decrypted.out());
     }
-    assertEquals(expected, read(folder.resolve("scored")));
+    assertEquals(expected, Digits.read(folder.resolve("scored")));
 
     decrypt(shared, nextBlocksAndTable()).assertRefused("scored already");
     try (Stream<Path> left = Files.walk(folder.resolve("state"))) {
@@ -179,7 +127,7 @@ class JobsApartTest {
       evaluate(shared.server()).assertDone();
       decrypt(own, nextBlocksAndTable()).assertDone();
     }
-    assertEquals(expected, read(folder.resolve("scored")));
+    assertEquals(expected, Digits.read(folder.resolve("scored")));
   }
 
   @Test
@@ -192,13 +140,13 @@ class JobsApartTest {
     CommandRun.of("keygen", "--client", own.client().toString(), "--out", own.keys().toString())
         .assertDone();
     encrypt(own).assertDone();
-    assertRefused(evaluate(own.server()), "seq.2", "needs the client's public key");
+    evaluate(own.server()).assertRefusedAmongLogs("seq.2", "needs the client's public key");
     Path publicKey = own.keys().resolve("public.key");
     evaluate(own.server(), "--public-key", own.keys().resolve("client.key").toString())
         .assertRefused("client.key");
     evaluate(own.server(), "--public-key", publicKey.toString()).assertDone();
     decrypt(own, nextBlocksAndTable()).assertDone();
-    assertEquals(expected.size(), read(folder.resolve("scored")).size());
+    assertEquals(expected.size(), Digits.read(folder.resolve("scored")).size());
   }
 
   @Test
@@ -225,13 +173,39 @@ class JobsApartTest {
   }
 
   @Test
+  void aFolderOfSomethingElseIsNoState() throws Exception {
+    Path state = Files.createDirectories(folder.resolve("state"));
+    Path mine = Files.writeString(state.resolve("records.parquet"), "mine");
+    encrypt().assertRefused("state", "not empty");
+    assertEquals("mine", Files.readString(mine));
+  }
+
+  @Test
+  void filesOfBlocksAreEvaluatedHoweverOldTheyAre() throws Exception {
+    encrypt().assertDone();
+    evaluate(shared.server()).assertDone();
+    Artefacts other = new Artefacts(shared.model(), Artefacts.newKeys(shared.model()));
+    Files.move(folder.resolve("blocks"), folder.resolve("first"));
+    FileUtil.fullyDelete(folder.resolve("state").toFile());
+    encrypt(other).assertDone();
+    try (Stream<Path> files = Files.list(folder.resolve("blocks"))) {
+      for (Path file : files.toList()) {
+        Files.setLastModifiedTime(file, FileTime.from(Instant.now().minus(Duration.ofDays(30))));
+      }
+    }
+    CommandRun evaluated = evaluate(shared.server());
+    evaluated.assertDone();
+    assertTrue(evaluated.out().contains("evaluate: 1 blocks"), evaluated.out());
+  }
+
+  @Test
   void anotherModelKeyOrClientIsNamed() {
     encrypt().assertDone();
     SparkSession spark = Digits.session();
     Path model = Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).weightBits(7).build());
     spark.stop();
     Artefacts other = new Artefacts(model, Artefacts.newKeys(model));
-    assertRefused(evaluate(other.server()), "blocks", "number", "not registered");
+    evaluate(other.server()).assertRefusedAmongLogs("blocks", "number", "not registered");
     FileUtil.fullyDelete(folder.resolve("results").toFile());
 
     evaluate(shared.server()).assertDone();
@@ -254,7 +228,7 @@ class JobsApartTest {
     Files.move(blocks, folder.resolve("sent"));
     FileUtil.fullyDelete(results.toFile());
     damage(folder.resolve("sent"), blocks);
-    assertRefused(evaluate(shared.server()), blocks.toString(), "number", "damaged");
+    evaluate(shared.server()).assertRefusedAmongLogs(blocks.toString(), "number", "damaged");
 
     // The results are found where they have been moved to.
     FileUtil.fullyDelete(results.toFile());

@@ -137,6 +137,16 @@ public final class Digits {
     return rows;
   }
 
+  /** The same, in a session of its own. */
+  public static List<Row> read(Path table) {
+    SparkSession spark = session();
+    try {
+      return read(spark, table);
+    } finally {
+      spark.stop();
+    }
+  }
+
   /** Writes a Parquet table; returns its folder. */
   public static Path write(SparkSession spark, String name, StructType schema, List<Row> rows) {
     Path folder = newFolder(name).resolve(name);

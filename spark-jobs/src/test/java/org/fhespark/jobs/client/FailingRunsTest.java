@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
@@ -158,7 +159,7 @@ class FailingRunsTest {
               isInterrupted.set(Thread.interrupted());
             });
     run.start();
-    hasSent.await();
+    assertTrue(hasSent.await(1, TimeUnit.MINUTES), "a first wave was sent");
     run.interrupt();
     isInterruptSent.countDown();
     run.join();

@@ -257,7 +257,7 @@ class BlocksOnlyTest {
   @Test
   void settingsAndSessionsStayAsTheyAre() {
     assertRefused(
-        "KeyValue.key \"spark.sql.catalog.fhe",
+        "ConfigRequest.Set",
         config(
             ConfigRequest.Operation.newBuilder()
                 .setSet(
@@ -266,6 +266,17 @@ class BlocksOnlyTest {
                             KeyValue.newBuilder()
                                 .setKey("spark.sql.catalog.fhe")
                                 .setValue("x.Y")))));
+    // Not even one that clients read.
+    assertRefused(
+        "ConfigRequest.Set",
+        config(
+            ConfigRequest.Operation.newBuilder()
+                .setSet(
+                    ConfigRequest.Set.newBuilder()
+                        .addPairs(
+                            KeyValue.newBuilder()
+                                .setKey("spark.sql.session.localRelationSizeLimit")
+                                .setValue("999999999999")))));
     assertRefused(
         "ConfigRequest.Get.keys \"spark.hadoop.fs.s3a.secret.key",
         config(

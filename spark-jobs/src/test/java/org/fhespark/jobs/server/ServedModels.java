@@ -14,7 +14,7 @@ import org.fhespark.jobs.client.Digits;
 
 /** `fhe-spark serve` in a process of its own, which a test may kill. */
 final class ServedModels implements AutoCloseable {
-  private static final Pattern SERVING = Pattern.compile("serving at sc://127\\.0\\.0\\.1:(\\d+)");
+  private static final Pattern SERVING = Pattern.compile("serving at sc://localhost:(\\d+)");
 
   /** What it logs of each block, with the client's number and key. */
   private static final Pattern EVALUATED =

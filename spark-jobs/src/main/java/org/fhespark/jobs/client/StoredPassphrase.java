@@ -11,11 +11,15 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.Optional;
 import java.util.Set;
 import org.fhespark.InvalidInputException;
 
-/** A file whose text is the passphrase of a folder of keys. */
-public final class PassphraseFile {
+/** The passphrase of a folder of keys where nobody types it: the text of a file, or a variable. */
+public final class StoredPassphrase {
+  /** The variable, where no file is named. */
+  private static final String VARIABLE = "FHE_SPARK_PASSPHRASE";
+
   private static final int MAX_BYTES = 4096;
   private static final Set<PosixFilePermission> OF_OTHERS =
       EnumSet.complementOf(
@@ -24,7 +28,19 @@ public final class PassphraseFile {
               PosixFilePermission.OWNER_WRITE,
               PosixFilePermission.OWNER_EXECUTE));
 
-  private PassphraseFile() {}
+  private StoredPassphrase() {}
+
+  /**
+   * Reads it, for the caller to wipe.
+   *
+   * @param file without it, the passphrase is the variable's, if that is set
+   * @throws InvalidInputException as {@link #read(Path)}
+   */
+  public static Optional<char[]> read(Optional<Path> file) {
+    // A string of the environment cannot be wiped.
+    return file.map(StoredPassphrase::read)
+        .or(() -> Optional.ofNullable(System.getenv(VARIABLE)).map(String::toCharArray));
+  }
 
   /**
    * Reads a passphrase, for the caller to wipe.
@@ -32,7 +48,7 @@ public final class PassphraseFile {
    * @param file readable by its owner only, or a pipe; a line end at its end does not count
    * @throws InvalidInputException if it cannot be read, is open to others, or no UTF-8 text
    */
-  public static char[] read(Path file) {
+  private static char[] read(Path file) {
     byte[] bytes = new byte[MAX_BYTES + 1];
     CharBuffer text = CharBuffer.allocate(bytes.length);
     try (InputStream in = Files.newInputStream(file)) {
