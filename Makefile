@@ -81,14 +81,16 @@ FUZZ_INPUTS ?= 10000000
 fuzz: native
 	native/target/release/fuzz --inputs $(FUZZ_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
-## lint: formatting, clippy, shell and Python syntax
+## lint: formatting, clippy, shell and Python syntax, and the files in conf/
 lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
 	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
-	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python
+	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \
+	  conf/lint
+	bin/lint-conf
 
 ## format: formats everything that lint checks
 format:
