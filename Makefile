@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-scale bench-micro test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-java fuzz-sanitizer lint format clean
+.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -30,6 +30,13 @@ bench: native
 bench-scale: native
 	$(MVN) -q -Pbench package -DskipTests
 	bench/scale
+
+SOAK_MINUTES ?= 60
+
+## soak: SOAK_MINUTES of repeated scoring in one JVM, some runs failing; fails if heap, native memory, threads or files grow
+soak: native
+	$(MVN) -q -Pbench package -DskipTests
+	bench/soak $(SOAK_MINUTES)
 
 ## bench-micro: what `bench` is made of, in absolute figures of this machine: kernels and client on their own
 ## (criterion), and what crossing JNI and Arrow costs (JMH)
@@ -59,7 +66,7 @@ test-sanitizer:
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
 
-## test-all: the slow ones too (standalone Spark cluster, whole models remote, MiniLM, SmolLM2, report.html in a browser),
+## test-all: the slow ones too (standalone Spark cluster, whole models remote, MiniLM, SmolLM2, report.html in a browser, a short soak),
 ## and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
 test-all: test-rust test-rust-slow test-sanitizer build
@@ -73,6 +80,7 @@ test-all: test-rust test-rust-slow test-sanitizer build
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
 	examples/smollm2/demo $$(examples/smollm2/prepare) 4 10 16
+	$(MAKE) soak SOAK_MINUTES=3
 
 FUZZ_INPUTS ?= 10000000
 
@@ -97,14 +105,16 @@ fuzz-sanitizer:
 	ASAN_OPTIONS=allocator_may_return_null=1 native/target/sanitizer/x86_64-unknown-linux-gnu/release/fuzz \
 	  --inputs $(FUZZ_SANITIZER_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
-## lint: formatting, clippy, shell and Python syntax
+## lint: formatting, clippy, shell and Python syntax, and the files in conf/
 lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	$(MVN) -q -Pbench spotless:check
-	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale .ci/run \
+	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
-	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python
+	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \
+	  conf/lint
+	bin/lint-conf
 
 ## format: formats everything that lint checks
 format:

@@ -3,6 +3,7 @@
 //! Every export goes through [`call::call`], which turns errors and panics into Java exceptions. Handles
 //! are looked up in tables ([`handles`]), so a stale one is an error and never a stray pointer.
 
+mod allocator;
 mod arrays;
 mod attack_methods;
 mod blocks;

@@ -88,6 +88,17 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeLookupCircuit(
 
 /// Nine packed parameters, eight bootstrap parameters, d_in, outputs of the packed layer, outputs, look-ups.
 #[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_lookupCircuitMemory(
+    env: JNIEnv,
+    _class: JClass,
+    circuit: jlong,
+) -> jlong {
+    call(env, |_| {
+        Ok(LOOKUP_CIRCUITS.get(circuit)?.memory_bytes() as jlong)
+    })
+}
+
+#[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_lookupCircuitShape(
     env: JNIEnv,
     _class: JClass,

@@ -1,4 +1,4 @@
-//! Native methods for memory that Java sees as direct buffers.
+//! Native methods for memory that Java sees as direct buffers, and for what all memory comes to.
 
 use std::cell::UnsafeCell;
 
@@ -6,16 +6,16 @@ use fhe_core::{Error, Result};
 use jni::JNIEnv;
 use jni::objects::JClass;
 use jni::sys::{jint, jlong, jobject};
-use memmap2::MmapMut;
 
 use crate::arrays;
 use crate::call::call;
 use crate::handles::MEMORY;
 use crate::library_methods::pointer;
-use crate::pages;
+use crate::pages::{self, Pages};
+use crate::{allocator, result_memory};
 
 /// Memory that a direct buffer looks at; no reference to its bytes is ever made here.
-pub struct BufferMemory(UnsafeCell<MmapMut>);
+pub struct BufferMemory(UnsafeCell<Pages>);
 
 // SAFETY: only its address is taken, and by one thread, before any other has its handle.
 unsafe impl Sync for BufferMemory {}
@@ -61,4 +61,31 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeMemory(
     memory: jlong,
 ) {
     MEMORY.remove(memory);
+}
+
+/// Bytes on the native heap.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_heapBytes(
+    _env: JNIEnv,
+    _class: JClass,
+) -> jlong {
+    allocator::live_bytes()
+}
+
+/// Bytes of buffers, and of results with what is kept for those to come.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_mappedBytes(
+    _env: JNIEnv,
+    _class: JClass,
+) -> jlong {
+    pages::live_bytes()
+}
+
+/// Bytes that are kept for results to come.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_idleResultBytes(
+    _env: JNIEnv,
+    _class: JClass,
+) -> jlong {
+    result_memory::idle_bytes() as jlong
 }

@@ -6,20 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_buffer::Buffer;
 use fhe_core::Result;
-use memmap2::MmapMut;
 
-use crate::pages;
+use crate::pages::{self, Pages};
 
 /// Released memory that is kept, at most; the rest goes back to the system.
 const KEPT_BYTES: usize = 256 << 20;
 
 /// Released memory, the last released at the end.
-static RELEASED: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
+static RELEASED: Mutex<Vec<Pages>> = Mutex::new(Vec::new());
 
 /// Bytes of any content, which go back to the pool when dropped.
 pub struct ResultMemory {
     /// There until this is dropped.
-    bytes: Option<MmapMut>,
+    bytes: Option<Pages>,
     /// How many of the bytes are used.
     length: usize,
 }
@@ -32,7 +31,7 @@ impl ResultMemory {
     pub fn of(length: usize) -> Result<Self> {
         let mut released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
         // Not much too large, so that small results do not hold large memory.
-        let fits = |bytes: &MmapMut| bytes.len() >= length && bytes.len() / 2 <= length;
+        let fits = |bytes: &Pages| bytes.len() >= length && bytes.len() / 2 <= length;
         let bytes = match released.iter().rposition(fits) {
             Some(index) => released.swap_remove(index),
             None => {
@@ -61,6 +60,12 @@ impl ResultMemory {
         // SAFETY: the bytes stay where they are, unchanged, as long as their owner, which the buffer keeps.
         unsafe { Buffer::from_custom_allocation(start, length, Arc::new(self)) }
     }
+}
+
+/// Bytes of released memory that is kept now.
+pub fn idle_bytes() -> usize {
+    let released = RELEASED.lock().unwrap_or_else(PoisonError::into_inner);
+    released.iter().map(|bytes| bytes.len()).sum()
 }
 
 impl Drop for ResultMemory {

@@ -76,6 +76,15 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_publicKeyId(
 
 /// Packed parameters, d_in, d_out.
 #[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitMemory(
+    env: JNIEnv,
+    _class: JClass,
+    circuit: jlong,
+) -> jlong {
+    call(env, |_| Ok(CIRCUITS.get(circuit)?.memory_bytes() as jlong))
+}
+
+#[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_circuitShape(
     env: JNIEnv,
     _class: JClass,

@@ -54,6 +54,11 @@ impl PreparedCircuit {
         &self.circuit
     }
 
+    /// Bytes of memory that its weights take, and the working memory that evaluations have left for the next.
+    pub fn memory_bytes(&self) -> usize {
+        self.circuit.weights.len() + self.weights.memory_bytes() + self.workspaces.memory_bytes()
+    }
+
     /// SHA-256 of its file.
     pub fn digest(&self) -> &CircuitDigest {
         &self.digest

@@ -24,7 +24,21 @@ pub struct Workspaces {
     idle: Mutex<Vec<Workspace>>,
 }
 
+impl Workspace {
+    fn memory_bytes(&self) -> usize {
+        self.scratch.memory_bytes()
+            + self.panel.capacity()
+            + self.product.capacity()
+            + size_of::<i16>() * self.digits.capacity()
+    }
+}
+
 impl Workspaces {
+    /// Bytes of memory of those that no thread uses now.
+    pub fn memory_bytes(&self) -> usize {
+        self.idle().iter().map(Workspace::memory_bytes).sum()
+    }
+
     /// Lends a workspace to `work`.
     pub fn with<T>(&self, work: impl FnOnce(&mut Workspace) -> T) -> T {
         let mut workspace = self.idle().pop().unwrap_or_default();

@@ -71,6 +71,13 @@ impl PreparedBootstrapCircuit {
         })
     }
 
+    /// Bytes of memory that its weights and tables take, and the working memory that evaluations have left for the
+    /// next.
+    pub fn memory_bytes(&self) -> usize {
+        let tables: usize = self.circuit.tables.iter().map(Vec::len).sum();
+        self.circuit.packed.weights.len() + size_of::<u64>() * tables + self.packed.memory_bytes()
+    }
+
     /// The circuit.
     pub fn circuit(&self) -> &BootstrapCircuit {
         &self.circuit

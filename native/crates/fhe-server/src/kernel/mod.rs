@@ -168,6 +168,11 @@ impl PreparedWeights {
         }
     }
 
+    /// Bytes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.packed.memory_bytes()
+    }
+
     /// Whether [`PreparedWeights::multiply_rows`] is the way to take so many rows.
     pub fn prefers_rows(&self, width: usize) -> bool {
         width <= self.kernel.few_rows()

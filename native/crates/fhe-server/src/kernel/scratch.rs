@@ -11,6 +11,11 @@ pub struct Scratch {
 struct Line([u8; 64]);
 
 impl Scratch {
+    /// Bytes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Line>() * self.lines.capacity()
+    }
+
     /// At least `bytes` bytes, aligned to 64, of any content.
     pub fn bytes(&mut self, bytes: usize) -> &mut [u8] {
         let lines = bytes.div_ceil(64);

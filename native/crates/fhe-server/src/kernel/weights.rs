@@ -50,6 +50,11 @@ impl PackedWeights {
         packed
     }
 
+    /// Bytes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        LINE_BYTES * self.lines.capacity()
+    }
+
     /// d_in.
     pub fn inputs(&self) -> usize {
         self.inputs

@@ -44,8 +44,10 @@ public record BlockHeader(
   private static final int MAGIC = 0x42454846;
   private static final int VERSION = 4;
   private static final int KIND = 6;
+  private static final byte ACTIVATIONS = 1;
   private static final byte RESULTS = 2;
   private static final byte MASK_ORDER = 3;
+  private static final byte BODIES = 5;
   private static final byte SUMS = 8;
   private static final int CIRCUIT = 8;
   private static final int KEY = 40;
@@ -123,6 +125,18 @@ public record BlockHeader(
   /** Whether a block, whose circuit was read, is a mask order. */
   static boolean isMaskOrder(EncryptedBlock block) {
     return block.bytes().get(KIND) == MASK_ORDER;
+  }
+
+  /** Records of a block that was evaluated; 0 of a mask order. */
+  static int recordsOf(EncryptedBlock block) {
+    ByteBuffer fields = block.bytes().order(ByteOrder.LITTLE_ENDIAN);
+    byte kind = fields.get(KIND);
+    return kind == ACTIVATIONS || kind == BODIES ? fields.getInt(RECORDS) : 0;
+  }
+
+  /** Outputs for each of the records in a block of results. */
+  static int featuresOf(EncryptedBlock block) {
+    return block.bytes().order(ByteOrder.LITTLE_ENDIAN).getInt(FEATURES);
   }
 
   private static InvalidInputException truncated(int length) {

@@ -125,6 +125,11 @@ public final class CircuitRegistry {
     return packed.size() + lookups.size();
   }
 
+  /** Native memory that prepared circuits hold now. */
+  public long circuitBytes() {
+    return packed.sum(PackedCircuit::memoryBytes) + lookups.sum(LookupCircuit::memoryBytes);
+  }
+
   /** Evaluation keys expanded now. */
   public int evaluationKeys() {
     return keys.size();

@@ -93,6 +93,11 @@ public final class DirectMemory {
     }
   }
 
+  /** Bytes that are kept for others now. */
+  public synchronized long idleBytes() {
+    return idleBytes;
+  }
+
   private synchronized void forgetIdle() {
     idle.clear();
     idleBytes = 0;

@@ -5,9 +5,14 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.concurrent.CancellationException;
+import org.apache.spark.TaskKilledException;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
+import org.fhespark.metrics.EvaluatedBlocks;
+import org.fhespark.metrics.EvaluationAccumulators;
+import org.fhespark.metrics.EvaluationMetrics;
 
 /**
  * What an executor does: evaluates a partition of encrypted blocks, each with the circuit that its
@@ -23,6 +28,9 @@ public final class EvaluateBlocks
   private final Map<String, Broadcast<Circuit>> circuits;
   private final Map<String, EvaluationKeySource> keys;
   private final Map<String, Broadcast<PublicKeyBytes>> publicKeys;
+
+  /** Null for none. */
+  private final EvaluationAccumulators accumulators;
 
   /**
    * @param circuits broadcast circuits, all of them packed, by digest in hexadecimal
@@ -49,9 +57,23 @@ public final class EvaluateBlocks
       Map<String, Broadcast<Circuit>> circuits,
       Map<String, EvaluationKeySource> keys,
       Map<String, Broadcast<PublicKeyBytes>> publicKeys) {
-    this.publicKeys = Map.copyOf(publicKeys);
-    this.circuits = Map.copyOf(circuits);
-    this.keys = Map.copyOf(keys);
+    this(Map.copyOf(circuits), Map.copyOf(keys), Map.copyOf(publicKeys), null);
+  }
+
+  private EvaluateBlocks(
+      Map<String, Broadcast<Circuit>> circuits,
+      Map<String, EvaluationKeySource> keys,
+      Map<String, Broadcast<PublicKeyBytes>> publicKeys,
+      EvaluationAccumulators accumulators) {
+    this.circuits = circuits;
+    this.keys = keys;
+    this.publicKeys = publicKeys;
+    this.accumulators = accumulators;
+  }
+
+  /** The same for tasks of a job's last stage, counted in accumulators too. */
+  public EvaluateBlocks counted(EvaluationAccumulators accumulators) {
+    return new EvaluateBlocks(circuits, keys, publicKeys, accumulators);
   }
 
   @Override
@@ -76,6 +98,7 @@ public final class EvaluateBlocks
     private EncryptedBlock next;
     private Iterator<EncryptedBlock> ready = List.<EncryptedBlock>of().iterator();
     private final RunningTask task = RunningTask.current();
+    private boolean isClosedAtEnd;
 
     Results(Iterator<EncryptedBlock> blocks) {
       this.blocks = blocks;
@@ -99,7 +122,20 @@ public final class EvaluateBlocks
       if (!ready.hasNext()) {
         ready = evaluateBatch().iterator();
       }
-      return ready.next();
+      EncryptedBlock result = ready.next();
+      if (hasNext() && !isClosedAtEnd) {
+        task.atEnd(this::closeRest);
+        isClosedAtEnd = true;
+      }
+      return result;
+    }
+
+    /** Of a task that ends before it has taken all. */
+    private void closeRest() {
+      ready.forEachRemaining(EncryptedBlock::close);
+      if (next != null) {
+        next.close();
+      }
     }
 
     private List<EncryptedBlock> evaluateBatch() {
@@ -120,6 +156,19 @@ public final class EvaluateBlocks
           && keyId.equals(BlockHeader.keyOf(next))
           && !BlockHeader.isMaskOrder(next)
           && bytes + next.length() <= BlockBatch.MAX_BYTES);
+      try {
+        return evaluate(batch, digest, keyId);
+      } catch (CancellationException | TaskKilledException stopped) {
+        throw stopped;
+      } catch (RuntimeException error) {
+        EvaluationMetrics.shared().failed(batch.size());
+        throw error;
+      } finally {
+        batch.forEach(EncryptedBlock::close);
+      }
+    }
+
+    private List<EncryptedBlock> evaluate(List<EncryptedBlock> batch, String digest, String keyId) {
       Circuit circuit = circuitOf(digest).value();
       EvaluationKeySource key = keys.get(digest);
       CircuitRegistry registry = CircuitRegistry.shared();
@@ -130,10 +179,33 @@ public final class EvaluateBlocks
               : publicKey != null
                   ? registry.acquire(circuit, publicKey.value())
                   : registry.acquire(circuit)) {
-        return task.evaluate(lease.evaluation(), batch);
-      } finally {
-        batch.forEach(EncryptedBlock::close);
+        long start = System.nanoTime();
+        List<EncryptedBlock> results = task.evaluate(lease.evaluation(), batch);
+        EvaluatedBlocks done = count(batch, results);
+        EvaluationMetrics.shared().evaluated(done, System.nanoTime() - start);
+        if (accumulators != null) {
+          accumulators.add(done);
+        }
+        return results;
       }
+    }
+
+    private static EvaluatedBlocks count(
+        List<EncryptedBlock> blocks, List<EncryptedBlock> results) {
+      long records = 0;
+      long bytesUp = 0;
+      long bytesDown = 0;
+      long values = 0;
+      for (int index = 0; index < blocks.size(); index++) {
+        EncryptedBlock block = blocks.get(index);
+        EncryptedBlock result = results.get(index);
+        int ofBlock = BlockHeader.recordsOf(block);
+        records += ofBlock;
+        bytesUp += block.length();
+        bytesDown += result.length();
+        values += (long) ofBlock * BlockHeader.featuresOf(result);
+      }
+      return new EvaluatedBlocks(blocks.size(), records, bytesUp, bytesDown, values);
     }
   }
 }

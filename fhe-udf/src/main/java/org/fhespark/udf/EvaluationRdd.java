@@ -4,7 +4,10 @@ import java.util.List;
 import org.apache.spark.Partition;
 import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
+import org.apache.spark.executor.InputMetrics;
+import org.apache.spark.executor.OutputMetrics;
 import org.apache.spark.rdd.RDD;
+import org.apache.spark.util.TaskFailureListener;
 import scala.collection.Iterator;
 import scala.jdk.javaapi.CollectionConverters;
 import scala.reflect.ClassTag$;
@@ -12,6 +15,8 @@ import scala.reflect.ClassTag$;
 /**
  * Encrypted blocks of the driver's, each evaluated by a task of its own. The blocks travel in the
  * tasks; those of an RDD made by {@code parallelize} would be serialised twice, one in the other.
+ *
+ * <p>For Spark's metrics of tasks a block is input, of so many records, and its result output.
  */
 public final class EvaluationRdd extends RDD<EncryptedBlock> {
   private static final long serialVersionUID = 1L;
@@ -43,7 +48,18 @@ public final class EvaluationRdd extends RDD<EncryptedBlock> {
   @Override
   public Iterator<EncryptedBlock> compute(Partition partition, TaskContext context) {
     EncryptedBlock block = ((BlockPartition) partition).block;
-    return CollectionConverters.asScala(evaluation.call(List.of(block).iterator()));
+    int bytes = block.length();
+    int records = BlockHeader.recordsOf(block);
+    // The block of the partition is closed by this.
+    EncryptedBlock result = evaluation.call(List.of(block).iterator()).next();
+    context.addTaskFailureListener((TaskFailureListener) (task, error) -> result.close());
+    InputMetrics input = context.taskMetrics().inputMetrics();
+    input.incBytesRead(bytes);
+    input.incRecordsRead(records);
+    OutputMetrics output = context.taskMetrics().outputMetrics();
+    output.setBytesWritten(result.length());
+    output.setRecordsWritten(records);
+    return CollectionConverters.asScala(List.of(result).iterator());
   }
 
   /** The block of one task. */

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import org.apache.spark.TaskContext;
+import org.apache.spark.util.TaskCompletionListener;
 
 /**
  * What evaluation needs to know of the Spark task it runs in: how many cores it has, and whether
@@ -34,6 +35,12 @@ final class RunningTask {
       context.ifPresent(TaskContext::killTaskIfInterrupted);
       throw stopped;
     }
+  }
+
+  /** Has something done when the task ends, well or not; outside Spark never. */
+  void atEnd(Runnable action) {
+    context.ifPresent(
+        task -> task.addTaskCompletionListener((TaskCompletionListener) unused -> action.run()));
   }
 
   /** Cores of the task. */

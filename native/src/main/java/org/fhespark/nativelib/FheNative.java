@@ -40,9 +40,17 @@ final class FheNative {
 
   static native void closeMemory(long memory);
 
+  static native long heapBytes();
+
+  static native long mappedBytes();
+
+  static native long idleResultBytes();
+
   static native long openCircuit(byte[] file);
 
   static native void closeCircuit(long circuit);
+
+  static native long circuitMemory(long circuit);
 
   static native int[] circuitShape(long circuit);
 
@@ -209,6 +217,8 @@ final class FheNative {
   static native long openLookupCircuit(byte[] file);
 
   static native void closeLookupCircuit(long circuit);
+
+  static native long lookupCircuitMemory(long circuit);
 
   static native int[] lookupCircuitShape(long circuit);
 

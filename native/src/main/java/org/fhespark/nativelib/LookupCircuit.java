@@ -98,6 +98,11 @@ public final class LookupCircuit implements AutoCloseable {
         FheNative.lookupCircuitShape(handle));
   }
 
+  /** Bytes of native memory it holds now, working memory that it keeps for evaluations included. */
+  public long memoryBytes() {
+    return FheNative.lookupCircuitMemory(handle.get());
+  }
+
   public CircuitDigest digest() {
     return digest;
   }

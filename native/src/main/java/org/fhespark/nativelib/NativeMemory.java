@@ -40,8 +40,32 @@ public final class NativeMemory {
     }
   }
 
-  /** Bytes that are allocated now. */
+  /** Bytes of the buffers that are allocated now. */
   public static long liveBytes() {
     return LIVE_BYTES.get();
+  }
+
+  /**
+   * Bytes of native memory that this library holds now, in all: buffers, results of evaluations and
+   * memory that is kept for others, circuits, keys, prepared masks and working memory. 0 before the
+   * library is loaded.
+   */
+  public static long totalBytes() {
+    return NativeLibrary.isLoaded() ? FheNative.mappedBytes() + FheNative.heapBytes() : 0;
+  }
+
+  /** Of {@link #totalBytes}: circuits, keys, prepared masks and working memory. */
+  public static long heapBytes() {
+    return NativeLibrary.isLoaded() ? FheNative.heapBytes() : 0;
+  }
+
+  /** Of {@link #totalBytes}: results of evaluations, in use or kept. */
+  public static long resultBytes() {
+    return NativeLibrary.isLoaded() ? FheNative.mappedBytes() - LIVE_BYTES.get() : 0;
+  }
+
+  /** Of {@link #resultBytes}: what is kept for results to come. */
+  public static long idleResultBytes() {
+    return NativeLibrary.isLoaded() ? FheNative.idleResultBytes() : 0;
   }
 }

@@ -52,6 +52,11 @@ public final class PackedCircuit implements AutoCloseable {
         FheNative.circuitShape(handle));
   }
 
+  /** Bytes of native memory it holds now, working memory that it keeps for evaluations included. */
+  public long memoryBytes() {
+    return FheNative.circuitMemory(handle.get());
+  }
+
   public CircuitDigest digest() {
     return digest;
   }

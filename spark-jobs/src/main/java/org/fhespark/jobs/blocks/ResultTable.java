@@ -174,7 +174,8 @@ public final class ResultTable {
 
   /** Spark's errors in one line; some are checked exceptions that Scala does not declare. */
   private <T> T reading(Supplier<T> action) {
-    try {
+    try (JobDescription unused =
+        JobDescription.set(session.sparkContext(), "read encrypted results of " + folder)) {
       return action.get();
     } catch (InvalidInputException error) {
       throw error;

@@ -35,7 +35,10 @@ final class SparkOptions {
    */
   SparkSession open(String command, Map<String, String> defaults) {
     SparkConf conf = new SparkConf();
-    conf.setIfMissing("spark.app.name", "fhe-spark " + command);
+    // Unless told otherwise, spark-submit calls all commands by this class.
+    if (conf.get("spark.app.name", FheSpark.class.getName()).equals(FheSpark.class.getName())) {
+      conf.setAppName("fhe-spark " + command);
+    }
     settings.forEach(conf::set);
     defaults.forEach(conf::setIfMissing);
     SparkSettings.addTo(conf);

@@ -184,7 +184,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
       List<EncryptedBlock> blocks,
       ObjIntConsumer<EncryptedBlock> taker) {
     progress.blocksSent(modules, blocks.size());
-    blocks.forEach(block -> measurements.bytesUp.add(block.length()));
+    blocks.forEach(measurements::blockSent);
     Set<String> circuits =
         layers.stream().map(layer -> layer.spec().circuitDigest()).collect(toSet());
     Results results = new Results(blocks.size(), taker);
@@ -227,7 +227,7 @@ final class EncryptedEvaluator implements RemoteEvaluator {
     public synchronized void accept(EncryptedBlock result, int index) {
       // Once a block, whatever is retried or speculated; a second time would only cost.
       if (seen.add(index)) {
-        measurements.bytesDown.add(result.length());
+        measurements.blockReceived(result);
         futures.add(
             threads.submit(
                 () -> {

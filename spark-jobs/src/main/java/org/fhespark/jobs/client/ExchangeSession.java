@@ -14,6 +14,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.blocks.BlockTableWriter;
+import org.fhespark.jobs.blocks.JobDescription;
 import org.fhespark.jobs.blocks.ResultTable;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.jobs.tables.InputBinding;
@@ -129,7 +130,8 @@ public final class ExchangeSession implements AutoCloseable {
     new OutputColumns(records.schema(), model.specs().outputs(), table);
     InputBinding.bind(records.schema(), model.specs().inputs(), table);
     ExchangeState opened = ExchangeState.create(state);
-    try {
+    try (JobDescription unused =
+        JobDescription.set(spark.sparkContext(), "encrypt the records of " + table)) {
       EncryptPartition work =
           new EncryptPartition(
               model.client().folder(),

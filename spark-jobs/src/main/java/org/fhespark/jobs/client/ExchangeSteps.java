@@ -16,6 +16,7 @@ import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
 import org.fhespark.jobs.tables.InputBinding;
+import org.fhespark.metrics.ClientMetrics;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.udf.EncryptedBlock;
 
@@ -173,6 +174,8 @@ final class ExchangeSteps implements AutoCloseable {
             savedWaves(state, Optional.of(records)),
             wave -> {
               scored.accept(wave.batches());
+              ClientMetrics.shared()
+                  .recordsDone(wave.batches().stream().mapToInt(Batch::records).sum());
               finish(wave, progress);
             });
   }
@@ -231,7 +234,11 @@ final class ExchangeSteps implements AutoCloseable {
     int cores = threads.coresEach(sent.size());
     threads.forEach(
         sent,
-        rows -> decryption.decrypt(rows, EncryptedBlock.copyOf(found.get(rows.number())), cores));
+        rows -> {
+          EncryptedBlock result = EncryptedBlock.copyOf(found.get(rows.number()));
+          measurements.blockReceived(result);
+          decryption.decrypt(rows, result, cores);
+        });
   }
 
   /** Blocks of one round on their way to a table; every wave is saved before its blocks appear. */
@@ -275,6 +282,7 @@ final class ExchangeSteps implements AutoCloseable {
 
     private void write(SentBlock sent, BlockTableWriter.File file) {
       try (EncryptedBlock block = sent.block()) {
+        measurements.blockSent(block);
         SentRows rows = sent.rows();
         RemoteLayer layer = rows.rows().layer();
         file.write(

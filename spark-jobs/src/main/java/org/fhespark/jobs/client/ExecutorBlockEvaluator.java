@@ -12,6 +12,7 @@ import org.apache.spark.SparkException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.fhespark.InvalidInputException;
+import org.fhespark.jobs.blocks.JobDescription;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EncryptedBlock;
 import org.fhespark.udf.EvaluationRdd;
@@ -83,11 +84,10 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
       List<EncryptedBlock> blocks,
       ObjIntConsumer<EncryptedBlock> results) {
     EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, sent.workOf(needed));
-    // Masks are prepared on the caller's thread, whose description stays.
-    String before = spark.getLocalProperty("spark.job.description");
+    String told = description + ": " + blocks.size() + " encrypted blocks";
     spark.sc().addJobTag(jobTag);
-    spark.setJobDescription(description + ": " + blocks.size() + " encrypted blocks");
-    try {
+    // Masks are prepared on the caller's thread, whose description stays.
+    try (JobDescription unused = JobDescription.set(spark.sc(), told)) {
       if (isCancelled) {
         throw new CancellationException("the run was cancelled");
       }
@@ -101,7 +101,6 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
     } catch (Exception error) {
       throw explain(error);
     } finally {
-      spark.setJobDescription(before);
       spark.sc().removeJobTag(jobTag);
     }
   }

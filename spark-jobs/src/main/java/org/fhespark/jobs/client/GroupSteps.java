@@ -18,6 +18,7 @@ import org.fhespark.compiler.onnx.ElementType;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
 import org.fhespark.jobs.tables.InputBinding;
+import org.fhespark.metrics.ClientMetrics;
 import org.fhespark.nativelib.InputRows;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.ModuleSpec;
@@ -326,6 +327,7 @@ final class GroupSteps {
     private void write(Filled filled, EncryptedBlock block) {
       RemoteLayer layer = layers.get(filled.call());
       GroupBlocks numbers = layout.get(filled.call());
+      ClientMetrics.shared().blockSent(block.length());
       file.write(
           layer.spec().circuitDigest(),
           layer.name(),
@@ -410,6 +412,7 @@ final class GroupSteps {
         }
         sums.accept(group, values);
         progress.recordsDone(Math.toIntExact(counts.records(group)));
+        ClientMetrics.shared().recordsDone(counts.records(group));
       }
     }
   }
@@ -462,6 +465,7 @@ final class GroupSteps {
   }
 
   private long[] total(int call, GroupBlocks blocks, int group, byte[] sum) {
+    ClientMetrics.shared().blockReceived(sum.length);
     BlockHeader header = BlockHeader.of(ByteBuffer.wrap(sum));
     if (!header.kind().equals(BlockHeader.SUMS_KIND)) {
       throw new InvalidInputException(

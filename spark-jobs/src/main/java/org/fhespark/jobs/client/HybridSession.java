@@ -26,6 +26,7 @@ import org.fhespark.jobs.tables.OutputColumns;
 import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
+import org.fhespark.metrics.ClientMetrics;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.LookupCircuit;
@@ -283,6 +284,7 @@ public final class HybridSession implements AutoCloseable {
                   int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
                   records[0] += done;
                   told.recordsDone(done);
+                  ClientMetrics.shared().recordsDone(done);
                   gatherer.ifPresent(seen -> seen.countRecords(done));
                 }
               });
@@ -327,6 +329,7 @@ public final class HybridSession implements AutoCloseable {
     } finally {
       closeUsedMasks();
     }
+    ClientMetrics.shared().recordsDone(records);
     List<Map<String, ModelTensor>> outputs = new ArrayList<>();
     for (Batch batch : wave) {
       gatherer.ifPresent(seen -> seen.countRecords(batch.records()));
@@ -400,6 +403,9 @@ public final class HybridSession implements AutoCloseable {
       throw new IllegalStateException("this session is closed");
     }
     measurements.reset();
+    if (mode.isEncrypted()) {
+      ClientMetrics.shared().modelUsed(this, noiseMarginBits());
+    }
     progress.follow(told);
     told.started(records);
   }
@@ -472,14 +478,6 @@ public final class HybridSession implements AutoCloseable {
     for (Step step : Step.values()) {
       steps.put(step, measurements.seconds(step));
     }
-    double margin =
-        mode.isEncrypted() || mode == Mode.SIMULATE
-            ? model.specs().remote().stream()
-                .filter(call -> !call.hasLookups())
-                .mapToDouble(RemoteCallSpec::noiseMarginBits)
-                .min()
-                .orElse(Double.NaN)
-            : Double.NaN;
     return new ScoreReport(
         mode,
         records,
@@ -490,8 +488,17 @@ public final class HybridSession implements AutoCloseable {
         measurements.valuesDown.sum(),
         measurements.bytesDown.sum(),
         measurements.preparedRows.sum(),
-        margin,
+        mode.isEncrypted() || mode == Mode.SIMULATE ? noiseMarginBits() : Double.NaN,
         measurements.lookedUp());
+  }
+
+  /** The least of the linear remote modules; NaN if there is none. */
+  private double noiseMarginBits() {
+    return model.specs().remote().stream()
+        .filter(call -> !call.hasLookups())
+        .mapToDouble(RemoteCallSpec::noiseMarginBits)
+        .min()
+        .orElse(Double.NaN);
   }
 
   /** The circuit of a call in clear. */
@@ -602,6 +609,7 @@ public final class HybridSession implements AutoCloseable {
   @Override
   public synchronized void close() {
     isClosed = true;
+    ClientMetrics.shared().modelLeft(this);
     try (threads;
         layerResources) {
       layers = null;

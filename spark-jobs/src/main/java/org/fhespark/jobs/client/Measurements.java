@@ -6,6 +6,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
+import org.fhespark.metrics.ClientMetrics;
+import org.fhespark.udf.EncryptedBlock;
 
 /** Counters of one run at a time, added to by all threads. */
 final class Measurements {
@@ -35,6 +37,18 @@ final class Measurements {
     nanos.values().forEach(LongAdder::reset);
     lookedUp.clear();
     List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows).forEach(LongAdder::reset);
+  }
+
+  /** An encrypted block goes to the server. */
+  void blockSent(EncryptedBlock block) {
+    bytesUp.add(block.length());
+    ClientMetrics.shared().blockSent(block.length());
+  }
+
+  /** A result came back. */
+  void blockReceived(EncryptedBlock result) {
+    bytesDown.add(result.length());
+    ClientMetrics.shared().blockReceived(result.length());
   }
 
   void addLookedUp(String module, long values, long outside) {

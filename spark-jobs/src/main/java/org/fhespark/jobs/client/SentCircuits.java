@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Set;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.fhespark.metrics.EvaluationAccumulators;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.CircuitRegistry;
 import org.fhespark.udf.EvaluateBlocks;
@@ -66,13 +67,20 @@ public final class SentCircuits implements AutoCloseable {
     return new EvaluateBlocks(circuits, keys, publicKeys);
   }
 
+  /** The same for tasks of a job's last stage, which accumulators of the context count. */
+  public EvaluateBlocks countedWork() {
+    return work().counted(EvaluationAccumulators.of(spark.sc()));
+  }
+
   /**
-   * The work of tasks on blocks of some circuits, which carries no more than it needs.
+   * The work of tasks of a job's last stage on blocks of some circuits, which carries no more than
+   * it needs; accumulators of the context count it.
    *
    * @param needed their digests in hexadecimal
    */
   EvaluateBlocks workOf(Set<String> needed) {
-    return new EvaluateBlocks(only(needed, circuits), only(needed, keys), publicKeys);
+    return new EvaluateBlocks(only(needed, circuits), only(needed, keys), publicKeys)
+        .counted(EvaluationAccumulators.of(spark.sc()));
   }
 
   private static <T> Map<String, T> only(Set<String> needed, Map<String, T> all) {

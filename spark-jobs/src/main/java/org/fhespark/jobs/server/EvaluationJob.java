@@ -32,6 +32,7 @@ import org.fhespark.compiler.artifact.ServerSpecs;
 import org.fhespark.jobs.blocks.BlockSettings;
 import org.fhespark.jobs.blocks.BlockTableFiles;
 import org.fhespark.jobs.blocks.BlockTableWriter;
+import org.fhespark.jobs.blocks.JobDescription;
 import org.fhespark.jobs.client.EvaluationKeyFiles;
 import org.fhespark.jobs.client.SentCircuits;
 import org.fhespark.jobs.tables.CauseLine;
@@ -208,8 +209,12 @@ public final class EvaluationJob implements AutoCloseable {
     session.conf().set("spark.sql.adaptive.enabled", false);
     try {
       requireNoSums(results);
-      StructType schema = schemaOf(blocks);
-      EvaluateRows work = new EvaluateRows(sent.work(), schema, blocks.toString());
+      StructType schema;
+      try (JobDescription unused =
+          JobDescription.set(session.sparkContext(), "look at the encrypted blocks of " + blocks)) {
+        schema = schemaOf(blocks);
+      }
+      EvaluateRows work = new EvaluateRows(sent.countedWork(), schema, blocks.toString());
       return session
           .readStream()
           .schema(schema)
@@ -220,6 +225,8 @@ public final class EvaluationJob implements AutoCloseable {
           .mapPartitions(work, Encoders.row(schema))
           .writeStream()
           .format("parquet")
+          // Spark describes the jobs by it.
+          .queryName("evaluate the encrypted blocks of " + blocks + " to " + results)
           .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
           .trigger(trigger)
           .start(results.toString());
@@ -241,7 +248,8 @@ public final class EvaluationJob implements AutoCloseable {
     long start = System.nanoTime();
     // Groups may be few.
     session.conf().set("spark.sql.adaptive.enabled", true);
-    try {
+    try (JobDescription unused =
+        JobDescription.set(session.sparkContext(), "sums of the encrypted blocks of " + blocks)) {
       List<Path> files = BlockTableFiles.list(session, blocks);
       if (files.isEmpty()) {
         throw new InvalidInputException(

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.spark.SparkConf;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
@@ -20,7 +21,9 @@ import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.Preparation;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.SparkSettings;
+import org.fhespark.metrics.FheSparkPlugin;
 import org.fhespark.nativelib.ClientKey;
+import scala.jdk.javaapi.CollectionConverters;
 
 /**
  * What a driver does on a cluster of two executor JVMs; says on standard output how it went.
@@ -48,6 +51,7 @@ final class LocalClusterProgram {
         score(spark, session, Path.of(arguments[2]), Path.of(arguments[3]));
         forward(spark, session, Path.of(arguments[2]));
         prepare(spark, session, Path.of(arguments[2]));
+        metrics(spark);
         captureKey(spark, key);
       }
     } finally {
@@ -125,6 +129,26 @@ final class LocalClusterProgram {
         "prepared: " + masks.slots() + " slots, same values " + ordinary.equals(prepared));
     // All slots are used: there is nothing left to count as ready.
     System.out.println("prepared again: " + session.prepare(40).slots() + " slots");
+  }
+
+  /** What the metrics systems of the executors' JVMs have from the plugin. */
+  private static void metrics(SparkSession spark) {
+    List<Long> blocks =
+        JavaSparkContext.fromSparkContext(spark.sparkContext())
+            .parallelize(List.of(1, 2, 3, 4), 4)
+            .map(
+                unused ->
+                    CollectionConverters.asJava(
+                            SparkEnv.get()
+                                .metricsSystem()
+                                .getSourcesByName("plugin." + FheSparkPlugin.class.getName()))
+                        .stream()
+                        .mapToLong(
+                            source ->
+                                source.metricRegistry().getCounters().get("blocks").getCount())
+                        .sum())
+            .collect();
+    System.out.println("executors' metrics have blocks: " + blocks.stream().allMatch(n -> n > 0));
   }
 
   private static void refuse(String what, HybridSession session, Dataset<Row> records) {

@@ -77,6 +77,11 @@ class LocalClusterTest {
   }
 
   @Test
+  void metricsOfExecutorsHaveTheirBlocks() {
+    assertSaid("executors' metrics have blocks: true");
+  }
+
+  @Test
   void masksArePreparedByTheExecutors() {
     assertSaid("prepared: 120 slots, same values true");
     assertSaid("prepared again: 120 slots");
