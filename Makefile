@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-java fuzz-sanitizer lint format clean
+.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -84,9 +84,12 @@ test-all: test-rust test-rust-slow test-sanitizer build
 
 FUZZ_INPUTS ?= 10000000
 
-## fuzz: FUZZ_INPUTS hostile inputs, 10 million if not given, to all native parsers of files and blocks. A finding is
-## kept as a regression input, which all tests read; FUZZ_RUN=NUMBER gives the inputs of that run again
-fuzz: native
+## fuzz: hostile inputs to every parser of files and blocks. A finding is kept as a regression input, which all tests
+## read; FUZZ_RUN=NUMBER gives the inputs of that run again
+fuzz: fuzz-native fuzz-java
+
+## fuzz-native: FUZZ_INPUTS for the native parsers, 10 million if not given
+fuzz-native: native
 	native/target/release/fuzz --inputs $(FUZZ_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
 FUZZ_SANITIZER_INPUTS ?= 2000000
