@@ -1,0 +1,45 @@
+package org.fhespark.jobs.tables;
+
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.util.Arrays;
+import java.util.HexFormat;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.UnsafeProjection;
+import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
+import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.unsafe.Platform;
+import org.fhespark.compiler.storage.Sha256;
+
+/** SHA-256 of the first columns of rows, in Spark's own binary form, which is one of each value. */
+final class RowsDigest {
+  private final UnsafeProjection columns;
+  private final MessageDigest sha256 = Sha256.digest();
+  private final ByteBuffer length = ByteBuffer.allocate(Integer.BYTES);
+
+  /**
+   * @param schema the columns that count; rows may have more behind them
+   */
+  RowsDigest(StructType schema) {
+    DataType[] types =
+        Arrays.stream(schema.fields()).map(StructField::dataType).toArray(DataType[]::new);
+    columns = UnsafeProjection.create(types);
+  }
+
+  /** Adds a row. */
+  void add(InternalRow row) {
+    UnsafeRow bytes = columns.apply(row);
+    sha256.update(length.putInt(0, bytes.getSizeInBytes()).array());
+    sha256.update(
+        (byte[]) bytes.getBaseObject(),
+        (int) (bytes.getBaseOffset() - Platform.BYTE_ARRAY_OFFSET),
+        bytes.getSizeInBytes());
+  }
+
+  /** The digest of the rows that were added, in hexadecimal; the next row begins another. */
+  String end() {
+    return HexFormat.of().formatHex(sha256.digest());
+  }
+}
