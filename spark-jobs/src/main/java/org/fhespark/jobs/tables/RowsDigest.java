@@ -2,16 +2,17 @@ package org.fhespark.jobs.tables;
 
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
-import java.util.Arrays;
 import java.util.HexFormat;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.BoundReference;
+import org.apache.spark.sql.catalyst.expressions.Expression;
+import org.apache.spark.sql.catalyst.expressions.InterpretedUnsafeProjection;
 import org.apache.spark.sql.catalyst.expressions.UnsafeProjection;
 import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
-import org.apache.spark.sql.types.DataType;
-import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.apache.spark.unsafe.Platform;
 import org.fhespark.compiler.storage.Sha256;
+import scala.collection.immutable.ArraySeq;
 
 /** SHA-256 of the first columns of rows, in Spark's own binary form, which is one of each value. */
 final class RowsDigest {
@@ -23,9 +24,12 @@ final class RowsDigest {
    * @param schema the columns that count; rows may have more behind them
    */
   RowsDigest(StructType schema) {
-    DataType[] types =
-        Arrays.stream(schema.fields()).map(StructField::dataType).toArray(DataType[]::new);
-    columns = UnsafeProjection.create(types);
+    Expression[] references = new Expression[schema.length()];
+    for (int i = 0; i < references.length; i++) {
+      references[i] = new BoundReference(i, schema.fields()[i].dataType(), true);
+    }
+    // Compiling one would take longer than most tables.
+    columns = InterpretedUnsafeProjection.createProjection(ArraySeq.unsafeWrapArray(references));
   }
 
   /** Adds a row. */

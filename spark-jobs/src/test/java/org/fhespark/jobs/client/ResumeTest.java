@@ -31,17 +31,15 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** Runs of {@code score} that end early, and those that go on. */
 class ResumeTest {
-  private static final int PART = 200;
+  private static final int PART = 1500;
 
   private static SparkSession spark;
 
-  /** Small blocks, so that a table has several waves. */
   private static HybridModel model;
-
   private static HybridModel other;
   private static ClientKey key;
 
-  /** Seven waves, in parts that begin anywhere in a block; the last part is short. */
+  /** Four waves of two blocks, in parts that begin anywhere in a block; the last part is short. */
   private static List<Row> rows;
 
   private Path folder;
@@ -56,9 +54,7 @@ class ResumeTest {
   static void start() {
     SparkConf conf = SparkSettings.addTo(new SparkConf());
     spark = Digits.session(conf.set(PartSize.RECORDS, Integer.toString(PART)));
-    model =
-        Digits.load(
-            Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).expectedBatch(64).build()));
+    model = Digits.load(Digits.compiled(spark));
     other = Digits.load(Digits.compile(spark, CompileOptions.remote(List.of("seq.4")).build()));
     key = model.newKey();
     int block =
@@ -66,7 +62,7 @@ class ResumeTest {
             .mapToInt(call -> call.parameters().maxRecords())
             .min()
             .orElseThrow();
-    rows = images(7 * 2 * block - PART / 2);
+    rows = images(7 * block - block / 2);
   }
 
   @AfterAll
