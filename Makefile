@@ -59,7 +59,7 @@ test-sanitizer:
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
 
-## test-all: the slow ones too (standalone Spark cluster, whole models remote, MiniLM, SmolLM2, report.html in a browser),
+## test-all: the slow ones too (standalone Spark cluster, its drivers and executors killed, whole models remote, MiniLM, SmolLM2, report.html in a browser),
 ## and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
 test-all: test-rust test-rust-slow test-sanitizer build

@@ -343,10 +343,7 @@ public final class HybridSession implements AutoCloseable {
       told.ended();
     }
     return report(
-        records[0] + takenOver[0],
-        takenOver[0],
-        (System.nanoTime() - start) / 1e9,
-        measurements);
+        records[0] + takenOver[0], takenOver[0], (System.nanoTime() - start) / 1e9, measurements);
   }
 
   /**

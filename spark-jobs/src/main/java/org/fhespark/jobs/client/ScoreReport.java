@@ -10,8 +10,8 @@ import java.util.TreeMap;
  *
  * @param mode its mode
  * @param records records of the result
- * @param takenOver those among them that an earlier run had scored before it ended; what follows
- *     is of the others
+ * @param takenOver those among them that an earlier run had scored before it ended; what follows is
+ *     of the others
  * @param seconds wall time, from the first record read to the output committed
  * @param stepSeconds time of each step summed over threads; steps overlap, so they may exceed the
  *     wall time. {@link Step#EVALUATE} of mode EXECUTE is the wall time of Spark jobs

@@ -46,8 +46,7 @@ final class ParquetFooter {
         // Its footer is encrypted, so the file holds random bytes in any case.
         return;
       }
-      byte[] footer =
-          new byte[ByteBuffer.wrap(trailer).order(ByteOrder.LITTLE_ENDIAN).getInt()];
+      byte[] footer = new byte[ByteBuffer.wrap(trailer).order(ByteOrder.LITTLE_ENDIAN).getInt()];
       long pages = end - footer.length;
       in.readFully(pages, footer);
       byte[] ordered = ordered(footer);

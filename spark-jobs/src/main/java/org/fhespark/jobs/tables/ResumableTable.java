@@ -362,7 +362,8 @@ public final class ResumableTable implements AutoCloseable {
           endPart();
           requireOurs();
           if (parts.lastKey() + 1 != parts.size()) {
-            throw new IllegalStateException("rows that were read were not written: " + parts.keySet());
+            throw new IllegalStateException(
+                "rows that were read were not written: " + parts.keySet());
           }
           Path table = new Path(runFolder, TABLE);
           fs.mkdirs(table);

@@ -353,8 +353,7 @@ class ResumableTableTest {
       out.write(changed.toByteArray());
     }
     ParquetFooter.order(fs, file, path("out/copy"));
-    assertArrayEquals(
-        ordered, Files.readAllBytes(folder.resolve("out/part-00000.snappy.parquet")));
+    assertArrayEquals(ordered, Files.readAllBytes(folder.resolve("out/part-00000.snappy.parquet")));
     assertFalse(fs.exists(path("out/copy")));
   }
 }
