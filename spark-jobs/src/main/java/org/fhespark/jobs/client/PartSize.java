@@ -20,7 +20,8 @@ final class PartSize {
   /** Blocks of circuits with look-ups are made to take some seconds each. */
   private static final long BLOCKS_OF_LOOKUPS = 128;
 
-  private static final long MOST_RECORDS = 1 << 16;
+  /** Files cost as much as some ten thousand records of a small model. */
+  private static final long MOST_RECORDS = 1 << 18;
 
   /** What the inputs of a part may take, for a run that goes on holds them. */
   private static final long MOST_BYTES = 64L << 20;

@@ -81,8 +81,8 @@ public final class PartFormat implements Serializable {
   }
 
   /** The name of a table's part, counted from 0. */
-  String partName(int number) {
-    return String.format(Locale.ROOT, "part-%05d", number) + ending();
+  static String partName(int number, String ending) {
+    return String.format(Locale.ROOT, "part-%05d", number) + ending;
   }
 
   /** Begins a file; Spark's writers, in Scala, throw IOException without declaring it. */

@@ -80,6 +80,10 @@ public final class ResumableTable implements AutoCloseable {
   private final int rowsPerPart;
   private final TableFormat format;
   private final PartFormat partFormat;
+
+  /** Of the format's files. */
+  private final String ending;
+
   private final FileRows inputRows;
   private final FileRows fileRows;
   private final RowsDigest readDigest;
@@ -130,6 +134,7 @@ public final class ResumableTable implements AutoCloseable {
     this.readDigest = new RowsDigest(inputRows.schema());
     this.writtenDigest = new RowsDigest(inputRows.schema());
     this.partFormat = new PartFormat(session, fileRows.schema(), format);
+    this.ending = partFormat.ending();
     this.folder = place.hiddenBeside(".unfinished-" + digest(session, work));
     this.runFolder = new Path(folder, UUID.randomUUID().toString());
     place.makeDirectory(runFolder);
@@ -207,7 +212,7 @@ public final class ResumableTable implements AutoCloseable {
       }
     }
     for (FileStatus file : fs.listStatus(runFolder)) {
-      FinishedPart.in(file, partFormat.ending())
+      FinishedPart.in(file, ending)
           .ifPresent(
               found -> {
                 left.computeIfAbsent(found.digest(), unused -> new ArrayDeque<>()).add(found);
@@ -233,7 +238,7 @@ public final class ResumableTable implements AutoCloseable {
     if (fs.exists(new Path(run, ORDER))) {
       List<String> order = readOrder(new Path(run, ORDER));
       for (int i = 0; i < order.size(); i++) {
-        Path asPart = new Path(new Path(run, TABLE), partFormat.partName(i));
+        Path asPart = new Path(new Path(run, TABLE), partName(i));
         if (fs.exists(asPart)) {
           place.rename(asPart, new Path(run, order.get(i)));
         }
@@ -241,7 +246,7 @@ public final class ResumableTable implements AutoCloseable {
     }
     for (FileStatus file : fs.listStatus(run)) {
       Path here = new Path(runFolder, file.getPath().getName());
-      if (FinishedPart.in(file, partFormat.ending()).isPresent() && !fs.exists(here)) {
+      if (FinishedPart.in(file, ending).isPresent() && !fs.exists(here)) {
         place.rename(file.getPath(), here);
       }
     }
@@ -368,11 +373,11 @@ public final class ResumableTable implements AutoCloseable {
           Path table = new Path(runFolder, TABLE);
           fs.mkdirs(table);
           List<String> order =
-              parts.values().stream().map(each -> each.name(partFormat.ending())).toList();
+              parts.values().stream().map(each -> each.name(ending)).toList();
           writeOrder(order);
           for (int i = 0; i < order.size(); i++) {
             place.rename(
-                new Path(runFolder, order.get(i)), new Path(table, partFormat.partName(i)));
+                new Path(runFolder, order.get(i)), new Path(table, partName(i)));
           }
           fs.create(new Path(table, "_SUCCESS"), true).close();
           place.put(table);
@@ -433,21 +438,25 @@ public final class ResumableTable implements AutoCloseable {
     }
   }
 
+  private String partName(int number) {
+    return PartFormat.partName(number, ending);
+  }
+
   private Path writtenFile() {
-    return new Path(runFolder, "_part" + partFormat.ending());
+    return new Path(runFolder, "_part" + ending);
   }
 
   private Path copiedFile() {
-    return new Path(runFolder, "_copy" + partFormat.ending());
+    return new Path(runFolder, "_copy" + ending);
   }
 
   private void endPart() throws IOException {
     if (part == null) {
       return;
     }
-    OutputWriter ending = part;
+    OutputWriter whole = part;
     part = null;
-    ending.close();
+    whole.close();
     requireOurs();
     if (format == TableFormat.PARQUET) {
       ParquetFooter.order(fs, writtenFile(), copiedFile());
@@ -459,7 +468,7 @@ public final class ResumableTable implements AutoCloseable {
             occurrences.merge(digest, 1, Integer::sum) - 1,
             rowsInPart,
             fs.getFileStatus(writtenFile()).getLen());
-    place.rename(writtenFile(), new Path(runFolder, finished.name(partFormat.ending())));
+    place.rename(writtenFile(), new Path(runFolder, finished.name(ending)));
     // Reading is ahead of writing: it knows all parts before this one that are not to be written.
     do {
       lastWritten++;

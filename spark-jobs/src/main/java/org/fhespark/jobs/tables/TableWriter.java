@@ -164,7 +164,7 @@ public final class TableWriter implements AutoCloseable {
   }
 
   private void beginPart() {
-    part = partFormat.begin(new Path(temporary, partFormat.partName(parts)));
+    part = partFormat.begin(new Path(temporary, PartFormat.partName(parts, partFormat.ending())));
     parts++;
     rowsInPart = 0;
   }

@@ -44,7 +44,7 @@ class PartSizeTest {
   @Test
   void aSmallModelHasPartsOfWholeBlocksUpToABound() {
     int records = partSize(Digits.compiled(spark), new SparkConf(false));
-    assertTrue(records > 60_000 && records <= 65_536, "records: " + records);
+    assertTrue(records > 250_000 && records <= 1 << 18, "records: " + records);
     int block =
         Digits.load(Digits.compiled(spark)).specs().remote().get(0).parameters().maxRecords();
     assertEquals(0, records % block);

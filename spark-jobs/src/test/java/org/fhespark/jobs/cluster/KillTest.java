@@ -44,8 +44,8 @@ import org.junit.jupiter.api.Test;
  */
 @Tag("slow")
 class KillTest {
-  private static final int RECORDS = 200_000;
-  private static final int PART_RECORDS = 8192;
+  private static final int RECORDS = 100_000;
+  private static final int PART_RECORDS = 4096;
 
   /** Of drivers and of executors that score. */
   private static final int KILLS = 10;
