@@ -244,6 +244,10 @@ final class ScoreCommand implements Callable<Integer> {
         report.records(),
         report.seconds(),
         report.recordsPerSecond());
+    if (report.takenOver() > 0) {
+      System.out.printf(
+          "  %d of them were finished by an earlier run and taken over%n", report.takenOver());
+    }
     for (Step step : Step.values()) {
       System.out.printf("  %-24s %8.2f s%n", step.label(), report.stepSeconds().get(step));
     }

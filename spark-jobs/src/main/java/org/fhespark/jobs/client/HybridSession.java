@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Consumer;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
@@ -23,6 +22,7 @@ import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.tables.InputBinding;
 import org.fhespark.jobs.tables.OutputColumns;
+import org.fhespark.jobs.tables.ResumableTable;
 import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
@@ -34,6 +34,8 @@ import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.PublicKeyBytes;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A model open for scoring. Records are read, and results written, on the driver only: executors
@@ -44,6 +46,8 @@ import org.fhespark.udf.PublicKeyBytes;
  * time: other threads wait, also to close the session. An interrupt ends the run.
  */
 public final class HybridSession implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(HybridSession.class);
+
   /** What prepared masks may hold unless the caller says otherwise. */
   private static final long PREPARED_BYTES = 2L << 30;
 
@@ -176,6 +180,13 @@ public final class HybridSession implements AutoCloseable {
    * Scores a table on any Hadoop file system and writes the result as another, in the input's
    * order. The output appears when it is complete.
    *
+   * <p>A run that failed or was killed leaves the parts of the output that it had finished beside
+   * it, in {@code .OUTPUT.unfinished-*}. The next run of the same model, mode and output takes them
+   * for the records that they were made of, and scores the others; the setting {@code
+   * spark.fhe.score.partRecords} says how many records a part has, a number that otherwise comes
+   * from the model. The output is that of one run: byte for byte, if a record's values do not
+   * depend on what it is scored with. Mode CALIBRATE, which must see all records, begins anew.
+   *
    * @param input Parquet, CSV or JSON, a file or a directory
    * @param output a directory that does not exist or is empty, or with {@code overwrite} one that
    *     this wrote before
@@ -183,23 +194,56 @@ public final class HybridSession implements AutoCloseable {
    */
   public synchronized ScoreReport score(
       Path input, Path output, boolean overwrite, ScoreProgress progress) {
+    requireOpen();
     try (TableReader reader = TableReader.open(spark, input)) {
       OutputColumns columns =
           new OutputColumns(reader.schema(), model.specs().outputs(), reader.name());
       TableFormat format = TableFormat.ofFileName(output.getName()).orElse(TableFormat.PARQUET);
-      try (TableWriter writer =
-          TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
-        return run(
-            reader.rows(),
-            reader.rowCountHint(),
-            reader.schema(),
-            reader.name(),
-            columns,
-            writer::write,
-            progress,
-            writer::commit);
+      if (gatherer.isPresent()) {
+        try (TableWriter writer =
+            TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
+          return run(reader, columns, RowSink.to(writer), progress);
+        }
+      }
+      openLayers();
+      try (ResumableTable table =
+          ResumableTable.open(
+              spark,
+              output,
+              columns.schema(),
+              reader.schema().length(),
+              format,
+              overwrite,
+              PartSize.of(layers, model.specs().inputs(), spark.sparkContext().conf()),
+              mode + " " + model.client().id())) {
+        return runResumably(reader, columns, table, progress);
       }
     }
+  }
+
+  /** A failure says what the next run need not do again. */
+  private ScoreReport runResumably(
+      TableReader reader, OutputColumns columns, ResumableTable table, ScoreProgress progress) {
+    try {
+      return run(reader, columns, RowSink.to(table), progress);
+    } catch (InvalidInputException error) {
+      if (table.finishedRecords() == 0) {
+        throw error;
+      }
+      throw new InvalidInputException(error.getMessage() + "; " + kept(table), error);
+    } catch (Throwable error) {
+      if (table.finishedRecords() > 0) {
+        LOG.warn("the run failed; {}", kept(table));
+      }
+      throw error;
+    }
+  }
+
+  private static String kept(ResumableTable table) {
+    return "the same command goes on from "
+        + table.finishedRecords()
+        + " finished records, kept in "
+        + table.folder();
   }
 
   /**
@@ -213,14 +257,7 @@ public final class HybridSession implements AutoCloseable {
     try (TableReader reader = TableReader.open(spark, input)) {
       OutputColumns columns =
           new OutputColumns(reader.schema(), model.specs().outputs(), reader.name());
-      return run(
-          reader.rows(),
-          reader.rowCountHint(),
-          reader.schema(),
-          reader.name(),
-          columns,
-          row -> {},
-          progress);
+      return run(reader, columns, row -> {}, progress);
     }
   }
 
@@ -244,14 +281,15 @@ public final class HybridSession implements AutoCloseable {
   }
 
   private ScoreReport run(
-      Iterator<Row> rows,
-      long count,
-      StructType schema,
-      String table,
-      OutputColumns columns,
-      Consumer<Row> sink,
-      ScoreProgress progress) {
-    return run(rows, count, schema, table, columns, sink, progress, () -> {});
+      TableReader reader, OutputColumns columns, RowSink sink, ScoreProgress progress) {
+    return run(
+        reader.rows(),
+        reader.rowCountHint(),
+        reader.schema(),
+        reader.name(),
+        columns,
+        sink,
+        progress);
   }
 
   private ScoreReport run(
@@ -260,12 +298,12 @@ public final class HybridSession implements AutoCloseable {
       StructType schema,
       String table,
       OutputColumns columns,
-      Consumer<Row> sink,
-      ScoreProgress told,
-      Runnable commit) {
+      RowSink sink,
+      ScoreProgress told) {
     long start = System.nanoTime();
     InputBinding binding = InputBinding.bind(schema, model.specs().inputs(), table);
     long[] records = {0};
+    long[] takenOver = {0};
     begin(told, count);
     try {
       OpenSchedule open = open();
@@ -273,13 +311,21 @@ public final class HybridSession implements AutoCloseable {
           new BatchSizes(
               layers, binding.specs(), tokenBytes, () -> spark.sparkContext().defaultParallelism());
       ScoredRows scored = new ScoredRows(model.specs().outputs(), columns);
+      Iterator<Row> unfinished =
+          sink.unfinished(
+              rows,
+              finished -> {
+                binding.skip(finished);
+                takenOver[0] += finished;
+                told.recordsDone(finished);
+              });
       WavePipeline.through(open.schedule())
           .run(
-              Waves.of(model.specs(), rows, binding, sizes, measurements),
+              Waves.of(model.specs(), unfinished, binding, sizes, measurements),
               wave -> {
                 wave.forEach(sizes::observe);
                 try (var unused = measurements.time(Step.WRITE)) {
-                  scored.emit(wave, sink);
+                  scored.emit(wave, sink::write);
                   wave.forEach(Batch::release);
                   int done = wave.stream().mapToInt(batch -> batch.rows().size()).sum();
                   records[0] += done;
@@ -289,7 +335,7 @@ public final class HybridSession implements AutoCloseable {
                 }
               });
       try (var unused = measurements.time(Step.WRITE)) {
-        commit.run();
+        sink.commit();
       }
     } catch (Throwable error) {
       closeScheduleAfter(error);
@@ -298,7 +344,8 @@ public final class HybridSession implements AutoCloseable {
       closeUsedMasks();
       told.ended();
     }
-    return report(records[0], (System.nanoTime() - start) / 1e9, measurements);
+    return report(
+        records[0] + takenOver[0], takenOver[0], (System.nanoTime() - start) / 1e9, measurements);
   }
 
   /**
@@ -340,7 +387,7 @@ public final class HybridSession implements AutoCloseable {
       outputs.add(tensors);
     }
     return new TensorResults(
-        outputs, report(records, (System.nanoTime() - start) / 1e9, measurements));
+        outputs, report(records, 0, (System.nanoTime() - start) / 1e9, measurements));
   }
 
   /**
@@ -395,13 +442,17 @@ public final class HybridSession implements AutoCloseable {
         masks.size(),
         masks.stream().mapToLong(MaskDemand::slots).sum(),
         layers.stream().mapToLong(layer -> layer.preparedMasks().memoryBytes()).sum(),
-        report(0, (System.nanoTime() - start) / 1e9, measurements));
+        report(0, 0, (System.nanoTime() - start) / 1e9, measurements));
   }
 
-  private void begin(ScoreProgress told, long records) {
+  private void requireOpen() {
     if (isClosed) {
       throw new IllegalStateException("this session is closed");
     }
+  }
+
+  private void begin(ScoreProgress told, long records) {
+    requireOpen();
     measurements.reset();
     if (mode.isEncrypted()) {
       ClientMetrics.shared().modelUsed(this, noiseMarginBits());
@@ -473,7 +524,8 @@ public final class HybridSession implements AutoCloseable {
     }
   }
 
-  private ScoreReport report(long records, double seconds, Measurements measurements) {
+  private ScoreReport report(
+      long records, long takenOver, double seconds, Measurements measurements) {
     Map<Step, Double> steps = new HashMap<>();
     for (Step step : Step.values()) {
       steps.put(step, measurements.seconds(step));
@@ -481,6 +533,7 @@ public final class HybridSession implements AutoCloseable {
     return new ScoreReport(
         mode,
         records,
+        takenOver,
         seconds,
         steps,
         measurements.valuesUp.sum(),

@@ -172,7 +172,7 @@ final class RemoteLayer {
   }
 
   /** Whether rows are whole records, whatever their axes. */
-  private boolean readsRecords() {
+  boolean readsRecords() {
     return hasLookups() && spec.lookups().readsRecords();
   }
 

@@ -9,7 +9,9 @@ import java.util.TreeMap;
  * What a run did and cost.
  *
  * @param mode its mode
- * @param records records scored
+ * @param records records of the result
+ * @param takenOver those among them that an earlier run had scored before it ended; what follows is
+ *     of the others
  * @param seconds wall time, from the first record read to the output committed
  * @param stepSeconds time of each step summed over threads; steps overlap, so they may exceed the
  *     wall time. {@link Step#EVALUATE} of mode EXECUTE is the wall time of Spark jobs
@@ -27,6 +29,7 @@ import java.util.TreeMap;
 public record ScoreReport(
     Mode mode,
     long records,
+    long takenOver,
     double seconds,
     Map<Step, Double> stepSeconds,
     long valuesUp,
@@ -51,9 +54,10 @@ public record ScoreReport(
     lookedUp = Collections.unmodifiableMap(new TreeMap<>(lookedUp));
   }
 
+  /** Of those that were scored. */
   @JsonProperty
   public double recordsPerSecond() {
-    return records / seconds;
+    return (records - takenOver) / seconds;
   }
 
   /** Bytes that travel for one encrypted activation; 0 if none did. */

@@ -150,6 +150,11 @@ public final class InputBinding {
     records++;
   }
 
+  /** Counts records of the table that come in no batch, between those before and those after. */
+  public void skip(long skipped) {
+    records += skipped;
+  }
+
   private static int depthOf(StructField field, TensorSpec spec, String tableName) {
     String where = "table " + tableName + ": column '" + field.name() + "' ";
     int depth = 0;

@@ -2,6 +2,7 @@ package org.fhespark.jobs.tables;
 
 import java.io.IOException;
 import java.io.Serializable;
+import java.util.Locale;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -77,6 +78,11 @@ public final class PartFormat implements Serializable {
   /** The ending of part files, as {@code .snappy.parquet}. */
   public String ending() {
     return factory.getFileExtension(context());
+  }
+
+  /** The name of a table's part, counted from 0. */
+  static String partName(int number, String ending) {
+    return String.format(Locale.ROOT, "part-%05d", number) + ending;
   }
 
   /** Begins a file; Spark's writers, in Scala, throw IOException without declaring it. */

@@ -37,7 +37,8 @@ public final class Digits {
     return session(SparkSettings.addTo(new SparkConf()));
   }
 
-  static SparkSession session(SparkConf conf) {
+  /** One with other settings. */
+  public static SparkSession session(SparkConf conf) {
     return SparkSession.builder()
         .config(conf)
         .master("local[2]")

@@ -1,6 +1,8 @@
 package org.fhespark.jobs.cluster;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -11,6 +13,7 @@ import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.hdfs.MiniDFSCluster;
+import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
@@ -21,6 +24,8 @@ import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.RoundReport;
 import org.fhespark.jobs.client.ScoreProgress;
+import org.fhespark.jobs.client.ScoreReport;
+import org.fhespark.jobs.client.SparkSettings;
 import org.fhespark.jobs.server.EvaluationJob;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.nativelib.ClientKey;
@@ -42,7 +47,9 @@ class HdfsTest {
 
   @BeforeAll
   static void start() throws Exception {
-    spark = Digits.session();
+    spark =
+        Digits.session(
+            SparkSettings.addTo(new SparkConf()).set("spark.fhe.score.partRecords", "500"));
     Configuration conf = new Configuration();
     conf.set(
         MiniDFSCluster.HDFS_MINIDFS_BASEDIR, Digits.newFolder("hdfs").toAbsolutePath().toString());
@@ -108,6 +115,28 @@ class HdfsTest {
       session.score(path("records"), path("scored"), false, ScoreProgress.SILENT);
     }
     assertEquals(expected, read(path("scored")));
+  }
+
+  @Test
+  void aRunGoesOnFromWhatAnotherFinishedThere() throws Exception {
+    ScoreProgress ending =
+        new ScoreProgress() {
+          @Override
+          public void recordsDone(long records) {
+            throw new IllegalStateException("ended by the test");
+          }
+        };
+    try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
+      assertThrows(
+          IllegalStateException.class,
+          () -> session.score(path("records"), path("resumed/scored"), false, ending));
+      assertFalse(hdfs.exists(path("resumed/scored")));
+      ScoreReport report =
+          session.score(path("records"), path("resumed/scored"), false, ScoreProgress.SILENT);
+      assertTrue(report.takenOver() > 0 && report.takenOver() < RECORDS, report.toString());
+    }
+    assertEquals(expected, read(path("resumed/scored")));
+    assertEquals(1, hdfs.listStatus(path("resumed")).length, "left beside the output");
   }
 
   @Test

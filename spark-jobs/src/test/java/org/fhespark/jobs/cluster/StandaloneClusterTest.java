@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -47,33 +45,21 @@ import org.junit.jupiter.api.Test;
 /** The packaged jar, handed to a standalone cluster of PyPI's Spark by spark-submit. */
 @Tag("slow")
 class StandaloneClusterTest {
-  private static final String HOME_VARIABLE = "FHE_SPARK_TEST_SPARK_HOME";
   private static final Pattern TASK_EXECUTOR =
       Pattern.compile("\"Event\":\"SparkListenerTaskEnd\".*\"Executor ID\":\"(\\w+)\"");
 
   /** More than a block holds: a stage then has a task for each of the two executors. */
   private static final int RECORDS = 5000;
 
-  private static Path sparkHome;
-  private static Path jar;
   private static Path folder;
   private static Path compiled;
-  private static String master;
+  private static StandaloneCluster cluster;
   private static Path records;
   private static Path nan;
   private static List<Row> embedded;
 
   @BeforeAll
   static void startTheCluster() throws Exception {
-    String home = System.getenv(HOME_VARIABLE);
-    assertTrue(
-        home != null && Files.exists(Path.of(home, "bin/spark-submit")),
-        HOME_VARIABLE
-            + " must name a Spark distribution, such as the folder of the pyspark package; `make"
-            + " test-all` sets it");
-    sparkHome = Path.of(home).toAbsolutePath();
-    jar = Digits.checkout().resolve("spark-jobs/target/fhe-spark.jar");
-    assertTrue(Files.exists(jar), jar + " is not built: run `make build`");
     folder = Digits.newFolder("standalone");
 
     SparkSession spark = Digits.session();
@@ -103,29 +89,14 @@ class StandaloneClusterTest {
             spark, "nan", Digits.schema(), List.of(RowFactory.create(1L, pixels, 1L, "test")));
     spark.stop();
 
-    CommandRun started =
-        cluster("start", "--spark-home", sparkHome.toString(), "--workers", "2", "--memory", "1g");
-    assertEquals(0, started.status(), started.err());
-    master = started.out().strip();
+    cluster = StandaloneCluster.start(folder.resolve("cluster"));
   }
 
   @AfterAll
   static void stopTheCluster() throws Exception {
-    if (folder != null) {
-      cluster("stop");
+    if (cluster != null) {
+      cluster.close();
     }
-  }
-
-  private static CommandRun cluster(String action, String... more) throws Exception {
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                Digits.checkout().resolve("bin/spark-cluster").toString(),
-                action,
-                "--dir",
-                folder.resolve("cluster").toString()));
-    command.addAll(List.of(more));
-    return ChildProcess.run(command, Map.of());
   }
 
   private static CommandRun submit(Path input, Path output, Path events) throws Exception {
@@ -146,41 +117,17 @@ class StandaloneClusterTest {
 
   private static CommandRun submit(Path events, String... arguments) throws Exception {
     Files.createDirectories(events);
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                sparkHome.resolve("bin/spark-submit").toString(),
-                "--master",
-                master,
-                "--executor-memory",
-                "512m",
-                "--conf",
-                "spark.ui.enabled=false",
-                "--conf",
-                "spark.cores.max=2",
-                // Both workers, before the first block is sent.
-                "--conf",
-                "spark.scheduler.minRegisteredResourcesRatio=1.0",
-                "--conf",
-                "spark.eventLog.enabled=true",
-                "--conf",
-                "spark.eventLog.compress=false",
-                "--conf",
-                "spark.eventLog.dir=file:" + events,
-                "--class",
-                "org.fhespark.jobs.cli.FheSpark",
-                jar.toString()));
-    command.addAll(List.of(arguments));
     return ChildProcess.run(
-        command, Map.of("SPARK_HOME", sparkHome.toString(), "SPARK_LOCAL_IP", "127.0.0.1"));
-  }
-
-  /** A Parquet file up to its footer, where the order of encodings differs from JVM to JVM. */
-  private static byte[] pagesOf(Path file) throws IOException {
-    byte[] bytes = Files.readAllBytes(file);
-    int footer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt(bytes.length - 8);
-    assertTrue(footer > 0 && footer < bytes.length / 10, "length of the footer: " + footer);
-    return Arrays.copyOf(bytes, bytes.length - 8 - footer);
+        cluster.submission(
+            Map.of(
+                "spark.eventLog.enabled",
+                "true",
+                "spark.eventLog.compress",
+                "false",
+                "spark.eventLog.dir",
+                "file:" + events),
+            List.of(arguments)),
+        cluster.environment());
   }
 
   /** The files in a folder that others still write to: what goes meanwhile is left out. */
@@ -232,8 +179,7 @@ class StandaloneClusterTest {
     assertEquals(embedded, clustered);
     Path expected = folder.resolve("embedded/part-00000.snappy.parquet");
     Path actual = output.resolve("part-00000.snappy.parquet");
-    assertEquals(Files.size(expected), Files.size(actual));
-    assertArrayEquals(pagesOf(expected), pagesOf(actual));
+    assertArrayEquals(Files.readAllBytes(expected), Files.readAllBytes(actual));
 
     Set<String> executors = new TreeSet<>();
     for (Path log : files(events)) {
