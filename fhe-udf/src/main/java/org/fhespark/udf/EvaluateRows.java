@@ -20,6 +20,9 @@ import org.fhespark.InvalidInputException;
 public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1L;
 
+  /** What the native side calls a block that is alone in its batch, as all are here. */
+  private static final String ONLY_ROW = "row 0 of the batch: ";
+
   private final EvaluateBlocks evaluation;
   private final int columns;
   private final int number;
@@ -107,6 +110,7 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
         evaluated.add(1);
       }
     } catch (InvalidInputException error) {
+      String reason = error.getMessage().replace(ONLY_ROW, "");
       if (refused == null) {
         throw new InvalidInputException(
             "file "
@@ -115,14 +119,14 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
                 + row.get(columns + 1)
                 + (row.isNullAt(number) ? "" : ", block number " + row.get(number))
                 + ": "
-                + error.getMessage()
+                + reason
                 + advice,
             error);
       }
       refused.add(file);
       values[columns] = file;
       values[columns + 1] = row.get(columns + 1);
-      values[columns + 2] = error.getMessage();
+      values[columns + 2] = reason;
     }
     return RowFactory.create(values);
   }

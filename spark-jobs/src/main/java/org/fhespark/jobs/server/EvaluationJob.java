@@ -12,10 +12,12 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkThrowable;
@@ -24,6 +26,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.datasources.binaryfile.BinaryFileFormat;
 import org.apache.spark.sql.execution.streaming.sinks.FileStreamSink;
 import org.apache.spark.sql.streaming.DataStreamReader;
 import org.apache.spark.sql.streaming.StreamingQuery;
@@ -245,6 +248,7 @@ public final class EvaluationJob implements AutoCloseable {
             reader()
                 // Files, of which each batch reads those that can be read.
                 .format("binaryFile")
+                .schema(BinaryFileFormat.schema())
                 .load(blocks.toString())
                 .select("path")
                 .writeStream()
@@ -268,7 +272,7 @@ public final class EvaluationJob implements AutoCloseable {
                   .trigger(trigger)
                   .start(results.toString()));
       return new EvaluationReport(evaluated, 0, 0, seconds(start));
-    } catch (Exception error) {
+    } catch (Exception | FSError error) {
       throw explain(error, blocks, results);
     }
   }
@@ -316,7 +320,7 @@ public final class EvaluationJob implements AutoCloseable {
           whole.size(),
           groups.size() - whole.size(),
           seconds(start));
-    } catch (Exception error) {
+    } catch (Exception | FSError error) {
       throw explain(error, blocks, results);
     }
   }
@@ -517,11 +521,13 @@ public final class EvaluationJob implements AutoCloseable {
     return session.sparkContext().hadoopConfiguration();
   }
 
-  private static RuntimeException explain(Exception error, Path blocks, Path results) {
+  private static RuntimeException explain(Throwable error, Path blocks, Path results) {
+    Optional<InvalidInputException> said = InvalidInputException.in(error);
+    if (said.isPresent()) {
+      return said.get();
+    }
+    String advice = "";
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
-      if (cause instanceof InvalidInputException invalid) {
-        return invalid;
-      }
       if (cause instanceof InterruptedException) {
         Thread.currentThread().interrupt();
         return new CancellationException("the evaluation was interrupted");
@@ -529,9 +535,19 @@ public final class EvaluationJob implements AutoCloseable {
       if (cause instanceof SparkThrowable thrown && CONCURRENT.equals(thrown.getCondition())) {
         return EvaluationLease.taken(results, "another job");
       }
+      if (cause instanceof IOException || cause instanceof FSError) {
+        advice = "; see that both can be read and written and have room, and evaluate again";
+      }
     }
     return new InvalidInputException(
-        "blocks " + blocks + " cannot be evaluated: " + CauseLine.of(error), error);
+        "blocks "
+            + blocks
+            + " cannot be evaluated to results "
+            + results
+            + ": "
+            + CauseLine.of(error)
+            + advice,
+        error);
   }
 
   /** Takes circuits and keys back from the executors; the Spark session stays open. */
