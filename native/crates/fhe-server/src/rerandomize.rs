@@ -159,7 +159,8 @@ impl PreparedSet {
     /// Encryptions of zero, one for each feature of a block of results.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if `should_stop` said so, [`Error::InvalidInput`] if there is no memory for them.
+    /// [`Error::Stopped`] if `should_stop` said so, [`Error::Internal`] if there is no memory for them: the block is
+    /// not at fault.
     pub(crate) fn encryptions_of_zero(
         &self,
         parameters: &PackedParameters,
@@ -174,7 +175,7 @@ impl PreparedSet {
         let total = features * feature_bytes;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(total).map_err(|_| {
-            Error::invalid(format!(
+            Error::Internal(format!(
                 "there is no memory for the {total} bytes that re-randomise a block: use smaller blocks"
             ))
         })?;

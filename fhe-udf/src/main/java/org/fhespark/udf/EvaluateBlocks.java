@@ -87,7 +87,7 @@ public final class EvaluateBlocks
       throw new InvalidInputException(
           "an encrypted block is for circuit "
               + digest
-              + ", which is not registered for this job: give its model's server folder, or take its file away");
+              + ", which is not registered for this job: give its model's server folder");
     }
     return circuit;
   }

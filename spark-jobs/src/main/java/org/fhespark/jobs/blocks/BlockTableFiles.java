@@ -18,7 +18,14 @@ import scala.Option;
 
 /** Which files of a folder are those of a table of blocks. */
 public final class BlockTableFiles {
+  private static final String QUARANTINE = "_quarantine";
+
   private BlockTableFiles() {}
+
+  /** Where blocks go whose results are not in a table, because they cannot be evaluated. */
+  public static Path quarantine(Path results) {
+    return new Path(results, QUARANTINE);
+  }
 
   /**
    * The files that a streaming query has committed if one writes the table, else all visible ones.

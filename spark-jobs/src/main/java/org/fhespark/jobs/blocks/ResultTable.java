@@ -24,6 +24,7 @@ import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.udf.BlockTable;
+import org.fhespark.udf.QuarantineTable;
 
 /**
  * A table of results, in which the client looks for those of its blocks. Spark may read it: it is
@@ -99,6 +100,7 @@ public final class ResultTable {
    */
   public void await(Collection<Long> numbers, Duration patience) {
     long lastNews = System.nanoTime();
+    int looked = 0;
     while (!files.keySet().containsAll(numbers)) {
       if (isCancelled) {
         throw new CancellationException("the exchange was cancelled");
@@ -106,6 +108,11 @@ public final class ResultTable {
       if (refresh()) {
         lastNews = System.nanoTime();
         continue;
+      }
+      int quarantined = BlockTableFiles.list(session, BlockTableFiles.quarantine(folder)).size();
+      if (quarantined > looked) {
+        requireNotRefused(numbers);
+        looked = quarantined;
       }
       if (System.nanoTime() - lastNews > patience.toNanos()) {
         throw new InvalidInputException(
@@ -125,6 +132,24 @@ public final class ResultTable {
     }
   }
 
+  /** Of blocks that are in quarantine no result will come. */
+  private void requireNotRefused(Collection<Long> numbers) {
+    List<Long> missing = numbers.stream().filter(number -> !has(number)).toList();
+    refused(missing).entrySet().stream()
+        .min(Map.Entry.comparingByKey())
+        .ifPresent(
+            one -> {
+              throw new InvalidInputException(
+                  "results "
+                      + folder
+                      + ": block number "
+                      + one.getKey()
+                      + " could not be evaluated, "
+                      + one.getValue()
+                      + "; send it again, or decrypt with --lost null what the state holds");
+            });
+  }
+
   /** Ends every {@link #await}. */
   public void cancel() {
     isCancelled = true;
@@ -142,6 +167,42 @@ public final class ResultTable {
         missing.accept(number);
       }
     }
+  }
+
+  /**
+   * Which of some blocks the evaluating side could not evaluate.
+   *
+   * @return where they were and why, by number
+   */
+  public Map<Long, String> refused(Collection<Long> numbers) {
+    List<Path> found = BlockTableFiles.list(session, BlockTableFiles.quarantine(folder));
+    if (found.isEmpty() || numbers.isEmpty()) {
+      return Map.of();
+    }
+    String[] paths = found.stream().map(Path::toString).toArray(String[]::new);
+    List<Row> rows =
+        reading(
+            () ->
+                session
+                    .read()
+                    .parquet(paths)
+                    .where(col(BlockTable.NUMBER).isInCollection(numbers))
+                    .select(
+                        BlockTable.NUMBER,
+                        QuarantineTable.FILE,
+                        QuarantineTable.ROW,
+                        QuarantineTable.REASON)
+                    .collectAsList());
+    Map<Long, String> reasons = new HashMap<>();
+    for (Row row : rows) {
+      reasons.put(row.getLong(0), row.get(1) + ", row " + row.get(2) + ": " + row.get(3));
+    }
+    return reasons;
+  }
+
+  /** The file of a block that is there. */
+  public String fileOf(long number) {
+    return files.get(number);
   }
 
   /** Whether a block is there. */

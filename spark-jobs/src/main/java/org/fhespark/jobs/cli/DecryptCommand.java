@@ -7,6 +7,7 @@ import org.apache.hadoop.fs.Path;
 import org.fhespark.jobs.client.Aggregate;
 import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.GroupReport;
+import org.fhespark.jobs.client.LostResults;
 import org.fhespark.jobs.client.RoundReport;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -65,6 +66,15 @@ final class DecryptCommand implements Callable<Integer> {
       description = "What to tell of each group of encrypt --group-by; of no exchange.")
   private Aggregate aggregate;
 
+  @Option(
+      names = "--lost",
+      defaultValue = "fail",
+      paramLabel = "fail|null",
+      description =
+          "What becomes of blocks whose results are missing or damaged: the command ends and names"
+              + " them (default), or goes on, and the outputs of their records are null.")
+  private LostResults lost;
+
   @Option(names = "--overwrite", description = "Replace a scored table that was written before.")
   private boolean overwrite;
 
@@ -73,6 +83,10 @@ final class DecryptCommand implements Callable<Integer> {
     if (aggregate != null && output == null) {
       throw new ParameterException(
           spec.commandLine(), "--aggregate ends with a table: say where to write it by --output");
+    }
+    if (aggregate != null && lost != LostResults.FAIL) {
+      throw new ParameterException(
+          spec.commandLine(), "--aggregate fails if a sum is missing or damaged: leave out --lost");
     }
     exchange.run(
         "decrypt",
@@ -98,6 +112,7 @@ final class DecryptCommand implements Callable<Integer> {
                   Optional.ofNullable(out),
                   Optional.ofNullable(output),
                   overwrite,
+                  lost,
                   progress);
           RoundLines.print("decrypt", report, report.isScored() ? output : out);
         });

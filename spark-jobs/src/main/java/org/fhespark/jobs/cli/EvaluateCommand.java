@@ -6,6 +6,8 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
+import org.fhespark.jobs.blocks.BlockTableFiles;
+import org.fhespark.jobs.server.CorruptBlocks;
 import org.fhespark.jobs.server.EvaluationJob;
 import org.fhespark.jobs.server.EvaluationReport;
 import org.fhespark.jobs.server.SumReport;
@@ -82,6 +84,16 @@ final class EvaluateCommand implements Callable<Integer> {
   private boolean isStream;
 
   @Option(
+      names = "--corrupt",
+      defaultValue = "fail",
+      paramLabel = "fail|quarantine",
+      description =
+          "What becomes of blocks that are damaged or of another model or key, and of files that"
+              + " cannot be read: the command ends and names the first (default), or goes on and"
+              + " puts them into RESULTS/_quarantine, with the reason of each.")
+  private CorruptBlocks corrupt;
+
+  @Option(
       names = "--interval",
       defaultValue = "1000",
       paramLabel = "MS",
@@ -93,6 +105,10 @@ final class EvaluateCommand implements Callable<Integer> {
     if (isSum && isStream) {
       throw new ParameterException(
           spec.commandLine(), "--sum takes the groups that are there: leave out --stream");
+    }
+    if (isSum && corrupt != CorruptBlocks.FAIL) {
+      throw new ParameterException(
+          spec.commandLine(), "--sum fails with a corrupt block: leave out --corrupt");
     }
     if (interval < 1) {
       throw new ParameterException(
@@ -114,9 +130,18 @@ final class EvaluateCommand implements Callable<Integer> {
         }
       } else {
         EvaluationReport report =
-            isStream ? job.watch(input, out, Duration.ofMillis(interval)) : job.run(input, out);
+            isStream
+                ? job.watch(input, out, Duration.ofMillis(interval), corrupt)
+                : job.run(input, out, corrupt);
         System.out.printf(
             Locale.ROOT, "evaluate: %d blocks in %.2f s%n", report.blocks(), report.seconds());
+        if (report.quarantinedBlocks() + report.quarantinedFiles() > 0) {
+          System.out.printf(
+              "  %d blocks and %d files could not be evaluated: %s says which and why%n",
+              report.quarantinedBlocks(),
+              report.quarantinedFiles(),
+              BlockTableFiles.quarantine(out));
+        }
       }
       System.out.println("wrote " + out);
     } finally {

@@ -11,6 +11,11 @@ final class RoundLines {
   static void print(String command, RoundReport report, Path wrote) {
     System.out.printf(
         Locale.ROOT, "%s: %d records in %.2f s%n", command, report.records(), report.seconds());
+    if (report.lost() > 0) {
+      System.out.printf(
+          "  %d records have no outputs: results of their blocks are missing or damaged%n",
+          report.lost());
+    }
     if (report.isScored()) {
       System.out.printf("  all %d rounds are done%n", report.rounds());
     } else {

@@ -1,6 +1,7 @@
 package org.fhespark.jobs.client;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
@@ -15,6 +16,7 @@ final class Batch {
   private final Map<String, Tensor> tensors;
   private final int[] lengths;
   private final int longest;
+  private final BitSet lost = new BitSet();
   private long largestTensorBytes;
 
   /**
@@ -44,7 +46,34 @@ final class Batch {
 
   /** The same records with the rows that they came in; the tensors are the other's from now on. */
   Batch withRows(List<Row> rows) {
-    return new Batch(numbers, rows, tensors, lengths);
+    Batch batch = new Batch(numbers, rows, tensors, lengths);
+    batch.lost.or(lost);
+    return batch;
+  }
+
+  /** Marks records whose results are lost: no later layer reads them, they have no outputs. */
+  synchronized void lose(int firstRecord, int endRecord) {
+    lost.set(firstRecord, endRecord);
+  }
+
+  /** The records whose results are lost. */
+  synchronized BitSet lost() {
+    return (BitSet) lost.clone();
+  }
+
+  /** Sets what a tensor has of lost records to zero, and all of it if it is not cut by records. */
+  void clearLost(String name) {
+    BitSet records = lost();
+    if (records.isEmpty()) {
+      return;
+    }
+    Tensor tensor = tensor(name);
+    if (tensor.shape()[0] != numbers.length) {
+      tensor.clear();
+      return;
+    }
+    int bytes = tensor.data().capacity() / numbers.length;
+    records.stream().forEach(record -> tensor.clear(record * bytes, (record + 1) * bytes));
   }
 
   /** Number of a record of this batch in the input, from 0. */

@@ -5,8 +5,10 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -35,6 +37,9 @@ import org.fhespark.nativelib.ClientKey;
  * other threads wait.
  */
 public final class ExchangeSession implements AutoCloseable {
+  /** Blocks that an error names. */
+  private static final int MOST_NAMED = 3;
+
   private final SparkSession spark;
   private final HybridModel model;
   private final ClientKey key;
@@ -102,7 +107,7 @@ public final class ExchangeSession implements AutoCloseable {
                 reader.rows(), binding, input.toString(), opened, writer, records::write, progress);
         records.commit();
         opened.enter(entry);
-        return report(entry.records(), 0, writer, start);
+        return report(entry.records(), 0, writer, 0, start);
       } catch (Throwable error) {
         opened.delete();
         throw error;
@@ -159,7 +164,7 @@ public final class ExchangeSession implements AutoCloseable {
               parts.stream().map(part -> (int) part[0]).toList());
       opened.enter(entry);
       return new RoundReport(
-          entry.records(), 1, steps.rounds(), total(parts, 2), total(parts, 3), seconds(start));
+          entry.records(), 1, steps.rounds(), total(parts, 2), total(parts, 3), 0, seconds(start));
     } catch (Throwable error) {
       opened.giveUp();
       throw explain(error, table);
@@ -224,6 +229,24 @@ public final class ExchangeSession implements AutoCloseable {
       Optional<Path> output,
       boolean overwrite,
       ScoreProgress progress) {
+    return decrypt(state, results, blocks, output, overwrite, LostResults.FAIL, progress);
+  }
+
+  /**
+   * The same.
+   *
+   * @param lost what becomes of blocks whose results are missing or damaged
+   * @throws InvalidInputException as the other; with {@link LostResults#NULL} for a missing or
+   *     damaged result only if the round has no other
+   */
+  public synchronized RoundReport decrypt(
+      java.nio.file.Path state,
+      Path results,
+      Optional<Path> blocks,
+      Optional<Path> output,
+      boolean overwrite,
+      LostResults lost,
+      ScoreProgress progress) {
     ExchangeState opened = open(state);
     int round = round(opened);
     boolean isLast = round + 1 == steps.rounds();
@@ -242,8 +265,8 @@ public final class ExchangeSession implements AutoCloseable {
                   : "the blocks of the next round: say where to write them"));
     }
     ResultTable found = ResultTable.open(spark, results);
-    inRound(opened, round).forEach(part -> requireAll(found, part.entry(), results));
-    ExchangeSteps.Results all = new ExchangeSteps.Results(found, Duration.ZERO);
+    requireResults(found, inRound(opened, round), results, lost);
+    ExchangeSteps.Results all = new ExchangeSteps.Results(found, Duration.ZERO, lost);
     return step(
         opened,
         progress,
@@ -322,7 +345,8 @@ public final class ExchangeSession implements AutoCloseable {
               + ": give these as input, or another state");
     }
     ExchangeSteps.Results toCome =
-        new ExchangeSteps.Results(ResultTable.openToCome(spark, results), patience);
+        new ExchangeSteps.Results(
+            ResultTable.openToCome(spark, results), patience, LostResults.FAIL);
     for (int round = round(opened); round + 1 < steps.rounds(); round = round(opened)) {
       ExchangeState before = opened;
       int going = round;
@@ -331,7 +355,7 @@ public final class ExchangeSession implements AutoCloseable {
     }
     ExchangeState last = opened;
     step(last, progress, () -> score(last, toCome, output, overwrite, progress));
-    return scored(last.entry().records(), start);
+    return scored(last.entry().records(), 0, start);
   }
 
   /**
@@ -407,23 +431,45 @@ public final class ExchangeSession implements AutoCloseable {
     }
   }
 
-  private void requireAll(ResultTable found, ExchangeState.Entry entry, Path results) {
+  /** That the results of a round are there: all of them, or any at all. */
+  private void requireResults(
+      ResultTable found, List<ExchangeState> parts, Path results, LostResults lost) {
     List<Long> missing = new ArrayList<>();
-    found.forEachMissing(entry.firstBlock(), entry.blocks(), missing::add);
-    if (!missing.isEmpty()) {
-      throw new InvalidInputException(
-          "results "
-              + results
-              + ": lacks "
-              + missing.size()
-              + " of the "
-              + entry.blocks()
-              + " blocks of round "
-              + (entry.round() + 1)
-              + ", number "
-              + missing.get(0)
-              + " for one: evaluate that round's blocks to the end, and give their results");
+    long blocks = 0;
+    for (ExchangeState part : parts) {
+      ExchangeState.Entry entry = part.entry();
+      found.forEachMissing(entry.firstBlock(), entry.blocks(), missing::add);
+      blocks += entry.blocks();
     }
+    if (missing.isEmpty() || (lost == LostResults.NULL && missing.size() < blocks)) {
+      return;
+    }
+    List<Long> named = missing.subList(0, Math.min(MOST_NAMED, missing.size()));
+    Map<Long, String> refused = found.refused(named);
+    String names =
+        named.stream()
+            .map(
+                number ->
+                    refused.containsKey(number)
+                        ? number + " (could not be evaluated, " + refused.get(number) + ")"
+                        : number.toString())
+            .collect(Collectors.joining(", "));
+    throw new InvalidInputException(
+        "results "
+            + results
+            + ": lacks "
+            + missing.size()
+            + " of the "
+            + blocks
+            + " blocks of round "
+            + (parts.get(0).entry().round() + 1)
+            + ", number "
+            + names
+            + (named.size() < missing.size() ? " and others" : "")
+            + ": evaluate that round's blocks to the end, and give their results"
+            + (missing.size() < blocks
+                ? "; or decrypt with --lost null, which leaves their records without outputs"
+                : ""));
   }
 
   private RoundReport nextRound(
@@ -437,7 +483,7 @@ public final class ExchangeSession implements AutoCloseable {
     for (ExchangeState part : inRound(state, round)) {
       part.enter(steps.nextRound(part, results, writer, progress));
     }
-    return report(state.entry().records(), round + 1, writer, start);
+    return report(state.entry().records(), round + 1, writer, results.lostRecords().get(), start);
   }
 
   private RoundReport score(
@@ -469,7 +515,7 @@ public final class ExchangeSession implements AutoCloseable {
     }
     state.enter(entry.done(steps.rounds()));
     state.deleteRecords();
-    return scored(entry.records(), start);
+    return scored(entry.records(), results.lostRecords().get(), start);
   }
 
   private StructType schema(ExchangeState state) {
@@ -481,13 +527,14 @@ public final class ExchangeSession implements AutoCloseable {
   /**
    * @param round whose blocks were written, from 0
    */
-  private RoundReport report(long records, int round, BlockTableWriter blocks, long start) {
+  private RoundReport report(
+      long records, int round, BlockTableWriter blocks, long lost, long start) {
     return new RoundReport(
-        records, round + 1, steps.rounds(), blocks.blocks(), blocks.bytes(), seconds(start));
+        records, round + 1, steps.rounds(), blocks.blocks(), blocks.bytes(), lost, seconds(start));
   }
 
-  private RoundReport scored(long records, long start) {
-    return new RoundReport(records, steps.rounds() + 1, steps.rounds(), 0, 0, seconds(start));
+  private RoundReport scored(long records, long lost, long start) {
+    return new RoundReport(records, steps.rounds() + 1, steps.rounds(), 0, 0, lost, seconds(start));
   }
 
   private static double seconds(long start) {

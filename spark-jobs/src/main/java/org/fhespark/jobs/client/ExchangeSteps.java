@@ -12,6 +12,7 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.Row;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.ResultTable;
@@ -78,8 +79,22 @@ final class ExchangeSteps implements AutoCloseable {
     return new GroupSteps(model, key.id(), layers, rounds, threads, measurements, tokenBytes());
   }
 
-  /** A table of results, and how long its next may take. */
-  record Results(ResultTable table, Duration patience) {}
+  /**
+   * A table of results.
+   *
+   * @param patience how long its next may take
+   * @param lost what becomes of those that do not come
+   * @param lostRecords counts the records without results, of all waves
+   */
+  record Results(ResultTable table, Duration patience, LostResults lost, AtomicLong lostRecords) {
+    Results(ResultTable table, Duration patience, LostResults lost) {
+      this(table, patience, lost, new AtomicLong());
+    }
+
+    void count(Wave wave) {
+      wave.batches().forEach(batch -> lostRecords.addAndGet(batch.lost().cardinality()));
+    }
+  }
 
   /**
    * What a token's largest tensor may take in any round: waves are formed in the first, and stay as
@@ -148,7 +163,12 @@ final class ExchangeSteps implements AutoCloseable {
               sending.send(wave);
             },
             results.table()::cancel)
-        .run(savedWaves(state, Optional.empty()), wave -> finish(wave, progress));
+        .run(
+            savedWaves(state, Optional.empty()),
+            wave -> {
+              results.count(wave);
+              finish(wave, progress);
+            });
     return sending.end(entry.table(), entry.records(), entry.waves());
   }
 
@@ -176,6 +196,7 @@ final class ExchangeSteps implements AutoCloseable {
               scored.accept(wave.batches());
               ClientMetrics.shared()
                   .recordsDone(wave.batches().stream().mapToInt(Batch::records).sum());
+              results.count(wave);
               finish(wave, progress);
             });
   }
@@ -225,20 +246,55 @@ final class ExchangeSteps implements AutoCloseable {
     if (!together.isEmpty()) {
       decrypt(together, results);
     }
+    if (results.lost() == LostResults.NULL) {
+      for (SentRows rows : wave.sent()) {
+        List<CallOutput> outputs = rows.rows().layer().spec().outputs();
+        wave.batches()
+            .forEach(batch -> outputs.forEach(output -> batch.clearLost(output.tensor())));
+      }
+    }
   }
 
   private void decrypt(List<SentRows> sent, Results results) {
+    ResultTable table = results.table();
     List<Long> numbers = sent.stream().map(SentRows::number).toList();
-    results.table().await(numbers, results.patience());
-    Map<Long, byte[]> found = results.table().read(numbers);
+    if (results.lost() == LostResults.FAIL) {
+      table.await(numbers, results.patience());
+    }
+    Map<Long, byte[]> found = table.read(numbers.stream().filter(table::has).toList());
     int cores = threads.coresEach(sent.size());
     threads.forEach(
         sent,
         rows -> {
-          EncryptedBlock result = EncryptedBlock.copyOf(found.get(rows.number()));
-          measurements.blockReceived(result);
-          decryption.decrypt(rows, result, cores);
+          byte[] result = found.get(rows.number());
+          if (result == null) {
+            rows.rows().runs().forEach(rows.rows().layer()::lose);
+            return;
+          }
+          try {
+            EncryptedBlock block = EncryptedBlock.copyOf(result);
+            measurements.blockReceived(block);
+            decryption.decrypt(rows, block, cores);
+          } catch (InvalidInputException error) {
+            if (results.lost() == LostResults.FAIL) {
+              throw damaged(rows, table, error);
+            }
+            rows.rows().runs().forEach(rows.rows().layer()::lose);
+          }
         });
+  }
+
+  private static InvalidInputException damaged(
+      SentRows rows, ResultTable table, InvalidInputException error) {
+    return new InvalidInputException(
+        "file "
+            + table.fileOf(rows.number())
+            + ", block number "
+            + rows.number()
+            + ", "
+            + error.getMessage()
+            + "; evaluate again into another folder, or decrypt with --lost null",
+        error);
   }
 
   /** Blocks of one round on their way to a table; every wave is saved before its blocks appear. */

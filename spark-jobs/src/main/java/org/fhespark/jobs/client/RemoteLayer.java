@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -272,8 +273,56 @@ final class RemoteLayer {
         .orElseGet(input::rows);
   }
 
-  /** The rows of a batch that need work: those at positions that the mask leaves in. */
+  /** Marks the records of rows whose result is lost. */
+  void lose(RowBlock.Run run) {
+    Batch batch = run.batch();
+    int each = rowsEach(batch);
+    if (each == 0) {
+      batch.lose(0, batch.records());
+    } else {
+      batch.lose(run.first() / each, (run.first() + run.rows() - 1) / each + 1);
+    }
+  }
+
+  /** Rows that a record makes; 0 if its rows are not told from those of others. */
+  private int rowsEach(Batch batch) {
+    boolean isCutByRecords = inputOf(batch).shape()[0] == batch.records();
+    return isCutByRecords ? rowsOf(batch) / Math.max(1, batch.records()) : 0;
+  }
+
+  /**
+   * The rows of a batch that need work: those at positions that the mask leaves in, of records that
+   * are not lost.
+   */
   List<RowBlock.Run> activeRows(Batch batch) {
+    BitSet lost = batch.lost();
+    if (lost.isEmpty()) {
+      return unmaskedRows(batch);
+    }
+    int each = rowsEach(batch);
+    if (each == 0) {
+      batch.lose(0, batch.records());
+      return List.of();
+    }
+    List<RowBlock.Run> runs = new ArrayList<>();
+    for (RowBlock.Run run : unmaskedRows(batch)) {
+      int end = run.first() + run.rows();
+      int from = run.first();
+      while (from < end) {
+        int kept = lost.nextClearBit(from / each);
+        int first = Math.max(from, kept * each);
+        int next = lost.nextSetBit(kept);
+        int last = next < 0 ? end : Math.min(end, next * each);
+        if (first < last) {
+          runs.add(new RowBlock.Run(batch, first, last - first));
+        }
+        from = Math.max(first, last);
+      }
+    }
+    return runs;
+  }
+
+  private List<RowBlock.Run> unmaskedRows(Batch batch) {
     int rows = rowsOf(batch);
     if (mask.isEmpty()) {
       return rows == 0 ? List.of() : List.of(new RowBlock.Run(batch, 0, rows));

@@ -9,10 +9,11 @@ package org.fhespark.jobs.client;
  * @param rounds of the model
  * @param blocks that it wrote
  * @param bytes of these
+ * @param lost records so far without results, whose outputs are null ({@link LostResults#NULL})
  * @param seconds wall time
  */
 public record RoundReport(
-    long records, int round, int rounds, long blocks, long bytes, double seconds) {
+    long records, int round, int rounds, long blocks, long bytes, long lost, double seconds) {
   /** Whether the records are scored. */
   public boolean isScored() {
     return round > rounds;

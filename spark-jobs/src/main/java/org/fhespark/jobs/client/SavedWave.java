@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
@@ -34,7 +35,7 @@ import org.fhespark.InvalidInputException;
  */
 final class SavedWave {
   private static final int MAGIC = 0x46484557;
-  private static final int VERSION = 1;
+  private static final int VERSION = 2;
   private static final int CHUNK = 1 << 16;
 
   private SavedWave() {}
@@ -92,6 +93,9 @@ final class SavedWave {
     for (int record = 0; record < batch.records(); record++) {
       out.writeLong(batch.recordNumber(record));
     }
+    byte[] lost = batch.lost().toByteArray();
+    out.writeInt(lost.length);
+    out.write(lost);
     out.writeInt(batch.lengths().length);
     for (int length : batch.lengths()) {
       out.writeInt(length);
@@ -249,6 +253,7 @@ final class SavedWave {
       for (int record = 0; record < numbers.length; record++) {
         numbers[record] = in.readLong();
       }
+      BitSet lost = BitSet.valueOf(in.readNBytes(count(1)));
       int[] lengths = new int[count(Integer.BYTES)];
       for (int record = 0; record < lengths.length; record++) {
         lengths[record] = in.readInt();
@@ -265,7 +270,12 @@ final class SavedWave {
           rest.put(chunk, 0, count);
         }
       }
-      return new Batch(numbers, List.of(), tensors, lengths);
+      Batch batch = new Batch(numbers, List.of(), tensors, lengths);
+      if (lost.length() > numbers.length) {
+        throw new DamagedException("record " + (lost.length() - 1) + " of " + numbers.length);
+      }
+      lost.stream().forEach(record -> batch.lose(record, record + 1));
+      return batch;
     }
 
     /** A tensor whose values come next. */

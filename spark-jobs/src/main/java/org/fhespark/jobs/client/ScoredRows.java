@@ -40,6 +40,9 @@ final class ScoredRows {
     }
 
     Row row(OutputColumns columns, List<TensorSpec> outputs) {
+      if (batch.lost().get(record)) {
+        return columns.rowWithoutResults(batch.rows().get(record));
+      }
       int[] own = new int[tensors.size()];
       for (int i = 0; i < own.length; i++) {
         List<Long> shape = outputs.get(i).shape();

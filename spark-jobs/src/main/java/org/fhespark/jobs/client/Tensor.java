@@ -110,10 +110,20 @@ final class Tensor {
 
   /** Sets every element to zero. */
   Tensor clear() {
-    for (int at = 0; at < data.capacity(); at += ZEROS) {
-      data.put(at, ZERO, 0, Math.min(ZEROS, data.capacity() - at));
-    }
+    clear(0, data.capacity());
     return this;
+  }
+
+  /**
+   * Sets bytes to zero.
+   *
+   * @param from the first
+   * @param end behind the last
+   */
+  void clear(int from, int end) {
+    for (int at = from; at < end; at += ZEROS) {
+      data.put(at, ZERO, 0, Math.min(ZEROS, end - at));
+    }
   }
 
   /** Gives pooled memory back; it must not be used any more. */

@@ -9,20 +9,28 @@ import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSError;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkThrowable;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.datasources.binaryfile.BinaryFileFormat;
 import org.apache.spark.sql.execution.streaming.sinks.FileStreamSink;
+import org.apache.spark.sql.streaming.DataStreamReader;
 import org.apache.spark.sql.streaming.StreamingQuery;
+import org.apache.spark.sql.streaming.StreamingQueryException;
 import org.apache.spark.sql.streaming.StreamingQueryProgress;
 import org.apache.spark.sql.streaming.Trigger;
 import org.apache.spark.sql.types.StructType;
@@ -42,7 +50,9 @@ import org.fhespark.sql.FheCatalog;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EvaluateRows;
+import org.fhespark.udf.FileRows;
 import org.fhespark.udf.PublicKeyBytes;
+import org.fhespark.udf.QuarantineTable;
 
 /**
  * The server's side of scoring in jobs apart: executors read a table of blocks, evaluate them, and
@@ -56,6 +66,12 @@ public final class EvaluationJob implements AutoCloseable {
 
   /** Where a query keeps its place, below the table of results. */
   private static final String CHECKPOINT = "_checkpoint";
+
+  private static final String SEND_AGAIN =
+      "; have it sent again or take its file away, or evaluate with --corrupt quarantine";
+
+  /** What Spark calls that another query writes the same checkpoint. */
+  private static final String CONCURRENT = "CONCURRENT_STREAM_LOG_UPDATE";
 
   /** Bytes of blocks after which results are committed. */
   private static final long BATCH_BYTES = 4L << 30;
@@ -175,20 +191,32 @@ public final class EvaluationJob implements AutoCloseable {
     }
   }
 
+  /** {@link #run(Path, Path, CorruptBlocks)} that fails with the first corrupt block. */
+  public EvaluationReport run(Path blocks, Path results) {
+    return run(blocks, results, CorruptBlocks.FAIL);
+  }
+
   /**
    * Evaluates the blocks that are there and not evaluated yet.
    *
    * @param blocks a table of blocks
    * @param results a table to which results are added; it keeps the place in {@code blocks}
-   * @throws InvalidInputException if a table cannot be read or written, or a block is damaged or of
-   *     another model or key
+   * @param corrupt what becomes of blocks that are damaged, or of another model or key, and of
+   *     files that cannot be read
+   * @throws InvalidInputException if a table cannot be read or written, another job writes {@code
+   *     results}, or there is a corrupt block and it is to fail
    */
-  public EvaluationReport run(Path blocks, Path results) {
+  public EvaluationReport run(Path blocks, Path results, CorruptBlocks corrupt) {
     if (!exists(blocks)) {
       throw new InvalidInputException(
           "blocks " + blocks + " does not exist: check the path, and that encrypt has written it");
     }
-    return await(start(blocks, results, Trigger.AvailableNow()), blocks);
+    return evaluate(blocks, results, corrupt, Trigger.AvailableNow(), false);
+  }
+
+  /** {@link #watch(Path, Path, Duration, CorruptBlocks)} that fails with a corrupt block. */
+  public EvaluationReport watch(Path blocks, Path results, Duration interval) {
+    return watch(blocks, results, interval, CorruptBlocks.FAIL);
   }
 
   /**
@@ -196,43 +224,76 @@ public final class EvaluationJob implements AutoCloseable {
    * evaluated.
    *
    * @param interval how often it looks for new blocks
+   * @param corrupt as of {@link #run}
    * @throws InvalidInputException as {@link #run}
    * @throws CancellationException if the thread is interrupted
    */
-  public EvaluationReport watch(Path blocks, Path results, Duration interval) {
+  public EvaluationReport watch(
+      Path blocks, Path results, Duration interval, CorruptBlocks corrupt) {
     makeFolder(blocks);
-    return await(start(blocks, results, Trigger.ProcessingTime(interval.toMillis())), blocks);
+    return evaluate(blocks, results, corrupt, Trigger.ProcessingTime(interval.toMillis()), true);
   }
 
-  private StreamingQuery start(Path blocks, Path results, Trigger trigger) {
+  private EvaluationReport evaluate(
+      Path blocks, Path results, CorruptBlocks corrupt, Trigger trigger, boolean isWatching) {
     // Which streaming queries are not, as Spark would warn.
     session.conf().set("spark.sql.adaptive.enabled", false);
-    try {
+    long start = System.nanoTime();
+    try (EvaluationLease lease = EvaluationLease.take(results, hadoopConfiguration())) {
       requireNoSums(results);
       StructType schema;
-      try (JobDescription unused =
+      try (JobDescription description =
           JobDescription.set(session.sparkContext(), "look at the encrypted blocks of " + blocks)) {
-        schema = schemaOf(blocks);
+        schema = schemaOf(blocks, corrupt);
       }
-      EvaluateRows work = new EvaluateRows(sent.countedWork(), schema, blocks.toString());
-      return session
-          .readStream()
-          .schema(schema)
-          .option("maxBytesPerTrigger", BATCH_BYTES)
-          // Else a file that is a week older than the newest would be left out without a word.
-          .option("maxFileAge", MOST_FILE_AGE)
-          .parquet(blocks.toString())
-          .mapPartitions(work, Encoders.row(schema))
-          .writeStream()
-          .format("parquet")
-          // Spark describes the jobs by it.
-          .queryName("evaluate the encrypted blocks of " + blocks + " to " + results)
-          .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
-          .trigger(trigger)
-          .start(results.toString());
-    } catch (Exception error) {
-      throw explain(error, blocks);
+      // Spark describes the jobs by it.
+      String name = "evaluate the encrypted blocks of " + blocks + " to " + results;
+      if (corrupt == CorruptBlocks.QUARANTINE) {
+        QuarantiningBatches batches =
+            new QuarantiningBatches(
+                session, sent.countedWork(), sent.work(), schema, blocks, results, isWatching);
+        await(
+            reader()
+                // Files, of which each batch reads those that can be read.
+                .format("binaryFile")
+                .schema(BinaryFileFormat.schema())
+                .load(blocks.toString())
+                .select("path")
+                .writeStream()
+                .queryName(name)
+                .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
+                .trigger(trigger)
+                .foreachBatch(batches)
+                .start());
+        return batches.report(seconds(start));
+      }
+      EvaluateRows work =
+          EvaluateRows.strict(sent.countedWork(), schema, blocks.toString(), SEND_AGAIN);
+      long evaluated =
+          await(
+              reader()
+                  .schema(schema)
+                  .parquet(blocks.toString())
+                  .select(QuarantineTable.places())
+                  .mapPartitions(work, Encoders.row(schema))
+                  .writeStream()
+                  .format("parquet")
+                  .queryName(name)
+                  .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
+                  .trigger(trigger)
+                  .start(results.toString()));
+      return new EvaluationReport(evaluated, 0, 0, seconds(start));
+    } catch (Exception | FSError error) {
+      throw explain(error, blocks, results);
     }
+  }
+
+  private DataStreamReader reader() {
+    return session
+        .readStream()
+        .option("maxBytesPerTrigger", BATCH_BYTES)
+        // Else a file that is a week older than the newest would be left out without a word.
+        .option("maxFileAge", MOST_FILE_AGE);
   }
 
   /**
@@ -248,8 +309,10 @@ public final class EvaluationJob implements AutoCloseable {
     long start = System.nanoTime();
     // Groups may be few.
     session.conf().set("spark.sql.adaptive.enabled", true);
-    try (JobDescription unused =
-        JobDescription.set(session.sparkContext(), "sums of the encrypted blocks of " + blocks)) {
+    try (EvaluationLease lease = EvaluationLease.take(results, hadoopConfiguration());
+        JobDescription description =
+            JobDescription.set(
+                session.sparkContext(), "sums of the encrypted blocks of " + blocks)) {
       List<Path> files = BlockTableFiles.list(session, blocks);
       if (files.isEmpty()) {
         throw new InvalidInputException(
@@ -270,9 +333,9 @@ public final class EvaluationJob implements AutoCloseable {
           whole.stream().mapToLong(Group::found).sum(),
           whole.size(),
           groups.size() - whole.size(),
-          (System.nanoTime() - start) / 1e9);
-    } catch (Exception error) {
-      throw explain(error, blocks);
+          seconds(start));
+    } catch (Exception | FSError error) {
+      throw explain(error, blocks, results);
     }
   }
 
@@ -294,22 +357,65 @@ public final class EvaluationJob implements AutoCloseable {
 
   private List<Group> groupsWithoutSum(Dataset<Row> table, Path results) {
     Map<Long, Group> groups = new HashMap<>();
-    for (Row row : table.select(BlockTable.GROUP, BlockTable.GROUP_BLOCKS).collectAsList()) {
-      groups.merge(row.getLong(0), new Group(row.getLong(0), row.getInt(1), 1), Group::plus);
-    }
+    Map<Long, Row> places = new HashMap<>();
+    List<Row> rows =
+        table
+            .select(QuarantineTable.places())
+            .select(
+                BlockTable.GROUP,
+                BlockTable.GROUP_BLOCKS,
+                BlockTable.NUMBER,
+                QuarantineTable.FILE,
+                QuarantineTable.ROW)
+            .collectAsList();
     List<Path> sums = BlockTableFiles.list(session, results);
+    Set<Long> done = new HashSet<>();
     if (!sums.isEmpty()) {
       Dataset<Row> there = session.read().parquet(paths(sums));
       BlockTable.requireColumns(there.schema(), results.toString());
-      there.select(BlockTable.NUMBER).collectAsList().forEach(row -> groups.remove(row.getLong(0)));
+      there.select(BlockTable.NUMBER).collectAsList().forEach(row -> done.add(row.getLong(0)));
+    }
+    for (Row row : rows) {
+      if (!done.contains(row.getLong(0))) {
+        requireOnce(row, places.put(row.getLong(2), row));
+        groups.merge(row.getLong(0), new Group(row.getLong(0), row.getInt(1), 1), Group::plus);
+      }
     }
     return List.copyOf(groups.values());
   }
 
+  /**
+   * A block that is added twice makes another sum.
+   *
+   * @param before the place of another block of its number; null if there is none
+   */
+  private static void requireOnce(Row row, Row before) {
+    if (before != null) {
+      throw new InvalidInputException(
+          "block number "
+              + row.getLong(2)
+              + " of a group is there twice, in file "
+              + FileRows.pathOf(before.getString(3))
+              + ", row "
+              + before.getLong(4)
+              + ", and file "
+              + FileRows.pathOf(row.getString(3))
+              + ", row "
+              + row.getLong(4)
+              + ": take one of them away");
+    }
+  }
+
   /** Evaluates blocks of whole groups and writes their sums. */
   private void sum(Dataset<Row> table, Path blocks, Path results) {
-    EvaluateRows work = new EvaluateRows(sent.work(), table.schema(), blocks.toString());
+    EvaluateRows work =
+        EvaluateRows.strict(
+            sent.work(),
+            table.schema(),
+            blocks.toString(),
+            "; have it sent again, or take its file away");
     table
+        .select(QuarantineTable.places())
         .mapPartitions(work, Encoders.row(table.schema()))
         .groupBy(
             BlockTable.CIRCUIT,
@@ -343,28 +449,43 @@ public final class EvaluationJob implements AutoCloseable {
   }
 
   /** The columns of a table that may have no file yet. */
-  private StructType schemaOf(Path blocks) {
-    List<Path> files = BlockTableFiles.list(session, blocks);
-    return files.isEmpty()
-        ? BlockTable.schema()
-        : session.read().parquet(files.get(0).toString()).schema();
+  private StructType schemaOf(Path blocks, CorruptBlocks corrupt) {
+    for (Path file : BlockTableFiles.list(session, blocks)) {
+      try {
+        StructType schema = session.read().parquet(file.toString()).schema();
+        BlockTable.requireColumns(schema, file.toString());
+        return schema;
+      } catch (Exception error) {
+        // Scala declares no checked exception. Of a file that is quarantined, nothing is said here.
+        if (corrupt == CorruptBlocks.FAIL) {
+          throw InvalidInputException.in(error)
+              .orElseGet(
+                  () ->
+                      new InvalidInputException(
+                          "file " + file + " cannot be read: " + CauseLine.of(error) + SEND_AGAIN,
+                          error));
+        }
+      }
+    }
+    return BlockTable.schema();
   }
 
-  private EvaluationReport await(StreamingQuery query, Path blocks) {
-    long start = System.nanoTime();
+  /** Waits for the end of a query; returns how many rows it read. */
+  private static long await(StreamingQuery query) throws StreamingQueryException {
     try {
       query.awaitTermination();
-    } catch (Exception error) {
-      // Scala does not declare that it is interrupted.
-      throw explain(error, blocks);
     } finally {
       stop(query);
     }
-    long evaluated = 0;
+    long rows = 0;
     for (StreamingQueryProgress progress : query.recentProgress()) {
-      evaluated += progress.numInputRows();
+      rows += progress.numInputRows();
     }
-    return new EvaluationReport(evaluated, (System.nanoTime() - start) / 1e9);
+    return rows;
+  }
+
+  private static double seconds(long start) {
+    return (System.nanoTime() - start) / 1e9;
   }
 
   /** On a thread that is interrupted nothing would wait for the query to end. */
@@ -387,7 +508,7 @@ public final class EvaluationJob implements AutoCloseable {
     try {
       return folder.getFileSystem(hadoopConfiguration()).exists(folder);
     } catch (IOException error) {
-      throw explain(error, folder);
+      throw cannotList(folder, error);
     }
   }
 
@@ -396,26 +517,51 @@ public final class EvaluationJob implements AutoCloseable {
       FileSystem files = folder.getFileSystem(hadoopConfiguration());
       files.mkdirs(folder);
     } catch (IOException error) {
-      throw explain(error, folder);
+      throw cannotList(folder, error);
     }
+  }
+
+  private static InvalidInputException cannotList(Path folder, IOException error) {
+    return new InvalidInputException(
+        "blocks "
+            + folder
+            + " cannot be listed: "
+            + CauseLine.of(error)
+            + "; check path and rights",
+        error);
   }
 
   private Configuration hadoopConfiguration() {
     return session.sparkContext().hadoopConfiguration();
   }
 
-  private static RuntimeException explain(Exception error, Path blocks) {
+  private static RuntimeException explain(Throwable error, Path blocks, Path results) {
+    Optional<InvalidInputException> said = InvalidInputException.in(error);
+    if (said.isPresent()) {
+      return said.get();
+    }
+    String advice = "";
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
-      if (cause instanceof InvalidInputException invalid) {
-        return invalid;
-      }
       if (cause instanceof InterruptedException) {
         Thread.currentThread().interrupt();
         return new CancellationException("the evaluation was interrupted");
       }
+      if (cause instanceof SparkThrowable thrown && CONCURRENT.equals(thrown.getCondition())) {
+        return EvaluationLease.taken(results, "another job");
+      }
+      if (cause instanceof IOException || cause instanceof FSError) {
+        advice = "; see that both can be read and written and have room, and evaluate again";
+      }
     }
     return new InvalidInputException(
-        "blocks " + blocks + " cannot be evaluated: " + CauseLine.of(error), error);
+        "blocks "
+            + blocks
+            + " cannot be evaluated to results "
+            + results
+            + ": "
+            + CauseLine.of(error)
+            + advice,
+        error);
   }
 
   /** Takes circuits and keys back from the executors; the Spark session stays open. */

@@ -118,6 +118,15 @@ public final class OutputColumns {
     return new GenericRowWithSchema(values, schema);
   }
 
+  /** The row of a record that has no results: they are null. */
+  public Row rowWithoutResults(Row input) {
+    Object[] values = new Object[schema.length()];
+    for (int i = 0; i < inputColumns; i++) {
+      values[i] = input.get(i);
+    }
+    return new GenericRowWithSchema(values, schema);
+  }
+
   private static Object slice(TensorSpec output, Buffer buffer, int record, int records, int kept) {
     long perRecord = output.elementsPerRecord();
     int elements = buffer.limit() / records;

@@ -250,6 +250,27 @@ class AggregatesTest {
     assertAggregates(true);
   }
 
+  @Test
+  void aBlockThatIsThereTwiceIsNotAddedTwice() throws IOException {
+    encrypt(model, records, "--group-by", "place").assertDone();
+    Path blocks = folder.resolve("blocks");
+    Path file;
+    try (Stream<Path> files = Files.list(blocks)) {
+      file = files.filter(one -> one.toString().endsWith(".parquet")).findFirst().get();
+    }
+    Path copy = blocks.resolve("copy.parquet");
+    Files.copy(file, copy);
+    evaluate("sums", "--sum")
+        .assertRefused("is there twice", file.toString(), copy.toString(), "take one of them away");
+    Files.delete(copy);
+    evaluate("sums", "--sum").assertDone();
+    // Of groups that have their sums nothing is added any more.
+    Files.copy(file, copy);
+    CommandRun again = evaluate("sums", "--sum");
+    again.assertDone();
+    assertTrue(again.out().contains("0 blocks, added to 0 sums"), again.out());
+  }
+
   /** Writes blocks of groups as a table of one file, or as its file alone. */
   private void write(List<Row> blocks, String table, String as) throws IOException {
     SparkSession spark = Digits.session();
