@@ -20,6 +20,8 @@ public final class BlockSettings {
           // Ciphertexts neither repeat nor compress.
           "parquet.enable.dictionary", "false",
           "spark.sql.parquet.compression.codec", "uncompressed",
+          // Else a read that finds no direct memory waits for minutes, and says nothing of it.
+          "parquet.hadoop.vectored.io.enabled", "false",
           // A batch of columns would hold a whole row group.
           "spark.sql.parquet.enableVectorizedReader", "false");
 

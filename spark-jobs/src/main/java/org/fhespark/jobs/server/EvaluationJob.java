@@ -448,26 +448,36 @@ public final class EvaluationJob implements AutoCloseable {
     }
   }
 
-  /** The columns of a table that may have no file yet. */
+  /**
+   * The columns of a table that may have no file yet. One file that can be read tells them; others
+   * may have been put aside before.
+   */
   private StructType schemaOf(Path blocks, CorruptBlocks corrupt) {
+    InvalidInputException first = null;
     for (Path file : BlockTableFiles.list(session, blocks)) {
       try {
         StructType schema = session.read().parquet(file.toString()).schema();
         BlockTable.requireColumns(schema, file.toString());
         return schema;
       } catch (Exception error) {
-        // Scala declares no checked exception. Of a file that is quarantined, nothing is said here.
-        if (corrupt == CorruptBlocks.FAIL) {
-          throw InvalidInputException.in(error)
-              .orElseGet(
-                  () ->
-                      new InvalidInputException(
-                          "file " + file + " cannot be read: " + CauseLine.of(error) + SEND_AGAIN,
-                          error));
+        // Scala declares no checked exception.
+        if (first == null) {
+          first = unreadable(file, error);
         }
       }
     }
+    if (first != null && corrupt == CorruptBlocks.FAIL) {
+      throw first;
+    }
     return BlockTable.schema();
+  }
+
+  private static InvalidInputException unreadable(Path file, Exception error) {
+    String message =
+        InvalidInputException.in(error)
+            .map(Throwable::getMessage)
+            .orElseGet(() -> "file " + file + " cannot be read: " + CauseLine.of(error));
+    return new InvalidInputException(message + SEND_AGAIN, error);
   }
 
   /** Waits for the end of a query; returns how many rows it read. */
