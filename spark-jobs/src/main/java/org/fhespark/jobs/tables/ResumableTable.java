@@ -372,12 +372,10 @@ public final class ResumableTable implements AutoCloseable {
           }
           Path table = new Path(runFolder, TABLE);
           fs.mkdirs(table);
-          List<String> order =
-              parts.values().stream().map(each -> each.name(ending)).toList();
+          List<String> order = parts.values().stream().map(each -> each.name(ending)).toList();
           writeOrder(order);
           for (int i = 0; i < order.size(); i++) {
-            place.rename(
-                new Path(runFolder, order.get(i)), new Path(table, partName(i)));
+            place.rename(new Path(runFolder, order.get(i)), new Path(table, partName(i)));
           }
           fs.create(new Path(table, "_SUCCESS"), true).close();
           place.put(table);
