@@ -66,9 +66,8 @@ test-sanitizer:
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
 
-## test-all: the slow ones too (standalone Spark cluster, its drivers and executors killed, whole models remote, MiniLM, SmolLM2,
-## report.html in a browser, a short soak),
-## and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
+## test-all: the slow ones too (standalone Spark cluster, drivers and executors killed, whole models remote, MiniLM, SmolLM2,
+## report.html in a browser, a short soak), and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
 test-all: test-rust test-rust-slow test-sanitizer build
 	examples/remote-models/demo mlp 50

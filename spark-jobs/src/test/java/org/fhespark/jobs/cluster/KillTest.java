@@ -50,6 +50,9 @@ class KillTest {
   /** Of drivers and of executors that score. */
   private static final int KILLS = 10;
 
+  /** Of drivers that write one table, so that several tables are finished. */
+  private static final int MOST_KILLS_OF_A_TABLE = 3;
+
   /** Of those that evaluate. */
   private static final int EVALUATION_KILLS = 4;
 
@@ -276,11 +279,14 @@ class KillTest {
       String name = "table-" + expected.size();
       Path output = outputs.resolve(name);
       String said = null;
+      int killsOfTable = 0;
       while (said == null) {
         Driver driver = Driver.start(score(output));
         long moment = random.nextLong(millis);
-        if (kills < KILLS && driver.killAfter(moment)) {
+        boolean mayBeKilled = kills < KILLS && killsOfTable < MOST_KILLS_OF_A_TABLE;
+        if (mayBeKilled && driver.killAfter(moment)) {
           kills++;
+          killsOfTable++;
           say("score: driver killed after " + moment + " ms");
           continue;
         }
