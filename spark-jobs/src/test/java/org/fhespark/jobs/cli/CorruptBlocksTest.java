@@ -172,8 +172,7 @@ class CorruptBlocksTest {
 
   private void assertNamed(EvaluationJob job, Path results, String... names) {
     InvalidInputException refused =
-        assertThrows(
-            InvalidInputException.class, () -> evaluate(job, results, CorruptBlocks.FAIL));
+        assertThrows(InvalidInputException.class, () -> evaluate(job, results, CorruptBlocks.FAIL));
     assertEquals(1, refused.getMessage().lines().count(), refused.getMessage());
     for (String name : names) {
       assertTrue(refused.getMessage().contains(name), name + " is not in " + refused.getMessage());
@@ -297,7 +296,8 @@ class CorruptBlocksTest {
               .map(row -> row.<String>getAs(QuarantineTable.FILE))
               .map(file -> file.substring(file.lastIndexOf('/') + 1))
               .toList();
-      assertEquals(bad.keySet().stream().map(file -> file.getFileName().toString()).toList(), files);
+      assertEquals(
+          bad.keySet().stream().map(file -> file.getFileName().toString()).toList(), files);
       assertEquals(3, spark.read().parquet(results.toString()).count());
     } finally {
       spark.stop();
@@ -353,14 +353,16 @@ class CorruptBlocksTest {
             "damaged",
             String.valueOf(blocks.get(2).getLong(3)),
             "--lost null");
-    String[] lost = Stream.of(tables, new String[] {"--lost", "null"}).flatMap(Stream::of).toArray(String[]::new);
+    String[] lost =
+        Stream.of(tables, new String[] {"--lost", "null"})
+            .flatMap(Stream::of)
+            .toArray(String[]::new);
     int kept = blocks.get(0).getInt(4);
     for (int round = 1; round <= 3; round++) {
       CommandRun decrypted = jobs.decrypt(lost);
       decrypted.assertDone();
       assertTrue(
-          decrypted.out().contains((RECORDS - kept) + " records have no outputs"),
-          decrypted.out());
+          decrypted.out().contains((RECORDS - kept) + " records have no outputs"), decrypted.out());
       if (round < 3) {
         assertTrue(decrypted.out().contains("of 3: 1 blocks"), decrypted.out());
         jobs.evaluate(shared.server()).assertDone();
@@ -535,9 +537,7 @@ class CorruptBlocksTest {
     // Memory that is not there is another thing: no block is at fault, and no process ends.
     new ChildJvm()
         .option("-XX:MaxDirectMemorySize=1m")
-        .run(
-            FheSpark.class,
-            evaluateCommand("--master", "local[2]", "--corrupt", "quarantine"))
+        .run(FheSpark.class, evaluateCommand("--master", "local[2]", "--corrupt", "quarantine"))
         .assertRefusedAmongLogs("cannot be evaluated", "no direct memory", "MaxDirectMemorySize");
     assertFalse(Files.exists(jobs.results().resolve("_quarantine")));
     // What could not be evaluated for want of memory is by the next job.
@@ -586,8 +586,7 @@ class CorruptBlocksTest {
     List<Row> rows = List.of(blocks.get(0), withBlock(blocks.get(1), flipped(-7)));
     write(spark, blocks.get(0).schema(), rows, file);
     Path broken = jobs.blocks().resolve("b.parquet");
-    Artefacts.truncate(
-        write(spark, blocks.get(0).schema(), List.of(blocks.get(2)), broken));
+    Artefacts.truncate(write(spark, blocks.get(0).schema(), List.of(blocks.get(2)), broken));
     spark.stop();
     String[] cluster = {
       "--master",
@@ -605,7 +604,8 @@ class CorruptBlocksTest {
         .assertRefused("--corrupt quarantine", jobs.blocks().toString());
     List<String> lenient = evaluateCommand(cluster);
     lenient.addAll(List.of("--corrupt", "quarantine"));
-    CommandRun run = new ChildJvm().executors(Digits.newFolder("more")).run(FheSpark.class, lenient);
+    CommandRun run =
+        new ChildJvm().executors(Digits.newFolder("more")).run(FheSpark.class, lenient);
     run.assertDone();
     assertTrue(run.out().contains("evaluate: 1 blocks"), run.out());
     assertQuarantine(blocks.get(1).getLong(3), broken);
