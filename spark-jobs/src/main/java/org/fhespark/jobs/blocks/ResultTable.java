@@ -217,6 +217,9 @@ public final class ResultTable {
    * @throws InvalidInputException if a file cannot be read
    */
   public Map<Long, byte[]> read(Collection<Long> numbers) {
+    if (numbers.isEmpty()) {
+      return Map.of();
+    }
     TreeSet<String> paths = new TreeSet<>();
     numbers.forEach(number -> paths.add(files.get(number)));
     List<Row> rows =
