@@ -7,6 +7,7 @@ import java.net.URI;
 import java.net.UnknownHostException;
 import java.util.Iterator;
 import java.util.Optional;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.security.AccessControlException;
@@ -31,8 +32,8 @@ public final class FileRows<T> implements Iterator<T> {
   }
 
   /**
-   * @throws InvalidInputException if the file cannot be read; what a storage that is away, or a
-   *     task that is killed, makes Spark throw is thrown as it is
+   * @throws InvalidInputException if the file cannot be read; what a storage that is away,
+   *     memory that is not there, or a task that is killed, makes Spark throw is thrown as it is
    */
   @Override
   public boolean hasNext() {
@@ -57,7 +58,7 @@ public final class FileRows<T> implements Iterator<T> {
       return step.get();
     } catch (Exception error) {
       // Scala declares no checked exception.
-      if (error instanceof InvalidInputException || isKilled() || isOfStorage(error)) {
+      if (error instanceof InvalidInputException || isKilled() || isOfMachine(error)) {
         throw error;
       }
       throw new InvalidInputException(
@@ -74,10 +75,13 @@ public final class FileRows<T> implements Iterator<T> {
     return Optional.ofNullable(TaskContext.get()).map(TaskContext::isInterrupted).orElse(false);
   }
 
-  /** Whether the file may be whole, as Spark sees it under {@code ignoreCorruptFiles}. */
-  private static boolean isOfStorage(Throwable error) {
+  /** Whether the file may be whole: storage or memory is not there. */
+  private static boolean isOfMachine(Throwable error) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
-      if (cause instanceof FileNotFoundException
+      if (cause instanceof VirtualMachineError
+          || cause instanceof TimeoutException
+          || cause instanceof InterruptedException
+          || cause instanceof FileNotFoundException
           || cause instanceof AccessControlException
           || cause instanceof InterruptedIOException
           || cause instanceof SocketException
