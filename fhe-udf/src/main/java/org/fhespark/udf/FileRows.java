@@ -14,6 +14,7 @@ import org.apache.hadoop.security.AccessControlException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.rdd.InputFileBlockHolder;
 import org.fhespark.InvalidInputException;
+import scala.MatchError;
 
 /**
  * The rows that a task reads from files: a file that is no Parquet, or damaged, is named wherever
@@ -32,8 +33,8 @@ public final class FileRows<T> implements Iterator<T> {
   }
 
   /**
-   * @throws InvalidInputException if the file cannot be read; what a storage that is away,
-   *     memory that is not there, or a task that is killed, makes Spark throw is thrown as it is
+   * @throws InvalidInputException if the file cannot be read; what a storage that is away, memory
+   *     that is not there, or a task that is killed, makes Spark throw is thrown as it is
    */
   @Override
   public boolean hasNext() {
@@ -78,7 +79,9 @@ public final class FileRows<T> implements Iterator<T> {
   /** Whether the file may be whole: storage or memory is not there. */
   private static boolean isOfMachine(Throwable error) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      // What Spark's readers throw of an OutOfMemoryError is a MatchError.
       if (cause instanceof VirtualMachineError
+          || cause instanceof MatchError
           || cause instanceof TimeoutException
           || cause instanceof InterruptedException
           || cause instanceof FileNotFoundException
