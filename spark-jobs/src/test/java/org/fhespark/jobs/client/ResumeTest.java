@@ -171,6 +171,23 @@ class ResumeTest {
     assertEquals(List.of("scored"), beside());
   }
 
+  /** As after a run that was killed when all it had to do was to name the output. */
+  @ParameterizedTest
+  @EnumSource(
+      value = Mode.class,
+      names = {"DISABLE", "EXECUTE"})
+  void aRunMayHaveNothingLeftToScore(Mode mode) throws Exception {
+    Path table = table(rows.subList(0, 4 * PART));
+    scoreUntil(4 * PART, mode, table);
+    ScoreReport report = score(model, mode, table, output);
+    assertEquals(4 * PART, report.records());
+    assertEquals(4 * PART, report.takenOver());
+    Path undisturbed = Digits.newFolder("undisturbed").resolve("scored");
+    score(model, mode, table, undisturbed);
+    assertSameFiles(undisturbed, output);
+    assertEquals(List.of("scored"), beside());
+  }
+
   @Test
   void onlyThePartsOfChangedRecordsAreScoredAgain() throws Exception {
     scoreUntil(rows.size(), Mode.DISABLE, table(rows));

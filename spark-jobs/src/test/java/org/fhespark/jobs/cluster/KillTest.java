@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
@@ -24,6 +26,8 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.jobs.cli.ChildProcess;
+import org.fhespark.jobs.cli.CommandRun;
 import org.fhespark.jobs.client.Digits;
 import org.fhespark.jobs.client.ExchangeSession;
 import org.fhespark.jobs.client.HybridModel;
@@ -59,6 +63,7 @@ class KillTest {
   private static final int MOST_SECONDS = 300;
 
   private static final String PART_SETTING = "spark.fhe.score.partRecords";
+  private static final Pattern PART = Pattern.compile("[0-9a-f]{64}-.*\\.parquet");
   private static final Pattern TAKEN_OVER =
       Pattern.compile("(\\d+) of them were finished by an earlier run");
 
@@ -124,15 +129,49 @@ class KillTest {
       return true;
     }
 
-    String await() throws Exception {
-      boolean hasEnded = process.waitFor(MOST_SECONDS, TimeUnit.SECONDS);
-      if (!hasEnded) {
-        process.destroyForcibly().waitFor();
+    /** The same, so long after a part of its table is finished. */
+    boolean killAfterPart(Path output, long millis) throws Exception {
+      while (process.isAlive() && !hasFinishedPart(output)) {
+        TimeUnit.MILLISECONDS.sleep(20);
       }
-      assertTrue(hasEnded, "it runs on after " + MOST_SECONDS + " s");
+      return killAfter(millis);
+    }
+
+    String await() throws Exception {
+      if (!process.waitFor(MOST_SECONDS, TimeUnit.SECONDS)) {
+        CommandRun stacks =
+            ChildProcess.run(
+                List.of(
+                    Path.of(System.getProperty("java.home"), "bin", "jstack").toString(),
+                    Long.toString(process.pid())),
+                Map.of());
+        process.destroyForcibly().waitFor();
+        throw new AssertionError(
+            "it runs on after "
+                + MOST_SECONDS
+                + " s; it said: "
+                + Files.readString(err)
+                + stacks.out());
+      }
       assertEquals(0, process.exitValue(), Files.readString(err));
       return Files.readString(out);
     }
+  }
+
+  private static boolean hasFinishedPart(Path output) throws IOException {
+    try (Stream<Path> beside = Files.list(output.getParent())) {
+      for (Path unfinished : beside.toList()) {
+        if (unfinished.getFileName().toString().startsWith("." + output.getFileName() + ".")) {
+          try (Stream<Path> parts = Files.walk(unfinished)) {
+            return parts.anyMatch(file -> PART.matcher(file.getFileName().toString()).matches());
+          } catch (UncheckedIOException | NoSuchFileException error) {
+            // It is renamed just now.
+            return false;
+          }
+        }
+      }
+    }
+    return false;
   }
 
   private static List<String> score(Path output) {
@@ -282,12 +321,15 @@ class KillTest {
       int killsOfTable = 0;
       while (said == null) {
         Driver driver = Driver.start(score(output));
-        long moment = random.nextLong(millis);
+        // Much of a run is start-up: every other moment is one of those that come behind it.
+        boolean isLate = kills % 2 == 1;
+        long moment = random.nextLong(isLate ? millis / 4 : millis);
         boolean mayBeKilled = kills < KILLS && killsOfTable < MOST_KILLS_OF_A_TABLE;
-        if (mayBeKilled && driver.killAfter(moment)) {
+        if (mayBeKilled
+            && (isLate ? driver.killAfterPart(output, moment) : driver.killAfter(moment))) {
           kills++;
           killsOfTable++;
-          say("score: driver killed after " + moment + " ms");
+          say("score: driver killed " + moment + " ms after " + (isLate ? "a part" : "its start"));
           continue;
         }
         said = driver.await();
