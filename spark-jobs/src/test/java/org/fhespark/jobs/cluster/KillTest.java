@@ -60,7 +60,7 @@ class KillTest {
   /** Of those that evaluate. */
   private static final int EVALUATION_KILLS = 4;
 
-  private static final int MOST_SECONDS = 300;
+  private static final int MOST_SECONDS = 600;
 
   private static final String PART_SETTING = "spark.fhe.score.partRecords";
   private static final Pattern PART = Pattern.compile("[0-9a-f]{64}-.*\\.parquet");
