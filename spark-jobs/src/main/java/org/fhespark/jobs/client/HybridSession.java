@@ -23,6 +23,7 @@ import org.fhespark.compiler.onnx.TensorSpec;
 import org.fhespark.jobs.tables.InputBinding;
 import org.fhespark.jobs.tables.OutputColumns;
 import org.fhespark.jobs.tables.ResumableTable;
+import org.fhespark.jobs.tables.RowSink;
 import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
@@ -202,7 +203,7 @@ public final class HybridSession implements AutoCloseable {
       if (gatherer.isPresent()) {
         try (TableWriter writer =
             TableWriter.create(spark, output, columns.schema(), format, overwrite)) {
-          return run(reader, columns, RowSink.to(writer), progress);
+          return run(reader, columns, writer, progress);
         }
       }
       openLayers();
@@ -225,7 +226,7 @@ public final class HybridSession implements AutoCloseable {
   private ScoreReport runResumably(
       TableReader reader, OutputColumns columns, ResumableTable table, ScoreProgress progress) {
     try {
-      return run(reader, columns, RowSink.to(table), progress);
+      return run(reader, columns, table, progress);
     } catch (InvalidInputException error) {
       if (table.finishedRecords() == 0) {
         throw error;

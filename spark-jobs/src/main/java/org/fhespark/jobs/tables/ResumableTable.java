@@ -49,7 +49,7 @@ import org.fhespark.compiler.storage.Sha256;
  * runs into it. A run that another one does that to, because it was thought dead, cannot finish any
  * more part and fails; no file is ever written by two. Not safe for use by several threads.
  */
-public final class ResumableTable implements AutoCloseable {
+public final class ResumableTable implements RowSink, AutoCloseable {
   /** Changes whenever files of the same rows do. */
   private static final int VERSION = 1;
 
@@ -266,6 +266,7 @@ public final class ResumableTable implements AutoCloseable {
    * @param rows of the input
    * @param takenOver is told of rows that need not be scored, when the input comes to them
    */
+  @Override
   public Iterator<Row> unfinished(Iterator<Row> rows, LongConsumer takenOver) {
     return new Iterator<>() {
       private final Deque<Row> held = new ArrayDeque<>();
@@ -321,6 +322,7 @@ public final class ResumableTable implements AutoCloseable {
    *
    * @throws InvalidInputException if the file system refuses, or another run has taken over
    */
+  @Override
   public void write(Row row) {
     requireOpen();
     InternalRow encoded = fileRows.encode(row);
@@ -357,6 +359,7 @@ public final class ResumableTable implements AutoCloseable {
    * @throws InvalidInputException if the output has been taken since, another run has taken over,
    *     or the file system refuses; finished parts stay
    */
+  @Override
   public void commit() {
     requireOpen();
     writing(

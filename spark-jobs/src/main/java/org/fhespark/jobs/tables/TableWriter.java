@@ -21,7 +21,7 @@ import org.fhespark.InvalidInputException;
  * output is complete or absent, and so are the directories above it. CSV has no arrays: arrays of
  * numbers are written to it as JSON text. Not safe for use by several threads.
  */
-public final class TableWriter implements AutoCloseable {
+public final class TableWriter implements RowSink, AutoCloseable {
   /** Rows of a part file where the caller names no number. */
   public static final long DEFAULT_ROWS_PER_FILE = 1_000_000;
 
@@ -95,6 +95,7 @@ public final class TableWriter implements AutoCloseable {
    *
    * @throws InvalidInputException if the file system refuses, as a full one does
    */
+  @Override
   public void write(Row row) {
     requireOpen();
     InternalRow encoded = fileRows.encode(row);
@@ -124,6 +125,7 @@ public final class TableWriter implements AutoCloseable {
    * @throws InvalidInputException if the output has been taken since the writer was made, or the
    *     file system refuses; {@link #close()} then cleans up
    */
+  @Override
   public void commit() {
     requireOpen();
     place.writing(
