@@ -37,7 +37,8 @@ final class ParquetFooter {
    *
    * @param copy a path that is free, and is again when this ends well
    */
-  static void order(FileSystem fs, Path file, Path copy) throws IOException {
+  static void order(TablePlace place, Path file, Path copy) throws IOException {
+    FileSystem fs = place.fs();
     try (FSDataInputStream in = fs.open(file)) {
       long end = fs.getFileStatus(file).getLen() - TRAILER_BYTES;
       byte[] trailer = new byte[TRAILER_BYTES];
@@ -67,9 +68,7 @@ final class ParquetFooter {
       }
     }
     fs.delete(file, false);
-    if (!fs.rename(copy, file)) {
-      throw new IOException("renaming " + copy + " to " + file + " was refused");
-    }
+    place.rename(copy, file);
   }
 
   private static byte[] ordered(byte[] footer) throws IOException {

@@ -460,7 +460,7 @@ public final class ResumableTable implements RowSink, AutoCloseable {
     whole.close();
     requireOurs();
     if (format == TableFormat.PARQUET) {
-      ParquetFooter.order(fs, writtenFile(), copiedFile());
+      ParquetFooter.order(place, writtenFile(), copiedFile());
     }
     String digest = writtenDigest.end();
     FinishedPart finished =

@@ -352,7 +352,7 @@ class ResumableTableTest {
     try (var out = fs.create(file, true)) {
       out.write(changed.toByteArray());
     }
-    ParquetFooter.order(fs, file, path("out/copy"));
+    ParquetFooter.order(new TablePlace(session, path("out"), true), file, path("out/copy"));
     assertArrayEquals(ordered, Files.readAllBytes(folder.resolve("out/part-00000.snappy.parquet")));
     assertFalse(fs.exists(path("out/copy")));
   }
