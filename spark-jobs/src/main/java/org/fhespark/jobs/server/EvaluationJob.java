@@ -29,6 +29,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.execution.datasources.binaryfile.BinaryFileFormat;
 import org.apache.spark.sql.execution.streaming.sinks.FileStreamSink;
 import org.apache.spark.sql.streaming.DataStreamReader;
+import org.apache.spark.sql.streaming.DataStreamWriter;
 import org.apache.spark.sql.streaming.StreamingQuery;
 import org.apache.spark.sql.streaming.StreamingQueryException;
 import org.apache.spark.sql.streaming.StreamingQueryProgress;
@@ -246,46 +247,46 @@ public final class EvaluationJob implements AutoCloseable {
           JobDescription.set(session.sparkContext(), "look at the encrypted blocks of " + blocks)) {
         schema = schemaOf(blocks, corrupt);
       }
-      // Spark describes the jobs by it.
-      String name = "evaluate the encrypted blocks of " + blocks + " to " + results;
       if (corrupt == CorruptBlocks.QUARANTINE) {
         QuarantiningBatches batches =
             new QuarantiningBatches(
                 session, sent.countedWork(), sent.work(), schema, blocks, results, isWatching);
-        await(
+        Dataset<Row> paths =
             reader()
                 // Files, of which each batch reads those that can be read.
                 .format("binaryFile")
                 .schema(BinaryFileFormat.schema())
                 .load(blocks.toString())
-                .select("path")
-                .writeStream()
-                .queryName(name)
-                .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
-                .trigger(trigger)
-                .foreachBatch(batches)
-                .start());
+                .select("path");
+        await(query(paths, blocks, results, trigger).foreachBatch(batches).start());
         return batches.report(seconds(start));
       }
       EvaluateRows work =
           EvaluateRows.strict(sent.countedWork(), schema, blocks.toString(), SEND_AGAIN);
+      Dataset<Row> evaluating =
+          reader()
+              .schema(schema)
+              .parquet(blocks.toString())
+              .select(QuarantineTable.places())
+              .mapPartitions(work, Encoders.row(schema));
       long evaluated =
           await(
-              reader()
-                  .schema(schema)
-                  .parquet(blocks.toString())
-                  .select(QuarantineTable.places())
-                  .mapPartitions(work, Encoders.row(schema))
-                  .writeStream()
+              query(evaluating, blocks, results, trigger)
                   .format("parquet")
-                  .queryName(name)
-                  .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
-                  .trigger(trigger)
                   .start(results.toString()));
       return new EvaluationReport(evaluated, 0, 0, seconds(start));
     } catch (Exception | FSError error) {
       throw explain(error, blocks, results);
     }
+  }
+
+  private static DataStreamWriter<Row> query(
+      Dataset<Row> rows, Path blocks, Path results, Trigger trigger) {
+    return rows.writeStream()
+        // Spark describes the jobs by it.
+        .queryName("evaluate the encrypted blocks of " + blocks + " to " + results)
+        .option("checkpointLocation", new Path(results, CHECKPOINT).toString())
+        .trigger(trigger);
   }
 
   private DataStreamReader reader() {
