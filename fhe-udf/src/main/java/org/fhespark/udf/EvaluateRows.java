@@ -84,7 +84,7 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
 
   @Override
   public Iterator<Row> call(Iterator<Row> rows) {
-    Iterator<Row> read = new FileRows<>(rows, advice);
+    Iterator<Row> read = new FileReading<>(rows, advice);
     return new Iterator<>() {
       @Override
       public boolean hasNext() {
@@ -103,7 +103,7 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
     for (int column = 0; column < columns; column++) {
       values[column] = row.get(column);
     }
-    String file = FileRows.pathOf(row.getString(columns));
+    String file = FileReading.pathOf(row.getString(columns));
     try {
       values[block] = result(row);
       if (evaluated != null) {

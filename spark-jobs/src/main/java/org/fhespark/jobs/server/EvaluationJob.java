@@ -51,7 +51,7 @@ import org.fhespark.sql.FheCatalog;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.Circuit;
 import org.fhespark.udf.EvaluateRows;
-import org.fhespark.udf.FileRows;
+import org.fhespark.udf.FileReading;
 import org.fhespark.udf.PublicKeyBytes;
 import org.fhespark.udf.QuarantineTable;
 
@@ -396,11 +396,11 @@ public final class EvaluationJob implements AutoCloseable {
           "block number "
               + row.getLong(2)
               + " of a group is there twice, in file "
-              + FileRows.pathOf(before.getString(3))
+              + FileReading.pathOf(before.getString(3))
               + ", row "
               + before.getLong(4)
               + ", and file "
-              + FileRows.pathOf(row.getString(3))
+              + FileReading.pathOf(row.getString(3))
               + ", row "
               + row.getLong(4)
               + ": take one of them away");

@@ -27,7 +27,7 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.blocks.BlockTableFiles;
 import org.fhespark.udf.EvaluateBlocks;
 import org.fhespark.udf.EvaluateRows;
-import org.fhespark.udf.FileRows;
+import org.fhespark.udf.FileReading;
 import org.fhespark.udf.QuarantineTable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -210,7 +210,7 @@ final class QuarantiningBatches implements VoidFunction2<Dataset<Row>, Long> {
   }
 
   private static ForeachPartitionFunction<Row> readAll() {
-    return rows -> new FileRows<>(rows, "").forEachRemaining(row -> {});
+    return rows -> new FileReading<>(rows, "").forEachRemaining(row -> {});
   }
 
   private FileStreamSink sink(Path folder) {

@@ -20,14 +20,14 @@ import scala.MatchError;
  * The rows that a task reads from files: a file that is no Parquet, or damaged, is named wherever
  * it cannot be read on. Spark names it only where its first row fails.
  */
-public final class FileRows<T> implements Iterator<T> {
+public final class FileReading<T> implements Iterator<T> {
   private final Iterator<T> rows;
   private final String advice;
 
   /**
    * @param advice what errors end with, empty or from a semicolon on
    */
-  public FileRows(Iterator<T> rows, String advice) {
+  public FileReading(Iterator<T> rows, String advice) {
     this.rows = rows;
     this.advice = advice;
   }
