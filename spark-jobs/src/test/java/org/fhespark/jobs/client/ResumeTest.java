@@ -1,6 +1,6 @@
 package org.fhespark.jobs.client;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.fhespark.jobs.client.SameFiles.assertSameFiles;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -11,8 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import org.apache.spark.SparkConf;
@@ -122,25 +120,6 @@ class ResumeTest {
     }
     assertFalse(Files.exists(output));
     return done.get();
-  }
-
-  private static Map<String, byte[]> files(Path folder) throws IOException {
-    Map<String, byte[]> files = new TreeMap<>();
-    try (Stream<Path> inside = Files.list(folder)) {
-      for (Path file : inside.toList()) {
-        files.put(file.getFileName().toString(), Files.readAllBytes(file));
-      }
-    }
-    return files;
-  }
-
-  private static void assertSameFiles(Path expected, Path actual) throws IOException {
-    Map<String, byte[]> files = files(expected);
-    Map<String, byte[]> found = files(actual);
-    assertEquals(files.keySet(), found.keySet());
-    for (Map.Entry<String, byte[]> file : files.entrySet()) {
-      assertArrayEquals(file.getValue(), found.get(file.getKey()), file.getKey());
-    }
   }
 
   private List<String> beside() throws IOException {

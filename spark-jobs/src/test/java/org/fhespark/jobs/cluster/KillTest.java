@@ -1,5 +1,6 @@
 package org.fhespark.jobs.cluster;
 
+import static org.fhespark.jobs.client.SameFiles.assertSameFiles;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -216,25 +217,6 @@ class KillTest {
         .config("spark.sql.shuffle.partitions", "2")
         .config(PART_SETTING, PART_RECORDS)
         .getOrCreate();
-  }
-
-  private static Map<String, byte[]> files(Path in) throws IOException {
-    Map<String, byte[]> files = new TreeMap<>();
-    try (Stream<Path> inside = Files.list(in)) {
-      for (Path file : inside.toList()) {
-        files.put(file.getFileName().toString(), Files.readAllBytes(file));
-      }
-    }
-    return files;
-  }
-
-  private static void assertSameFiles(Path expected, Path actual) throws IOException {
-    Map<String, byte[]> files = files(expected);
-    Map<String, byte[]> found = files(actual);
-    assertEquals(files.keySet(), found.keySet());
-    for (Map.Entry<String, byte[]> file : files.entrySet()) {
-      assertArrayEquals(file.getValue(), found.get(file.getKey()), file.getKey());
-    }
   }
 
   private static List<String> names(Path in) throws IOException {
