@@ -9,6 +9,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -53,15 +54,26 @@ final class SavedWave {
       batches.forEach(batch -> batch.drop(outputs));
     }
     try {
-      if (!Files.isDirectory(file.getParent())) {
-        // Not those above: the state may have been deleted, and is not to be made again.
-        Files.createDirectory(file.getParent());
-      }
+      makeFolder(file.getParent());
       Path partial = file.resolveSibling(file.getFileName() + ".partial");
       writeTo(partial, layers, batches, sent);
       Files.move(partial, file, StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException error) {
       throw ExchangeState.cannotWrite(file.getParent(), error);
+    }
+  }
+
+  /**
+   * Makes the folder of a round, as writers of other waves of it may do just now; not those above:
+   * the state may have been deleted, and is not to be made again.
+   */
+  private static void makeFolder(Path folder) throws IOException {
+    try {
+      Files.createDirectory(folder);
+    } catch (FileAlreadyExistsException error) {
+      if (!Files.isDirectory(folder)) {
+        throw error;
+      }
     }
   }
 
