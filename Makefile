@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
+.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-docs test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -66,8 +66,15 @@ test-sanitizer:
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
 
+PAGES = README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs
+
+## test-docs: runs every block of README and docs, and checks the links between them; PAGES=docs/export.md for one page.
+## PyTorch for the exports takes 12 GB of disk
+test-docs: demo
+	PYTHONPATH=docs/test $$(bin/python-env docs docs/test/requirements.txt) -m pytest -p pages -p no:cacheprovider -rs $(PAGES)
+
 ## test-all: the slow ones too (standalone Spark cluster, drivers and executors killed, whole models remote, MiniLM, SmolLM2,
-## report.html in a browser, a short soak), and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
+## report.html in a browser, a short soak), the pages' blocks, and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
 ## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
 test-all: test-rust test-rust-slow test-sanitizer build
 	examples/remote-models/demo mlp 50
@@ -80,6 +87,7 @@ test-all: test-rust test-rust-slow test-sanitizer build
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
 	examples/smollm2/demo $$(examples/smollm2/prepare) 4 10 16
+	$(MAKE) test-docs
 	$(MAKE) soak SOAK_MINUTES=3
 
 FUZZ_INPUTS ?= 10000000
@@ -116,7 +124,7 @@ lint:
 	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \
-	  conf/lint
+	  conf/lint docs/test
 	bin/lint-conf
 
 ## format: formats everything that lint checks

@@ -1,0 +1,54 @@
+"""Messages of errors that a user can meet, as the Java sources have them."""
+
+import re
+from pathlib import Path
+
+REFUSALS = re.compile(r"new (InvalidInputException|ParameterException)\(")
+LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)+\'|[()\[\]{},]|[^"\'()\[\]{},]+', re.DOTALL)
+
+# Fewer literal characters name no cause: the message is another's, with a path before it.
+SHORTEST = 12
+
+
+def arguments(source: str, start: int) -> list[str]:
+    """Of the call whose opening bracket is just before ``start``."""
+    found, depth = [""], 1
+    for token in TOKEN.finditer(source, start):
+        text = token[0]
+        depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+        if depth == 0:
+            break
+        if text == "," and depth == 1:
+            found.append("")
+        else:
+            found[-1] += text
+    return found
+
+
+def message(expression: str) -> str:
+    """The literals of a concatenation, with … for all that is between."""
+    parts = LITERAL.split(expression)
+    text = parts[0].strip(" \n+") and "…"
+    for literal, between in zip(parts[1::2], parts[2::2]):
+        text += literal.replace('\\"', '"') + ("…" if between.strip(" \n+") else "")
+    return text
+
+
+def messages(root: Path) -> dict[str, str]:
+    """Each message, and the place of one that says it."""
+    found = {}
+    for file in sorted(root.glob("*/src/main/java/**/*.java")):
+        source = file.read_text()
+        for refusal in REFUSALS.finditer(source):
+            expression = arguments(source, refusal.end())[refusal[1] == "ParameterException"]
+            text = message(expression)
+            if len(text.replace("…", "")) >= SHORTEST:
+                line = source.count("\n", 0, refusal.start()) + 1
+                found.setdefault(text, f"{file.relative_to(root)}:{line}")
+    return found
+
+
+def explains(pattern: str, text: str) -> bool:
+    """Whether a pattern of the page, in which … stands for anything, is part of a message."""
+    return re.search(".*".join(map(re.escape, pattern.split("…"))), text) is not None
