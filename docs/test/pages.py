@@ -127,29 +127,26 @@ class Page:
         before = self.log.stat().st_size
         done = self.folder / f"block{self.blocks}" / "done"
         self.say(f"{line} </dev/null\n: >'{done}'")
-        return self.wait(done, lambda: self.bash.poll() is not None, lambda: self.log.read_bytes()[before:])
+        return self.wait(done.exists, lambda: self.bash.poll() is not None, lambda: self.log.read_bytes()[before:])
 
     def start(self, script: Path, expected: str) -> str | None:
         """Runs a script beside what follows; waits until it has printed a text."""
-        log, end, seen = (script.parent / name for name in ("log", "end", "seen"))
+        log, end = script.parent / "log", script.parent / "end"
+        log.touch()
         self.say(f"{{ ( . '{script}' ) >'{log}' 2>&1 </dev/null; : >'{end}'; }} &")
         if expected:
-            subprocess.Popen(
-                ["bash", "-c", 'until grep -qsF -- "$1" "$2"; do sleep 0.2; done; : >"$3"', "-", expected, log, seen],
-                process_group=self.bash.pid,
-            )
-            failure = self.wait(seen, end.exists, log.read_bytes)
+            failure = self.wait(lambda: expected in log.read_text(errors="replace"), end.exists, log.read_bytes)
             if failure:
                 return failure
         self.background.append(end)
         return None
 
     @staticmethod
-    def wait(done: Path, has_failed, printed) -> str | None:
+    def wait(is_done, has_failed, printed) -> str | None:
         deadline = time.monotonic() + BLOCK_SECONDS
-        while not done.exists():
+        while not is_done():
             failed = has_failed()
-            if done.exists():
+            if is_done():
                 break
             if failed or time.monotonic() > deadline:
                 return f"{'failed' if failed else 'has not ended'}, and printed:\n{printed().decode(errors='replace')}"
