@@ -17,6 +17,7 @@ Any other fails, as does one without a language. A comment on the line before th
 * ``<!-- java: PARAMETERS -->``: what the body's method is given.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -163,7 +164,8 @@ class Page:
                 self.bash.wait(15)
             except subprocess.TimeoutExpired:
                 continue
-        self.bash.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.bash.stdin.close()
 
 
 def check_syntax(block: Block) -> str | None:
@@ -199,9 +201,10 @@ def run(page: Page, block: Block) -> str | None:
         python = python_of(tuple(block.detail.split())) if block.mark == "python" else "python"
         return page.run(f"'{python}' '{page.file('block.py', block.text)}'")
     if block.language == "sql":
-        spark_sql = python_of(SPARK_PYTHON).parent / "spark-sql"
+        [home] = python_of(SPARK_PYTHON).parents[1].glob("lib/python*/site-packages/pyspark")
+        spark_sql = f"SPARK_HOME='{home}' '{home}/bin/spark-sql'"
         settings = f"--master 'local[2]' --properties-file '{ROOT}/conf/spark-defaults.conf' --jars '{JAR}'"
-        return page.run(f"'{spark_sql}' {settings} -f '{page.file('block.sql', block.text)}'")
+        return page.run(f"{spark_sql} {settings} -f '{page.file('block.sql', block.text)}'")
     if block.language == "java":
         return run_java(page, block)
     return f"no way to run a block of language '{block.language}' is known: see docs/test/pages.py"
