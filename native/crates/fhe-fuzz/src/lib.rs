@@ -1,7 +1,7 @@
 //! Fuzzing of what reads foreign bytes: blocks, circuits, keys, module specifications.
 //!
-//! Inputs are valid files of small parameters ([`Target::seeds`]), mutated ([`mutate`]) and in half of the cases
-//! sealed again ([`seal`]), since otherwise nothing gets past the checksums. Each target states what must hold; a
+//! Inputs are valid files of small parameters ([`Target::seeds`]), mutated (`mutate`) and in half of the cases
+//! sealed again (`seal`), since otherwise nothing gets past the checksums. Each target states what must hold; a
 //! panic, an abort, an allocation beyond what the input's length allows or an input that takes too long is a
 //! finding. Findings are kept in `regressions/TARGET/`, which the tests run.
 

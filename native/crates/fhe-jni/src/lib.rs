@@ -1,7 +1,7 @@
 //! JNI face of fhe-client and fhe-server: the native methods of `org.fhespark.nativelib.FheNative`.
 //!
-//! Every export goes through [`call::call`], which turns errors and panics into Java exceptions. Handles
-//! are looked up in tables ([`handles`]), so a stale one is an error and never a stray pointer.
+//! Every export goes through `call::call`, which turns errors and panics into Java exceptions. Handles
+//! are looked up in tables (`handles`), so a stale one is an error and never a stray pointer.
 
 mod allocator;
 mod arrays;

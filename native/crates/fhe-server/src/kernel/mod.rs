@@ -67,7 +67,7 @@ impl Kernel {
         kernels
     }
 
-    /// The fastest kernel of this machine, or the one that [`KERNEL_VARIABLE`] names.
+    /// The fastest kernel of this machine, or the one that the environment variable `FHE_SPARK_KERNEL` names.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] if the variable names a kernel that this machine does not have.

@@ -11,10 +11,17 @@ import java.util.Optional;
 public final class InvalidInputException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /**
+   * @param message what is wrong, where, and what to do; line breaks are escaped
+   */
   public InvalidInputException(String message) {
     super(oneLine(message));
   }
 
+  /**
+   * @param message what is wrong, where, and what to do; line breaks are escaped
+   * @param cause for who debugs it; users see the message alone
+   */
   public InvalidInputException(String message, Throwable cause) {
     super(oneLine(message), cause);
   }

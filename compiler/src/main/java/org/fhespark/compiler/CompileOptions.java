@@ -213,16 +213,19 @@ public final class CompileOptions {
       this.remoteModules = remoteModules;
     }
 
+    /** Bits of the weights of all modules, 2 to 8 (default). */
     public Builder weightBits(int bits) {
       this.weightBits = bits;
       return this;
     }
 
+    /** Bits of the activations that all modules read, 4 to 16. */
     public Builder activationBits(int bits) {
       this.activationBits = OptionalInt.of(bits);
       return this;
     }
 
+    /** The default: as many bits of activations as fit the limbs that 8 need. */
     public Builder automaticActivationBits() {
       this.activationBits = OptionalInt.empty();
       return this;
@@ -283,16 +286,19 @@ public final class CompileOptions {
       return this;
     }
 
+    /** Of activations: a scale for each record (default), or one from calibration. */
     public Builder quantization(QuantizationMode mode) {
       this.quantization = mode;
       return this;
     }
 
+    /** Log2 of the probability, per value, of a wrong accumulator; -40 by default. */
     public Builder log2PError(double log2Probability) {
       this.log2PError = log2Probability;
       return this;
     }
 
+    /** Records that a block will mostly hold, for which costs are compared; 4096 by default. */
     public Builder expectedBatch(int records) {
       this.expectedBatch = records;
       return this;

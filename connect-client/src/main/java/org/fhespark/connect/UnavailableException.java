@@ -4,6 +4,10 @@ package org.fhespark.connect;
 public final class UnavailableException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /**
+   * @param message what could not be done
+   * @param cause what Spark's client said of it
+   */
   public UnavailableException(String message, Throwable cause) {
     super(message, cause);
   }

@@ -23,7 +23,15 @@ public sealed interface RegisteredKey {
   /** Its file, to be destroyed when it is dropped. */
   Broadcast<?> file();
 
-  /** An evaluation key, which circuits with look-ups need. */
+  /**
+   * An evaluation key, which circuits with look-ups need.
+   *
+   * @param key see {@link #key()}
+   * @param parameters of the circuits that it is for
+   * @param digest see {@link #digest()}
+   * @param bytes see {@link #bytes()}
+   * @param file see {@link #file()}
+   */
   record Evaluation(
       String key,
       BootstrapParameters parameters,
@@ -41,7 +49,14 @@ public sealed interface RegisteredKey {
     }
   }
 
-  /** A public key, which circuits that re-randomise results need. */
+  /**
+   * A public key, which circuits that re-randomise results need.
+   *
+   * @param key see {@link #key()}
+   * @param digest see {@link #digest()}
+   * @param bytes see {@link #bytes()}
+   * @param file see {@link #file()}
+   */
   record Public(String key, String digest, long bytes, Broadcast<PublicKeyBytes> file)
       implements RegisteredKey {
     @Override

@@ -13,6 +13,7 @@ public final class Circuit extends NamedBytes {
   @SuppressWarnings("unused")
   private Circuit() {}
 
+  /** Of a file's bytes, which are copied. */
   public Circuit(byte[] file) {
     super(file.clone());
   }

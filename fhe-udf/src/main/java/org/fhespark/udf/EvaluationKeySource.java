@@ -33,6 +33,7 @@ public sealed interface EvaluationKeySource extends Serializable {
    * In a broadcast, which travels in chunks from executor to executor and lies on their heaps.
    *
    * @param digest of its bytes
+   * @param bytes the key's file
    */
   record InBroadcast(String digest, Broadcast<EvaluationKeyBytes> bytes)
       implements EvaluationKeySource {

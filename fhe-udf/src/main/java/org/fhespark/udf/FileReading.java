@@ -19,6 +19,8 @@ import scala.MatchError;
 /**
  * The rows that a task reads from files: a file that is no Parquet, or damaged, is named wherever
  * it cannot be read on. Spark names it only where its first row fails.
+ *
+ * @param <T> the rows
  */
 public final class FileReading<T> implements Iterator<T> {
   private final Iterator<T> rows;

@@ -11,6 +11,7 @@ public final class PublicKeyBytes extends NamedBytes {
   @SuppressWarnings("unused")
   private PublicKeyBytes() {}
 
+  /** Of a file's bytes, which are copied. */
   public PublicKeyBytes(byte[] file) {
     super(file.clone());
   }

@@ -51,10 +51,12 @@ public final class CircuitDigest {
         "\"" + hex + "\" is not a circuit digest (64 hexadecimal digits)");
   }
 
+  /** Its 32 bytes, a copy. */
   public byte[] bytes() {
     return bytes.clone();
   }
 
+  /** In 64 hexadecimal digits, lower case. */
   public String hex() {
     return HexFormat.of().formatHex(bytes);
   }

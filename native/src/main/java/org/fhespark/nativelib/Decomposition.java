@@ -1,7 +1,9 @@
 package org.fhespark.nativelib;
 
 /**
- * A gadget decomposition: {@code levels} digits of {@code baseLog} bits, from the top of a torus
- * element.
+ * A gadget decomposition of torus elements, from the top.
+ *
+ * @param baseLog bits of a digit
+ * @param levels number of digits
  */
 public record Decomposition(int baseLog, int levels) {}

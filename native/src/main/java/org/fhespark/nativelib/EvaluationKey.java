@@ -65,6 +65,7 @@ public final class EvaluationKey implements AutoCloseable {
    * What an evaluation key's file says of itself.
    *
    * @param keyId id of the client key it belongs to, in hexadecimal
+   * @param parameters of the circuits that it is for
    * @param digest SHA-256 of the file
    */
   public record Description(String keyId, BootstrapParameters parameters, CircuitDigest digest) {
@@ -107,6 +108,7 @@ public final class EvaluationKey implements AutoCloseable {
     return keyId;
   }
 
+  /** Those of the circuits that it is for. */
   public BootstrapParameters parameters() {
     return parameters;
   }

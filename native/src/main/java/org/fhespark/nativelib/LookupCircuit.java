@@ -103,10 +103,12 @@ public final class LookupCircuit implements AutoCloseable {
     return FheNative.lookupCircuitMemory(handle.get());
   }
 
+  /** Of the file that it was prepared from; blocks and results carry it. */
   public CircuitDigest digest() {
     return digest;
   }
 
+  /** Those that its evaluation keys must have. */
   public BootstrapParameters parameters() {
     return parameters;
   }

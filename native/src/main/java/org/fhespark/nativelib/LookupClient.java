@@ -33,6 +33,7 @@ public final class LookupClient implements AutoCloseable {
     return new LookupClient(spec, 0);
   }
 
+  /** What it decrypts by. */
   public LookupResultsSpec spec() {
     return spec;
   }

@@ -42,6 +42,7 @@ public final class ModuleClient implements AutoCloseable {
     return new ModuleClient(spec, 0);
   }
 
+  /** What it encrypts and decrypts by. */
   public ModuleSpec spec() {
     return spec;
   }

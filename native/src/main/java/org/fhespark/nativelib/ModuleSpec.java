@@ -4,6 +4,7 @@ package org.fhespark.nativelib;
  * What a client must know of one remote module. No weight is in it.
  *
  * @param circuit digest of the server's circuit
+ * @param parameters of blocks and results
  * @param inputs d_in
  * @param outputs d_out
  * @param norms norms of the integer weights, which bound the accumulators

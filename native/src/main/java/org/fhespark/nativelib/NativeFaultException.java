@@ -4,6 +4,7 @@ package org.fhespark.nativelib;
 public final class NativeFaultException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** A fault, by what the panic or error said. */
   public NativeFaultException(String message) {
     super(message);
   }

@@ -57,10 +57,12 @@ public final class PackedCircuit implements AutoCloseable {
     return FheNative.circuitMemory(handle.get());
   }
 
+  /** Of the file that it was prepared from; blocks and results carry it. */
   public CircuitDigest digest() {
     return digest;
   }
 
+  /** Those that its blocks must have. */
   public PackedParameters parameters() {
     return parameters;
   }

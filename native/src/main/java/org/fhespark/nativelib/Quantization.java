@@ -10,6 +10,7 @@ package org.fhespark.nativelib;
  *     coarser scale, see {@link WeightNorms}
  */
 public record Quantization(int activationBits, float staticScale) {
+  /** Whether each record has a scale of its own. */
   public boolean isDynamic() {
     return staticScale == 0f;
   }

@@ -30,10 +30,12 @@ public record AffineCall(
     affineNodes = List.copyOf(affineNodes);
   }
 
+  /** Values of a row that it reads. */
   public int dIn() {
     return map.dIn();
   }
 
+  /** Values of a row that it makes. */
   public int dOut() {
     return map.dOut();
   }

@@ -73,10 +73,12 @@ public final class AffineMap {
         Set.of());
   }
 
+  /** Values of a row that it reads. */
   public int dIn() {
     return dIn;
   }
 
+  /** Values of a row that it makes. */
   public int dOut() {
     return dOut;
   }

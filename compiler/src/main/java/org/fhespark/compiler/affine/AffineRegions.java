@@ -28,6 +28,7 @@ public final class AffineRegions {
   private final ShapeArithmetic shapes;
   private final DeclaredShapes declared;
 
+  /** Of a model's main graph. */
   public AffineRegions(OnnxModel model) {
     this.graph = model.graph();
     this.constants = new Constants(model);

@@ -23,6 +23,11 @@ public final class ArtifactJson {
 
   private ArtifactJson() {}
 
+  /**
+   * The JSON of a record, indented.
+   *
+   * @param record of numbers, strings, enums, arrays, lists, maps and such records
+   */
   public static byte[] write(Object record) {
     try {
       return MAPPER.writeValueAsBytes(record);

@@ -67,10 +67,12 @@ public final class ClientArtifact {
     return HexFormat.of().parseHex(id);
   }
 
+  /** Where it was read. */
   public Path folder() {
     return folder;
   }
 
+  /** What its {@code client.json} says. */
   public ClientSpecs specs() {
     return specs;
   }

@@ -19,10 +19,18 @@ import org.slf4j.LoggerFactory;
 public final class CompiledFolder {
   private static final Logger LOG = LoggerFactory.getLogger(CompiledFolder.class);
 
+  /** The folder with the client's artefact. */
   public static final String CLIENT = "client";
+
+  /** The folder with the server's artefact. */
   public static final String SERVER = "server";
+
+  /** The report for programs. */
   public static final String REPORT_JSON = "report.json";
+
+  /** The report for people. */
   public static final String REPORT_HTML = "report.html";
+
   private static final Set<String> OURS = Set.of(CLIENT, SERVER, REPORT_JSON, REPORT_HTML);
 
   private final Path folder;
@@ -36,6 +44,7 @@ public final class CompiledFolder {
   /** Writes the contents of the folder. */
   @FunctionalInterface
   public interface Contents {
+    /** Writes into an empty folder, which gets its own name afterwards. */
     void writeTo(FileStore files, Path folder) throws IOException;
   }
 

@@ -24,8 +24,12 @@ import org.fhespark.nativelib.WeightNorms;
  *     dOut
  * @param skipsPadding whether rows that the padding mask leaves out need no work; the first two
  *     axes of {@code input} are then those of the mask
+ * @param dIn values of a row that it reads
+ * @param dOut values of a row that it makes
  * @param circuitDigest SHA-256 of the server's circuit, in hexadecimal
+ * @param parameters of blocks and results
  * @param norms norms of the integer weights
+ * @param quantization of the activations that it reads
  * @param weightScales scale of each output's weights, {@code [dOut]}
  * @param bias added after dequantisation, {@code [dOut]}; null if no module has one
  * @param weightBits bits of the weights

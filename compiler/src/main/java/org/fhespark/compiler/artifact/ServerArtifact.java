@@ -92,6 +92,7 @@ public final class ServerArtifact {
     return new ServerArtifact(verified, specs, circuits);
   }
 
+  /** What its {@code server.json} says. */
   public ServerSpecs specs() {
     return specs;
   }

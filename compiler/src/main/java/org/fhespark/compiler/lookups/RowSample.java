@@ -28,6 +28,11 @@ public final class RowSample {
   private long count;
   private float maxAbs;
 
+  /**
+   * Of no rows yet.
+   *
+   * @param region of that model
+   */
   public RowSample(OnnxModel model, LookupRegion region) {
     this.model = model;
     this.region = region;

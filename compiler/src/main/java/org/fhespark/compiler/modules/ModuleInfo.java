@@ -39,6 +39,7 @@ public record ModuleInfo(
     return calls.isEmpty() ? lookups : calls;
   }
 
+  /** Packed or by look-ups. */
   public boolean canGoRemote() {
     return refusal.isEmpty();
   }

@@ -80,6 +80,7 @@ public final class ConstantTensor {
     return transposed ? List.of(stored.get(1), stored.get(0)) : stored;
   }
 
+  /** The product of its axes; 1 for a scalar. */
   public long elements() {
     return stored.stream().reduce(1L, Math::multiplyExact);
   }

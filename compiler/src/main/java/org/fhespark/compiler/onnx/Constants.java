@@ -38,6 +38,7 @@ public final class Constants {
   private final Map<String, Optional<ConstantTensor>> floats = new HashMap<>();
   private final Map<String, Optional<long[]>> integers = new HashMap<>();
 
+  /** Of a model; each is decoded or computed when it is asked for. */
   public Constants(OnnxModel model) {
     this.model = model;
     this.graph = model.graph();

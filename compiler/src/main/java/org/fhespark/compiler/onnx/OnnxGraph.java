@@ -96,14 +96,21 @@ public final class OnnxGraph {
     return hasSubgraph;
   }
 
+  /** As the model has it. */
   public GraphProto proto() {
     return proto;
   }
 
+  /** Nodes of the graph itself; those of subgraphs do not count. */
   public int nodeCount() {
     return proto.getNodeCount();
   }
 
+  /**
+   * A node.
+   *
+   * @param index its place in the graph, which is in topological order, from 0
+   */
   public NodeProto node(int index) {
     return proto.getNode(index);
   }
@@ -123,6 +130,7 @@ public final class OnnxGraph {
     return Collections.unmodifiableList(consumers.getOrDefault(tensor, List.of()));
   }
 
+  /** Constants that the graph stores, by name; unmodifiable. */
   public Map<String, TensorProto> initializers() {
     return Collections.unmodifiableMap(initializers);
   }

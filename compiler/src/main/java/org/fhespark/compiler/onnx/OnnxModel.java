@@ -198,10 +198,12 @@ public final class OnnxModel {
     return new OnnxModel(file, contents, digest);
   }
 
+  /** As the file has it, with weights of files beside it. */
   public ModelProto proto() {
     return proto;
   }
 
+  /** Its main graph. */
   public OnnxGraph graph() {
     return graph;
   }

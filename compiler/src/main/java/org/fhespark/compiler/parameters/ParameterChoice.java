@@ -32,6 +32,7 @@ public record ParameterChoice(
   /**
    * Parameters that would do as well.
    *
+   * @param parameters that carry the same request
    * @param costRatio their cost relative to that of the chosen ones
    * @param nanosecondsPerRecord their cost
    * @param mostlyMore where they cost more than the chosen ones: "server", "client" or "wire"

@@ -15,10 +15,16 @@ import org.fhespark.nativelib.PackedParameters;
  * in a thousand calibrated records need no coarsening.
  */
 public final class ParameterSearch {
+  /** The fewest bits of an activation, its sign included. */
   public static final int FEWEST_ACTIVATION_BITS = 4;
+
+  /** The most bits of an activation, its sign included. */
   public static final int MOST_ACTIVATION_BITS = 16;
 
+  /** The fewest bytes of the ciphertext modulus. */
   public static final int FEWEST_LIMBS = 3;
+
+  /** The most bytes of the ciphertext modulus. */
   public static final int MOST_LIMBS = 7;
 
   /** The quantile of calibrated records that must fit. */

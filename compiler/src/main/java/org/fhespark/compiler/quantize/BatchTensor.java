@@ -30,18 +30,22 @@ public record BatchTensor(ElementType type, Buffer values, List<Long> shape) {
     }
   }
 
+  /** Of the buffer's elements from position to limit, row-major; they are not copied. */
   public static BatchTensor of(FloatBuffer values, long... shape) {
     return new BatchTensor(ElementType.FLOAT, values, axes(shape));
   }
 
+  /** Of the buffer's elements from position to limit, row-major; they are not copied. */
   public static BatchTensor of(DoubleBuffer values, long... shape) {
     return new BatchTensor(ElementType.DOUBLE, values, axes(shape));
   }
 
+  /** Of the buffer's elements from position to limit, row-major; they are not copied. */
   public static BatchTensor of(IntBuffer values, long... shape) {
     return new BatchTensor(ElementType.INT32, values, axes(shape));
   }
 
+  /** Of the buffer's elements from position to limit, row-major; they are not copied. */
   public static BatchTensor of(LongBuffer values, long... shape) {
     return new BatchTensor(ElementType.INT64, values, axes(shape));
   }

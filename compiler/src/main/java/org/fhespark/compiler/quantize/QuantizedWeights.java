@@ -13,7 +13,10 @@ import org.fhespark.nativelib.WeightNorms;
  * @param norms what bounds the accumulators
  */
 public record QuantizedWeights(byte[] values, float[] scales, int bits, WeightNorms norms) {
+  /** The fewest bits of a weight, its sign included. */
   public static final int FEWEST_BITS = 2;
+
+  /** The most bits of a weight: kernels multiply by bytes. */
   public static final int MOST_BITS = 8;
 
   /**

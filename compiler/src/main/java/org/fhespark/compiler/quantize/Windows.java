@@ -17,6 +17,12 @@ public record Windows(Unfolding unfolding, long[] shape) {
   /** Told of a row that stands for some. */
   @FunctionalInterface
   public interface SampleVisitor {
+    /**
+     * Is told of one row.
+     *
+     * @param row {@code [channels][kernel..]}, in a buffer that is reused
+     * @param standsFor how many rows of the tensor, itself included
+     */
     void accept(float[] row, double standsFor);
   }
 

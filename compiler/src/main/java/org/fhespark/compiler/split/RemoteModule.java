@@ -24,6 +24,7 @@ public record RemoteModule(String key, List<AffineCall> calls, List<LookupRegion
     return calls.isEmpty() ? lookups : calls;
   }
 
+  /** Whether its circuits need evaluation keys. */
   public boolean hasLookups() {
     return !lookups.isEmpty();
   }

@@ -94,10 +94,12 @@ public final class FileStore {
     }
   }
 
+  /** Whether a file or folder is there. */
   public boolean exists(Path path) throws IOException {
     return fileSystem.exists(path);
   }
 
+  /** Whether a folder is there; false for a file, and for nothing. */
   public boolean isFolder(Path path) throws IOException {
     return fileSystem.exists(path) && fileSystem.getFileStatus(path).isDirectory();
   }

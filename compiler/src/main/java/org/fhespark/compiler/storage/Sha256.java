@@ -8,6 +8,7 @@ import java.util.HexFormat;
 public final class Sha256 {
   private Sha256() {}
 
+  /** The digest of bytes, in 64 hexadecimal digits, lower case. */
   public static String hexOf(byte[] bytes) {
     return HexFormat.of().formatHex(digest().digest(bytes));
   }

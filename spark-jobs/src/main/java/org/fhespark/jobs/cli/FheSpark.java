@@ -35,6 +35,7 @@ public final class FheSpark {
 
   private FheSpark() {}
 
+  /** Runs a command and ends the JVM: 0 done, 2 wrong usage or bad input, 1 anything else. */
   public static void main(String[] arguments) {
     System.exit(run(arguments));
   }

@@ -31,7 +31,9 @@ public record EvaluationKeyFiles(List<Checked> files) {
   /**
    * A file that was found whole.
    *
+   * @param file where it is
    * @param keyId id of the client key it belongs to, in hexadecimal
+   * @param parameters of the circuits that it is for
    * @param digest SHA-256, in hexadecimal
    * @param bytes its length
    */

@@ -33,6 +33,7 @@ public final class SentCircuits implements AutoCloseable {
   /** What the broadcasts of {@link #publicKeys} hold, which a stopped context gives no more. */
   private final List<PublicKeyBytes> publicKeyBytes = new ArrayList<>();
 
+  /** For a context, to whose executors circuits and keys will go; none is sent yet. */
   public SentCircuits(JavaSparkContext spark) {
     this.spark = spark;
     this.evaluationKeys = new SentEvaluationKeys(spark);

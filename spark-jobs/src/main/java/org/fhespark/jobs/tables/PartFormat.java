@@ -67,10 +67,12 @@ public final class PartFormat implements Serializable {
     };
   }
 
+  /** Of the rows that it writes. */
   public StructType schema() {
     return schema;
   }
 
+  /** Hadoop's, with what the format has set in it. */
   public Configuration conf() {
     return conf.value();
   }

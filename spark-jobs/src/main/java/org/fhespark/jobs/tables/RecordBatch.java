@@ -133,6 +133,7 @@ public final class RecordBatch {
     return rows.size() >= capacity();
   }
 
+  /** Whether it has no record. */
   public boolean isEmpty() {
     return rows.isEmpty();
   }

@@ -7,8 +7,11 @@ import org.fhespark.InvalidInputException;
 
 /** File formats of tables: a record is a Parquet row, a CSV line under a header, a JSON line. */
 public enum TableFormat {
+  /** Types as Spark has them. */
   PARQUET,
+  /** UTF-8, with the same header line in each file; numbers and text alone. */
   CSV,
+  /** UTF-8, an object a line. */
   JSON;
 
   private static final Set<String> COMPRESSIONS =
