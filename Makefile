@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-docs test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
+.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-pages test-docs test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -46,7 +46,7 @@ bench-micro: native
 	bench/crossing
 
 ## test: all tests but the slow ones
-test: test-rust test-java
+test: test-rust test-java test-pages
 
 test-rust: native
 	FHE_SPARK_PYTHON=$$(bin/python-env oracle native/oracle/requirements.txt) \
@@ -65,6 +65,10 @@ test-sanitizer:
 ## test-rust-slow: the Rust tests that take minutes: noise and failures over many bootstraps
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
+
+## test-pages: that links between pages lead somewhere, and that each message of an error is explained
+test-pages:
+	PYTHONPATH=docs/test $$(bin/python-env docs docs/test/requirements.txt) -m pytest -q -p no:cacheprovider docs/test/test_pages.py
 
 PAGES = README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs
 

@@ -1,10 +1,14 @@
-"""Messages of errors that a user can meet, as the Java sources have them."""
+"""Messages of errors that a user can meet, as the Java and Rust sources have them."""
 
 import re
 from pathlib import Path
 
 REFUSALS = re.compile(r"new (InvalidInputException|ParameterException)\(")
-LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
+NATIVE_REFUSALS = re.compile(r"Error::invalid\(")
+NATIVE_TESTS = "\n#[cfg(test)]\nmod "
+LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+CONTINUED = re.compile(r"\\\n\s*")
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)+\'|[()\[\]{},]|[^"\'()\[\]{},]+', re.DOTALL)
 
 # Fewer literal characters name no cause: the message is another's, with a path before it.
@@ -35,17 +39,29 @@ def message(expression: str) -> str:
     return text
 
 
+def native_messages(expression: str) -> list[str]:
+    """The formats in an expression, with … for what is filled in."""
+    return [PLACEHOLDER.sub("…", CONTINUED.sub("", literal)) for literal in LITERAL.findall(expression)]
+
+
 def messages(root: Path) -> dict[str, str]:
     """Each message, and the place of one that says it."""
     found = {}
+
+    def add(text: str, file: Path, source: str, start: int) -> None:
+        if len(text.replace("…", "")) >= SHORTEST:
+            found.setdefault(text, f"{file.relative_to(root)}:{source.count(chr(10), 0, start) + 1}")
+
     for file in sorted(root.glob("*/src/main/java/**/*.java")):
         source = file.read_text()
         for refusal in REFUSALS.finditer(source):
             expression = arguments(source, refusal.end())[refusal[1] == "ParameterException"]
-            text = message(expression)
-            if len(text.replace("…", "")) >= SHORTEST:
-                line = source.count("\n", 0, refusal.start()) + 1
-                found.setdefault(text, f"{file.relative_to(root)}:{line}")
+            add(message(expression), file, source, refusal.start())
+    for file in sorted(root.glob("native/crates/*/src/**/*.rs")):
+        source = file.read_text().split(NATIVE_TESTS)[0]
+        for refusal in NATIVE_REFUSALS.finditer(source):
+            for text in native_messages(" ".join(arguments(source, refusal.end()))):
+                add(text, file, source, refusal.start())
     return found
 
 
