@@ -11,7 +11,8 @@ import re
 import sys
 import zipfile
 
-SETTING = re.compile(r"\bspark\.[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
+# A setting, not a call of a method of a variable called spark.
+SETTING = re.compile(r"\bspark(?:\.[A-Za-z][A-Za-z0-9_]*)+\b(?![\w.]*\()")
 SINK_CLASS = re.compile(r"^#?[a-z*]+\.(?:sink|source)\.\w+\.class=(\S+)")
 CLASS_OF_OURS = re.compile(r"\borg\.fhespark(?:\.\w+)+\.[A-Z]\w*")
 OPEN_PREFIXES = ("spark.hadoop.", "spark.sql.catalog.", "spark.metrics.conf.", "spark.executorEnv.")
