@@ -219,7 +219,7 @@ def evaluate(example: Example) -> str | None:
         raise SkipTest(block.detail)
     if "page" not in namespace:
         text = example.document.text
-        namespace["page"] = Page(Path(example.path), "```python" in text or "python examples/" in text)
+        namespace["page"] = Page(Path(example.path), re.search(r"^(```)?python\b", text, re.MULTILINE) is not None)
     return run(namespace["page"], block)
 
 
