@@ -55,6 +55,9 @@ pub fn tuniform_standard_deviation(bound_log2: u32) -> f64 {
 }
 
 /// Standard deviation of a fresh encryption, relative to q.
+///
+/// # Errors
+/// [`Error::InvalidInput`] as [`fresh_noise_bound_log2`].
 pub fn fresh_standard_deviation(lwe_dimension: usize, limbs: usize) -> Result<f64> {
     let bound = fresh_noise_bound_log2(lwe_dimension, limbs)?;
     Ok(tuniform_standard_deviation(bound) * (-8.0 * limbs as f64).exp2())
@@ -123,6 +126,9 @@ pub fn mask_rounding_deviation(parameters: &PackedParameters) -> f64 {
 /// Standard deviation, relative to q, of what re-randomisation adds to an accumulator under secrets of Hamming
 /// weight n/2, the average one, the flooding apart; 0 if results are not re-randomised. [`OutputNoise`] counts
 /// the heaviest there may be.
+///
+/// # Errors
+/// [`Error::InvalidInput`] if the parameters have no secure noise.
 pub fn rerandomisation_deviation(parameters: &PackedParameters) -> Result<f64> {
     rerandomisation_variance(parameters, parameters.lwe_dimension() as f64 / 2.0).map(f64::sqrt)
 }
@@ -182,6 +188,9 @@ impl OutputNoise {
     ///
     /// Summands have fresh masks, noise and randomness of re-randomisation each, so their errors are independent:
     /// variances add, and so do means and largest values.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if parameters are out of range or insecure, or a norm is not finite.
     pub fn of(parameters: &PackedParameters, norms: ColumnNorms) -> Result<Self> {
         let parameters = parameters.validate()?;
         if !norms.l1.is_finite() || !norms.l2.is_finite() {

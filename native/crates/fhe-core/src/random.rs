@@ -8,6 +8,9 @@ use crate::panel::PANEL_ROWS;
 use crate::{Error, Result};
 
 /// Fills `out` from the operating system's CSPRNG.
+///
+/// # Errors
+/// [`Error::Internal`] if the system has no randomness to give; `out` must not be used then.
 pub fn fill_from_os(out: &mut [u8]) -> Result<()> {
     getrandom::fill(out)
         .map_err(|error| Error::Internal(format!("the system's random source failed: {error}")))
@@ -24,6 +27,9 @@ pub struct NoiseStream {
 
 impl NoiseStream {
     /// The stream of a seed.
+    ///
+    /// # Panics
+    /// If `bound_log2` is above 54: a sample would not fit 7 bytes.
     pub fn new(seed: &[u8; 16], bound_log2: u32) -> Self {
         assert!(bound_log2 + 2 <= 56, "noise of 2^{bound_log2}");
         NoiseStream {

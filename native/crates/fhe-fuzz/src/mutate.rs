@@ -57,6 +57,9 @@ impl<'a> Mutator<'a> {
     }
 
     /// Input number `number`. The first are the seeds.
+    ///
+    /// # Panics
+    /// If there are no seeds.
     pub fn input(&mut self, number: u64) -> &[u8] {
         self.input.clear();
         if let Some(seed) = self.seeds.get(number as usize) {

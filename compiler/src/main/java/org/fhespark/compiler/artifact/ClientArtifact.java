@@ -30,6 +30,7 @@ public final class ClientArtifact {
    * Writes an artefact into a new folder.
    *
    * @param segments the segments' ONNX models by the files that the specs name
+   * @throws IOException if a file cannot be written, or is there already
    */
   public static void write(
       FileStore files, Path folder, ClientSpecs specs, Map<String, byte[]> segments)
@@ -44,6 +45,7 @@ public final class ClientArtifact {
    *
    * @throws InvalidInputException if a file is missing, truncated, altered or of another version,
    *     or the specs are not whole
+   * @throws IOException if the file system fails
    */
   public static ClientArtifact load(Path folder, Configuration configuration) throws IOException {
     ArtifactFolder verified = ArtifactFolder.open(folder, "client", configuration);

@@ -35,6 +35,7 @@ public final class ServerArtifact {
    * @param circuits circuit files by name
    * @param ranges of the look-ups of those that have some, by name
    * @param floatModules the modules in float, ONNX models, by their keys
+   * @throws IOException if a file cannot be written, or is there already
    */
   public static void write(
       FileStore files,
@@ -72,6 +73,7 @@ public final class ServerArtifact {
    * Reads an artefact; checks server.json and every circuit against the manifest.
    *
    * @throws InvalidInputException if a file is missing, truncated, altered or of another version
+   * @throws IOException if the file system fails
    */
   public static ServerArtifact load(Path folder, Configuration configuration) throws IOException {
     ArtifactFolder verified = ArtifactFolder.open(folder, "server", configuration);
@@ -121,6 +123,7 @@ public final class ServerArtifact {
    * The ONNX model of a module in float, read and checked now.
    *
    * @throws InvalidInputException if there is none, or it is truncated or altered
+   * @throws IOException if the file system fails
    */
   public byte[] floatModule(String module) throws IOException {
     for (ServerSpecs.FloatModule listed : specs.floatModules()) {

@@ -9,7 +9,11 @@ import ai.onnxruntime.OrtSession;
 public final class ExactSession {
   private ExactSession() {}
 
-  /** Opens one of a serialised model; the caller closes it. */
+  /**
+   * Opens one of a serialised model; the caller closes it.
+   *
+   * @throws OrtException if ONNX Runtime refuses the model; {@link #reason} says why
+   */
   public static OrtSession open(byte[] model) throws OrtException {
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
       // What fails is in the exception, and said once.
@@ -20,7 +24,11 @@ public final class ExactSession {
     }
   }
 
-  /** Closes one, once. */
+  /**
+   * Closes one, once.
+   *
+   * @throws IllegalStateException if it is closed already
+   */
   public static void close(OrtSession session) {
     try {
       session.close();

@@ -52,6 +52,7 @@ public final class ExposedModel implements AutoCloseable {
    * Type and shape of an input, output or exposed tensor; -1 stands for open axes.
    *
    * @throws InvalidInputException if it is a sequence or map
+   * @throws IllegalArgumentException if it is none of those
    */
   public TensorInfo info(String tensor) {
     NodeInfo info = outputs.containsKey(tensor) ? outputs.get(tensor) : inputs.get(tensor);

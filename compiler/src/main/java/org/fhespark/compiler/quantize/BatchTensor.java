@@ -69,7 +69,11 @@ public record BatchTensor(ElementType type, Buffer values, List<Long> shape) {
         type, values.slice(values.position() + from * perRecord, (to - from) * perRecord), part);
   }
 
-  /** A tensor over this buffer; the caller closes it before the buffer is reused. */
+  /**
+   * A tensor over this buffer; the caller closes it before the buffer is reused.
+   *
+   * @throws OrtException if ONNX Runtime cannot make it
+   */
   public OnnxTensor toOnnxTensor(OrtEnvironment environment) throws OrtException {
     long[] axes = shape.stream().mapToLong(Long::longValue).toArray();
     return switch (type) {

@@ -15,7 +15,10 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.UnsupportedFileSystemException;
 import org.fhespark.InvalidInputException;
 
-/** Whole files on a Hadoop file system, without the .crc files of Hadoop's local one. */
+/**
+ * Whole files on a Hadoop file system, without the .crc files of Hadoop's local one. Methods throw
+ * {@link IOException} where the file system fails or refuses.
+ */
 public final class FileStore {
   private final FileSystem fileSystem;
 
@@ -82,12 +85,20 @@ public final class FileStore {
     return bytes;
   }
 
-  /** How many bytes a file holds. */
+  /**
+   * How many bytes a file holds.
+   *
+   * @throws FileNotFoundException if there is none
+   */
   public long length(Path file) throws IOException {
     return fileSystem.getFileStatus(file).getLen();
   }
 
-  /** Writes a new file and the folders above it; fails if the file exists. */
+  /**
+   * Writes a new file and the folders above it.
+   *
+   * @throws IOException if the file exists
+   */
   public void write(Path file, byte[] bytes) throws IOException {
     try (OutputStream out = fileSystem.create(file, false)) {
       out.write(bytes);
@@ -104,7 +115,11 @@ public final class FileStore {
     return fileSystem.exists(path) && fileSystem.getFileStatus(path).isDirectory();
   }
 
-  /** Names of what a folder holds, sorted. */
+  /**
+   * Names of what a folder holds, sorted.
+   *
+   * @throws FileNotFoundException if there is none
+   */
   public List<String> names(Path folder) throws IOException {
     return Arrays.stream(fileSystem.listStatus(folder))
         .map(status -> status.getPath().getName())
@@ -119,7 +134,11 @@ public final class FileStore {
     }
   }
 
-  /** Renames a file or folder to a path where nothing is. */
+  /**
+   * Renames a file or folder to a path where nothing is, and makes the folders above it.
+   *
+   * @throws IOException if something is there, on file systems that tell
+   */
   public void rename(Path from, Path to) throws IOException {
     Path parent = to.getParent();
     if (parent != null && !fileSystem.mkdirs(parent)) {

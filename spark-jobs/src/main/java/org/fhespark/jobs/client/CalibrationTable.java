@@ -36,6 +36,7 @@ public final class CalibrationTable implements AutoCloseable {
    *
    * @throws org.fhespark.InvalidInputException if the model or the table cannot be used, naming
    *     file and column
+   * @throws IOException if the file system fails
    */
   public static CalibrationTable open(SparkSession spark, Path model, Path table)
       throws IOException {

@@ -175,6 +175,7 @@ public final class ExchangeSession implements AutoCloseable {
    * As the other, of a table.
    *
    * @param input Parquet or JSON
+   * @throws InvalidInputException as the other, and if the table is CSV
    */
   public synchronized RoundReport encryptOnCluster(
       Path input, java.nio.file.Path state, Path blocks, KeysOnHosts keys) {

@@ -113,7 +113,11 @@ public final class KeyFolder implements AutoCloseable {
     return ids.isEmpty() ? ", and none is retired" : ", retired are " + String.join(", ", ids);
   }
 
-  /** Ids of the retired keys. */
+  /**
+   * Ids of the retired keys, sorted; none if no key was rotated.
+   *
+   * @throws InvalidInputException if they cannot be listed
+   */
   public List<String> retiredIds() {
     Path directory = folder.resolve(RETIRED);
     if (!Files.isDirectory(directory)) {

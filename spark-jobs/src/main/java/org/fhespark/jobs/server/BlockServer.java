@@ -87,7 +87,11 @@ public final class BlockServer implements AutoCloseable {
     return SparkConnectService$.MODULE$.localPort();
   }
 
-  /** Waits for the end of the process. */
+  /**
+   * Waits for the end of the process.
+   *
+   * @throws InterruptedException if the thread is interrupted before
+   */
   public void await() throws InterruptedException {
     new CountDownLatch(1).await();
   }

@@ -92,6 +92,7 @@ public final class OutputColumns {
    * The same for a record that was padded.
    *
    * @param kept for each output how many of the record's values, from its first, are its own
+   * @throws IllegalArgumentException if columns or results are not as many as were laid out
    */
   public Row row(Row input, List<? extends Buffer> results, int record, int records, int[] kept) {
     if (input.length() != inputColumns || results.size() != outputs.size()) {

@@ -35,6 +35,7 @@ public final class PartFormat implements Serializable {
    * Prepares a format with a session's settings.
    *
    * @param schema whose types the format can hold
+   * @throws IOException if the session's Hadoop settings make no job
    */
   public PartFormat(SparkSession session, StructType schema, TableFormat format)
       throws IOException {

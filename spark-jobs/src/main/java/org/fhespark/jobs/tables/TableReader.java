@@ -96,6 +96,8 @@ public final class TableReader implements AutoCloseable {
    * The records from the first one on; an iterator that was handed out before ends here.
    *
    * <p>{@code next()} throws {@link InvalidInputException} where a file cannot be read on.
+   *
+   * @throws IllegalStateException if the reader is closed
    */
   public Iterator<Row> rows() {
     if (closed) {
