@@ -120,13 +120,14 @@ fuzz-sanitizer:
 	ASAN_OPTIONS=allocator_may_return_null=1 native/target/sanitizer/x86_64-unknown-linux-gnu/release/fuzz \
 	  --inputs $(FUZZ_SANITIZER_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
-## lint: formatting, clippy, comments of public items, shell and Python syntax, and the files in conf/
+## lint: formatting, clippy, the warnings of javac and rustdoc, comments of public items, shell and Python syntax, and the files in conf/
 lint:
 	$(CARGO) fmt --manifest-path native/Cargo.toml --all --check
 	$(CARGO) clippy --release --locked --manifest-path native/Cargo.toml --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --manifest-path native/Cargo.toml
 	$(MVN) -q -Pbench spotless:check
 	$(MVN) -q checkstyle:check
+	$(MVN) -q test-compile -Denforcer.skip
 	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \
