@@ -127,7 +127,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps --manifest-path native/Cargo.toml
 	$(MVN) -q -Pbench spotless:check
 	$(MVN) -q checkstyle:check
-	$(MVN) -q test-compile -Denforcer.skip
+	$(MVN) -q -Pbench test-compile -Denforcer.skip
 	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \

@@ -58,12 +58,13 @@ public final class ScaleRun implements Callable<Integer> {
   /**
    * What one process saw.
    *
+   * @param records of a run
    * @param startUpSeconds of the median run of the smallest table: what a run takes beside its
    *     records
    * @param seconds of each run, from the first record read to the table committed
    * @param peakResidentBytes of the driver's process, from the end of the start-up on
    * @param peakHeapBytes of the driver, likewise, garbage included
-   * @param report of the last run
+   * @param stepSeconds by step, of the last run
    */
   public record Result(
       long records,
