@@ -1,7 +1,10 @@
-//! Counts what the library holds on the native heap: keys, circuits, masks, working memory.
+//! Counts what the library holds on the native heap: keys, circuits, masks, working memory. What the system refuses
+//! is asked for again without the [`reserve`].
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::reserve;
 
 /// Bytes that are allocated now, of all threads.
 static LIVE: AtomicI64 = AtomicI64::new(0);
@@ -17,36 +20,38 @@ pub fn live_bytes() -> i64 {
     LIVE.load(Ordering::Relaxed)
 }
 
-/// Sums alone matter, so no order of memory does.
-fn add(pointer: *mut u8, bytes: usize) {
-    if !pointer.is_null() {
-        LIVE.fetch_add(bytes as i64, Ordering::Relaxed);
+/// Allocates, once more if the reserve can make room for it. Of what is counted sums alone matter, so no order of
+/// memory does.
+fn allocated(change: i64, allocate: impl Fn() -> *mut u8) -> *mut u8 {
+    let mut pointer = allocate();
+    if pointer.is_null() && change <= reserve::BYTES as i64 && reserve::spend() {
+        pointer = allocate();
     }
+    if !pointer.is_null() {
+        LIVE.fetch_add(change, Ordering::Relaxed);
+    }
+    pointer
 }
 
 // SAFETY: all is left to the system's allocator.
 unsafe impl GlobalAlloc for CountedAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promises.
-        let pointer = unsafe { System.alloc(layout) };
-        add(pointer, layout.size());
-        pointer
+        allocated(layout.size() as i64, || unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promises.
-        let pointer = unsafe { System.alloc_zeroed(layout) };
-        add(pointer, layout.size());
-        pointer
+        allocated(layout.size() as i64, || unsafe {
+            System.alloc_zeroed(layout)
+        })
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as the caller promises.
-        let moved = unsafe { System.realloc(pointer, layout, size) };
-        if !moved.is_null() {
-            LIVE.fetch_add(size as i64 - layout.size() as i64, Ordering::Relaxed);
-        }
-        moved
+        // SAFETY: as the caller promises; what could not be moved is as it was.
+        allocated(size as i64 - layout.size() as i64, || unsafe {
+            System.realloc(pointer, layout, size)
+        })
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

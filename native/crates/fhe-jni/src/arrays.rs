@@ -23,18 +23,32 @@ fn length<'a, T: TypeArray>(env: &JNIEnv, array: &JPrimitiveArray<'a, T>) -> Res
     Ok(env.get_array_length(array).map_err(jni_error)? as usize)
 }
 
+/// Zeros, if there is memory for them: arrays may be large.
+fn zeros<T: Clone + Default>(length: usize) -> Result<Vec<T>> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(length).map_err(|_| {
+        Error::Internal(format!(
+            "no memory for {} bytes",
+            length.saturating_mul(size_of::<T>())
+        ))
+    })?;
+    zeros.resize(length, T::default());
+    Ok(zeros)
+}
+
 /// A copy of a `byte[]`.
 pub fn bytes(env: &JNIEnv, array: &JByteArray) -> Result<Vec<u8>> {
-    length(env, array)?;
-    env.convert_byte_array(array).map_err(jni_error)
+    // Of the same layout, so that nothing is copied.
+    let signed = signed_bytes(env, array)?;
+    Ok(signed.into_iter().map(|byte| byte as u8).collect())
 }
 
 /// A copy of a `byte[]` as Java sees it.
 pub fn signed_bytes(env: &JNIEnv, array: &JByteArray) -> Result<Vec<i8>> {
-    Ok(bytes(env, array)?
-        .into_iter()
-        .map(|byte| byte as i8)
-        .collect())
+    let mut copy = zeros(length(env, array)?)?;
+    env.get_byte_array_region(array, 0, &mut copy)
+        .map_err(jni_error)?;
+    Ok(copy)
 }
 
 /// A copy of a `byte[]` of a given length.
@@ -79,7 +93,7 @@ pub fn with_bytes(
 
 /// A copy of an `int[]`.
 pub fn ints(env: &JNIEnv, array: &JIntArray) -> Result<Vec<i32>> {
-    let mut copy = vec![0; length(env, array)?];
+    let mut copy = zeros(length(env, array)?)?;
     env.get_int_array_region(array, 0, &mut copy)
         .map_err(jni_error)?;
     Ok(copy)
@@ -87,7 +101,7 @@ pub fn ints(env: &JNIEnv, array: &JIntArray) -> Result<Vec<i32>> {
 
 /// A copy of a `long[]`.
 pub fn longs(env: &JNIEnv, array: &JLongArray) -> Result<Vec<i64>> {
-    let mut copy = vec![0; length(env, array)?];
+    let mut copy = zeros(length(env, array)?)?;
     env.get_long_array_region(array, 0, &mut copy)
         .map_err(jni_error)?;
     Ok(copy)
@@ -95,7 +109,7 @@ pub fn longs(env: &JNIEnv, array: &JLongArray) -> Result<Vec<i64>> {
 
 /// A copy of a `float[]`.
 pub fn floats(env: &JNIEnv, array: &JFloatArray) -> Result<Vec<f32>> {
-    let mut copy = vec![0.0; length(env, array)?];
+    let mut copy = zeros(length(env, array)?)?;
     env.get_float_array_region(array, 0, &mut copy)
         .map_err(jni_error)?;
     Ok(copy)
@@ -103,7 +117,7 @@ pub fn floats(env: &JNIEnv, array: &JFloatArray) -> Result<Vec<f32>> {
 
 /// A copy of a `double[]`.
 pub fn doubles(env: &JNIEnv, array: &JDoubleArray) -> Result<Vec<f64>> {
-    let mut copy = vec![0.0; length(env, array)?];
+    let mut copy = zeros(length(env, array)?)?;
     env.get_double_array_region(array, 0, &mut copy)
         .map_err(jni_error)?;
     Ok(copy)

@@ -14,7 +14,7 @@ use jni::objects::{
 use jni::sys::{jbyteArray, jfloat, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
-use crate::call::call;
+use crate::call::{call, release};
 use crate::handles::{KEYS, MODULES};
 use crate::library_methods::pointer;
 use crate::rows;
@@ -121,10 +121,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeKey(
     _class: JClass,
     key: jlong,
 ) {
-    call(env, |_| {
-        KEYS.remove(key);
-        Ok(())
-    });
+    release(env, || KEYS.remove(key));
 }
 
 #[unsafe(no_mangle)]
@@ -208,10 +205,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeModule(
     _class: JClass,
     module: jlong,
 ) {
-    call(env, |_| {
-        MODULES.remove(module);
-        Ok(())
-    });
+    release(env, || MODULES.remove(module));
 }
 
 /// Integer activations `[T][d_in]` of float records; writes the scales `[T]`.

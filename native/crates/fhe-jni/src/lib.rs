@@ -17,6 +17,9 @@ mod lookup_steps;
 mod mask_methods;
 mod memory_methods;
 mod pages;
+mod reserve;
 mod result_memory;
 mod rows;
+#[cfg(all(test, target_os = "linux"))]
+mod scarce_memory;
 mod server_methods;

@@ -16,7 +16,7 @@ use jni::sys::{jboolean, jbyteArray, jdoubleArray, jint, jintArray, jlong, jlong
 
 use crate::arrays;
 use crate::blocks::KeyedCircuit;
-use crate::call::call;
+use crate::call::{call, release};
 use crate::client_methods::secret_key_shape;
 use crate::handles::{EVALUATION_KEYS, KEYS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS};
 use crate::library_methods::pointer;
@@ -80,10 +80,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeLookupCircuit(
     _class: JClass,
     circuit: jlong,
 ) {
-    call(env, |_| {
-        LOOKUP_CIRCUITS.remove(circuit);
-        Ok(())
-    });
+    release(env, || LOOKUP_CIRCUITS.remove(circuit));
 }
 
 /// Nine packed parameters, eight bootstrap parameters, d_in, outputs of the packed layer, outputs, look-ups.
@@ -294,10 +291,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeEvaluationKey(
     _class: JClass,
     keys: jlong,
 ) {
-    call(env, |_| {
-        EVALUATION_KEYS.remove(keys);
-        Ok(())
-    });
+    release(env, || EVALUATION_KEYS.remove(keys));
 }
 
 /// Checks an evaluation key that lies in a direct buffer without expanding it: its client key's id, then eight
@@ -412,10 +406,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeLookupClient(
     _class: JClass,
     client: jlong,
 ) {
-    call(env, |_| {
-        LOOKUP_CLIENTS.remove(client);
-        Ok(())
-    });
+    release(env, || LOOKUP_CLIENTS.remove(client));
 }
 
 /// Phases `[T][outputs]` of a block of results.

@@ -6,7 +6,7 @@ use jni::objects::{JByteBuffer, JClass, JFloatArray, JIntArray, JLongArray, JObj
 use jni::sys::{jint, jlong};
 
 use crate::arrays;
-use crate::call::call;
+use crate::call::{call, release};
 use crate::handles::{MASKS, MODULES, ORDERS};
 use crate::rows;
 
@@ -48,10 +48,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeMaskOrder(
     _class: JClass,
     order: jlong,
 ) {
-    call(env, |_| {
-        ORDERS.remove(order);
-        Ok(())
-    });
+    release(env, || ORDERS.remove(order));
 }
 
 /// Makes a mask ready with the server's results; the order is used up and its handle closed, whatever
@@ -80,10 +77,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closePreparedMask(
     _class: JClass,
     mask: jlong,
 ) {
-    call(env, |_| {
-        MASKS.remove(mask);
-        Ok(())
-    });
+    release(env, || MASKS.remove(mask));
 }
 
 #[unsafe(no_mangle)]

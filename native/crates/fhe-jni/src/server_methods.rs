@@ -8,7 +8,7 @@ use jni::sys::{jbyteArray, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
 use crate::blocks::{self, Evaluator, PackedEvaluator};
-use crate::call::call;
+use crate::call::{call, release};
 use crate::handles::{CIRCUITS, MODULES, PUBLIC_KEYS};
 use crate::library_methods::pointer;
 
@@ -30,10 +30,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closeCircuit(
     _class: JClass,
     circuit: jlong,
 ) {
-    call(env, |_| {
-        CIRCUITS.remove(circuit);
-        Ok(())
-    });
+    release(env, || CIRCUITS.remove(circuit));
 }
 
 #[unsafe(no_mangle)]
@@ -54,10 +51,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_closePublicKey(
     _class: JClass,
     key: jlong,
 ) {
-    call(env, |_| {
-        PUBLIC_KEYS.remove(key);
-        Ok(())
-    });
+    release(env, || PUBLIC_KEYS.remove(key));
 }
 
 /// Id of its client key, 16 bytes.

@@ -1,8 +1,8 @@
 //! Circuits made ready for evaluation, once per process.
 
-use fhe_core::Result;
 use fhe_core::block::CircuitDigest;
 use fhe_core::circuit::PackedCircuit;
+use fhe_core::{Error, Result};
 
 use crate::clear;
 use crate::kernel::{Kernel, PreparedWeights};
@@ -28,8 +28,17 @@ impl PreparedCircuit {
     /// Prepares a circuit file for a given kernel.
     ///
     /// # Errors
-    /// As [`PackedCircuit::decode`].
+    /// As [`PackedCircuit::decode`]; [`Error::Internal`] if there is no memory for its weights.
     pub fn with_kernel(bytes: &[u8], kernel: Kernel) -> Result<Self> {
+        // As they are, and as the kernel streams through them.
+        Vec::<u8>::new()
+            .try_reserve_exact(2 * bytes.len())
+            .map_err(|_| {
+                Error::Internal(format!(
+                    "no memory for the weights of a circuit of {} bytes",
+                    bytes.len()
+                ))
+            })?;
         let circuit = PackedCircuit::decode(bytes)?;
         Ok(Self::of(circuit, PackedCircuit::digest(bytes), kernel))
     }
