@@ -427,33 +427,88 @@ class CorruptBlocksTest {
   }
 
   @Test
-  void aSecondJobOnTheSameResultsIsRefused() throws Exception {
+  void aWatchingJobPutsDamagedBlocksAsideAndGoesOn() throws Exception {
+    List<Row> blocks = encrypt();
     SparkSession spark = Digits.session();
-    Files.createDirectories(jobs.blocks());
-    Path leases = jobs.results().resolve("_evaluating");
+    StructType schema = blocks.get(0).schema();
     try (EvaluationJob job = open(spark)) {
-      AtomicReference<Throwable> ended = new AtomicReference<>();
-      Thread watching =
+      Watching watching = new Watching(job, CorruptBlocks.QUARANTINE);
+      Row damaged = withBlock(blocks.get(1), flipped(-7));
+      Path first = jobs.blocks().resolve("a.parquet");
+      write(spark, schema, List.of(blocks.get(0), damaged), first);
+      watching.awaitResults(spark, schema, 1);
+      Path broken = jobs.blocks().resolve("b.parquet");
+      Files.writeString(broken, "no Parquet at all");
+      write(spark, schema, List.of(blocks.get(2)), jobs.blocks().resolve("c.parquet"));
+      watching.awaitResults(spark, schema, 2);
+      assertInstanceOf(CancellationException.class, watching.stop());
+
+      // All of it in the tables, whether the last files came in one batch or in two.
+      EvaluationReport rest = evaluate(job, jobs.results(), CorruptBlocks.QUARANTINE);
+      assertEquals(0, rest.blocks());
+      List<Row> aside = quarantined(spark, jobs.results());
+      assertEquals(
+          List.of("file:" + first, "file:" + broken),
+          aside.stream().map(row -> row.<String>getAs(QuarantineTable.FILE)).toList());
+      assertEquals(damaged.getLong(3), aside.get(0).getLong(3));
+      assertEquals(2, spark.read().parquet(jobs.results().toString()).count());
+    } finally {
+      spark.stop();
+    }
+  }
+
+  /** A job that watches the blocks on a thread of its own. */
+  private final class Watching {
+    private final AtomicReference<Throwable> ended = new AtomicReference<>();
+    private final Thread thread;
+
+    Watching(EvaluationJob job, CorruptBlocks corrupt) {
+      thread =
           new Thread(
               () -> {
                 try {
                   job.watch(
                       Digits.hadoop(jobs.blocks()),
                       Digits.hadoop(jobs.results()),
-                      Duration.ofSeconds(1));
+                      Duration.ofSeconds(1),
+                      corrupt);
                 } catch (Throwable error) {
                   ended.set(error);
                 }
               });
-      watching.start();
+      thread.start();
+    }
+
+    void awaitResults(SparkSession spark, StructType schema, int blocks)
+        throws InterruptedException {
+      while (!Files.exists(jobs.results())
+          || spark.read().schema(schema).parquet(jobs.results().toString()).count() < blocks) {
+        assertTrue(thread.isAlive(), () -> "ended: " + ended.get());
+        Thread.sleep(100);
+      }
+    }
+
+    /** What it ended with. */
+    Throwable stop() throws InterruptedException {
+      // Hadoop's shell commands for local files may swallow one.
+      while (thread.isAlive()) {
+        thread.interrupt();
+        thread.join(1000);
+      }
+      return ended.get();
+    }
+  }
+
+  @Test
+  void aSecondJobOnTheSameResultsIsRefused() throws Exception {
+    SparkSession spark = Digits.session();
+    Files.createDirectories(jobs.blocks());
+    Path leases = jobs.results().resolve("_evaluating");
+    try (EvaluationJob job = open(spark)) {
+      Watching watching = new Watching(job, CorruptBlocks.FAIL);
       String lease = lease(leases, "HOLDING");
       assertNamed(job, jobs.results(), jobs.results().toString(), "written by another job");
-      // Hadoop's shell commands for local files may swallow one.
-      while (watching.isAlive()) {
-        watching.interrupt();
-        watching.join(1000);
-      }
-      assertInstanceOf(CancellationException.class, ended.get());
+      assertInstanceOf(CancellationException.class, watching.stop());
       assertEquals(List.of(), files(leases));
 
       // Of a process of this machine that is gone.
