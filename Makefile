@@ -3,7 +3,7 @@
 MVN ?= mvn -B -ntp
 CARGO ?= cargo
 
-.PHONY: build native demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-pages test-docs test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
+.PHONY: build native dist notebooks demo bench bench-scale bench-micro soak test test-rust test-rust-slow test-java test-pages test-docs test-sanitizer test-all fuzz fuzz-native fuzz-java fuzz-sanitizer lint format clean
 
 ## build: the native library and the jar, with the Spark libraries it runs on beside it
 build: native
@@ -12,6 +12,15 @@ build: native
 ## native: the Rust library
 native:
 	$(CARGO) build --release --locked --manifest-path native/Cargo.toml
+
+## dist: build/fhe-spark-VERSION.tar.gz, which runs on a Spark distribution without Maven and Rust
+dist: native
+	$(MVN) -q -Pdist package -DskipTests
+	dist/build
+
+## notebooks: runs the notebooks without a browser; what they show is then in build/notebooks/executed
+notebooks: build
+	bin/notebook --execute
 
 ## demo: compiles the digits model, makes keys, scores every image in three modes and compares
 demo: build
@@ -78,18 +87,21 @@ test-docs: demo
 	PYTHONPATH=docs/test $$(bin/python-env docs docs/test/requirements.txt) -m pytest -p pages -p no:cacheprovider -rs $(PAGES)
 
 ## test-all: the slow ones too (standalone Spark cluster, drivers and executors killed, whole models remote, MiniLM, SmolLM2,
-## report.html in a browser, a short soak), the pages' blocks, and the sanitizer's. PyTorch for SmolLM2's export takes 6 GB of disk; needs Chromium and its driver (Debian: apt-get install
-## chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
-test-all: test-rust test-rust-slow test-sanitizer build
+## report.html in a browser, what `make dist` packs, the notebooks, a short soak), the pages' blocks, and the sanitizer's.
+## PyTorch for SmolLM2's export takes 6 GB of disk, the notebooks' environment one; needs Chromium and its driver (Debian:
+## apt-get install chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
+test-all: test-rust test-rust-slow test-sanitizer dist
 	examples/remote-models/demo mlp 50
 	examples/remote-models/demo deep 20
 	examples/remote-models/demo gelu 40
 	examples/remote-models/demo cnn 20
 	examples/minilm/demo 60 remote
+	FHE_SPARK_TEST_DISTRIBUTION=$$(ls -t $(CURDIR)/build/fhe-spark-*.tar.gz | head -n 1) \
 	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
+	bin/notebook --execute
 	examples/smollm2/demo $$(examples/smollm2/prepare) 4 10 16
 	$(MAKE) test-docs
 	$(MAKE) soak SOAK_MINUTES=3
@@ -129,9 +141,9 @@ lint:
 	$(MVN) -q checkstyle:check
 	$(MVN) -q -Pbench test-compile -Denforcer.skip
 	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
-	  examples/*/demo examples/text/libraries examples/smollm2/prepare; do bash -n $$script; done
+	  examples/*/demo examples/text/libraries examples/smollm2/prepare dist/build; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \
-	  conf/lint docs/test
+	  conf/lint docs/test dist
 	bin/lint-conf
 
 ## format: formats everything that lint checks
