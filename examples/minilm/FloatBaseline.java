@@ -1,3 +1,5 @@
+package org.fhespark.examples.minilm;
+
 import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
@@ -15,13 +17,13 @@ import java.util.stream.IntStream;
  * The whole float model in ONNX Runtime, as one would run it for speed: sentences in batches of
  * similar length, both cores. What encrypted scoring is compared with.
  */
-final class FloatBaseline implements AutoCloseable {
+public final class FloatBaseline implements AutoCloseable {
   private static final int BATCH = 32;
 
   private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
   private final OrtSession session;
 
-  FloatBaseline(Path model, int threads) throws OrtException {
+  public FloatBaseline(Path model, int threads) throws OrtException {
     try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
       options.setIntraOpNumThreads(threads);
       session = environment.createSession(model.toString(), options);
@@ -33,7 +35,7 @@ final class FloatBaseline implements AutoCloseable {
    *
    * @return [sentences][384], in the order given
    */
-  float[][] embed(List<long[]> sentences) throws OrtException {
+  public float[][] embed(List<long[]> sentences) throws OrtException {
     Integer[] order = IntStream.range(0, sentences.size()).boxed().toArray(Integer[]::new);
     Arrays.sort(order, Comparator.comparingInt(i -> sentences.get(i).length));
     float[][] embeddings = new float[order.length][];

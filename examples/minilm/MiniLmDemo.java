@@ -1,3 +1,5 @@
+package org.fhespark.examples.minilm;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

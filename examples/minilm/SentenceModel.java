@@ -1,3 +1,5 @@
+package org.fhespark.examples.minilm;
+
 import ai.onnx.proto.OnnxMl.AttributeProto;
 import ai.onnx.proto.OnnxMl.GraphProto;
 import ai.onnx.proto.OnnxMl.ModelProto;
@@ -18,9 +20,9 @@ import java.util.List;
  * mean over the tokens of the mask and the scaling to length 1. Without these two each sentence
  * would come back as 384 floats a token, of which nobody wants more than the mean.
  */
-final class SentenceModel {
+public final class SentenceModel {
   /** Output of the model: float [sentences, 384], rows of length 1. */
-  static final String EMBEDDING = "sentence_embedding";
+  public static final String EMBEDDING = "sentence_embedding";
 
   /** The artifact's second output, Tanh of the remote pooler: float [sentences, 384]. */
   static final String POOLED = "pooled";
@@ -33,7 +35,7 @@ final class SentenceModel {
   private SentenceModel() {}
 
   /** Writes the model as one ONNX file. */
-  static void write(Path file) throws IOException {
+  public static void write(Path file) throws IOException {
     ModelProto model;
     try (InputStream resource = SentenceModel.class.getResourceAsStream(RESOURCE)) {
       model = ModelProto.parseFrom(resource);
@@ -59,7 +61,7 @@ final class SentenceModel {
   }
 
   /** The keys of its 36 encoder linears and of the pooler's. */
-  static List<String> linears() {
+  public static List<String> linears() {
     List<String> keys = new ArrayList<>();
     for (int layer = 0; layer < 6; layer++) {
       String prefix = "encoder.layer." + layer + ".";

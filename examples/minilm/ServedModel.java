@@ -1,3 +1,5 @@
+package org.fhespark.examples.minilm;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;

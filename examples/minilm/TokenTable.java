@@ -1,3 +1,5 @@
+package org.fhespark.examples.minilm;
+
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import java.io.IOException;
 import java.io.InputStream;
@@ -15,7 +17,7 @@ import org.fhespark.jobs.tables.TableWriter;
 import scala.collection.immutable.ArraySeq;
 
 /** Sentences as the token ids that MiniLM reads: a Parquet table of ragged int64 arrays. */
-final class TokenTable {
+public final class TokenTable {
   private static final String RESOURCE = "/all-minilm-l6-v2-tokenizer.json";
   private static final StructType SCHEMA =
       StructType.fromDDL(
@@ -25,7 +27,7 @@ final class TokenTable {
   private TokenTable() {}
 
   /** The token ids of each sentence, without padding, [CLS] and [SEP] included. */
-  static List<long[]> tokens(List<String> sentences) throws IOException {
+  public static List<long[]> tokens(List<String> sentences) throws IOException {
     try (InputStream resource = TokenTable.class.getResourceAsStream(RESOURCE);
         HuggingFaceTokenizer tokenizer =
             HuggingFaceTokenizer.newInstance(
@@ -39,7 +41,7 @@ final class TokenTable {
   }
 
   /** Writes the table, in the sentences' order. */
-  static void write(SparkSession spark, Path table, List<long[]> sentences) {
+  public static void write(SparkSession spark, Path table, List<long[]> sentences) {
     try (TableWriter writer =
         TableWriter.create(
             spark, new org.apache.hadoop.fs.Path(table.toUri()), SCHEMA, TableFormat.PARQUET, true)) {
@@ -50,7 +52,7 @@ final class TokenTable {
     }
   }
 
-  static List<String> lines(Path file) throws IOException {
+  public static List<String> lines(Path file) throws IOException {
     return Files.readAllLines(file);
   }
 

@@ -1,3 +1,5 @@
+package org.fhespark.examples.smollm2;
+
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,7 +14,7 @@ import org.fhespark.jobs.client.TensorResults;
  * each later one the last token of every text that has not ended; in each the rows of all texts
  * share blocks. The masks of later steps are prepared some steps at a time.
  */
-final class Generation {
+public final class Generation {
   private static final String TEMPLATE =
       "<|im_start|>system\n"
           + "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
@@ -34,7 +36,7 @@ final class Generation {
   /**
    * @param cores batches to make at least, as clear segments take one core a batch
    */
-  Generation(HybridSession session, HuggingFaceTokenizer tokenizer, int cores) {
+  public Generation(HybridSession session, HuggingFaceTokenizer tokenizer, int cores) {
     this.session = session;
     this.tokenizer = tokenizer;
     this.cores = cores;
@@ -47,14 +49,14 @@ final class Generation {
    * @param steps what each step cost
    * @param masks what each preparation of masks cost
    */
-  record Answers(List<List<Long>> tokens, List<ScoreReport> steps, List<ScoreReport> masks) {
-    int tokenCount() {
+  public record Answers(List<List<Long>> tokens, List<ScoreReport> steps, List<ScoreReport> masks) {
+    public int tokenCount() {
       return tokens.stream().mapToInt(List::size).sum();
     }
   }
 
   /** At most {@code most} tokens of answer to each question. */
-  Answers answer(List<String> questions, int most) {
+  public Answers answer(List<String> questions, int most) {
     List<long[]> prompts =
         questions.stream()
             .map(question -> tokenizer.encode(TEMPLATE.formatted(question), false, false).getIds())
@@ -92,7 +94,7 @@ final class Generation {
   }
 
   /** An answer as text. */
-  static String text(HuggingFaceTokenizer tokenizer, List<Long> tokens) {
+  public static String text(HuggingFaceTokenizer tokenizer, List<Long> tokens) {
     return tokenizer.decode(tokens.stream().mapToLong(Long::longValue).toArray(), true);
   }
 }

@@ -1,3 +1,5 @@
+package org.fhespark.examples.smollm2;
+
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import java.io.IOException;
 import java.nio.file.Files;

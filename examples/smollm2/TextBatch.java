@@ -1,3 +1,5 @@
+package org.fhespark.examples.smollm2;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
