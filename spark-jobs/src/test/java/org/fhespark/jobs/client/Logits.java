@@ -73,7 +73,7 @@ public final class Logits {
   }
 
   /** Share of the images whose largest logit is that of their label. */
-  static double accuracy(List<Row> scored) {
+  public static double accuracy(List<Row> scored) {
     int right = 0;
     for (Row row : scored) {
       right += argmax(of(row)) == row.<Long>getAs("label") ? 1 : 0;

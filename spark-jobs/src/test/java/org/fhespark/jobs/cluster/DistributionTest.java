@@ -119,6 +119,8 @@ class DistributionTest {
 
     assertEquals(Digits.IMAGES, clear.size());
     assertEquals(0, Logits.differing(clear, decrypted), "values that differ");
+    double accuracy = Logits.accuracy(decrypted);
+    assertTrue(accuracy >= 0.97, "accuracy " + accuracy);
   }
 
   private static List<Row> score(Path model, String mode, String... more) throws Exception {
