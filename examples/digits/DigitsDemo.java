@@ -153,7 +153,7 @@ public final class DigitsDemo {
         execute.bytesPerValueUp(),
         "bytes a value, down",
         execute.bytesPerValueDown(),
-        "noise margin beyond p_error, bits",
+        "noise margin, bits",
         execute.noiseMarginBits());
   }
 

@@ -216,7 +216,7 @@ public final class MiniLmDemo {
         execute.bytesPerValueUp(),
         "bytes a value, down",
         execute.bytesPerValueDown(),
-        "noise margin beyond p_error, bits",
+        "noise margin, bits",
         execute.noiseMarginBits());
   }
 

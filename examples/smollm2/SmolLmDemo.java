@@ -170,7 +170,7 @@ public final class SmolLmDemo {
         execute.bytesPerValueUp(),
         "bytes a value, down",
         execute.bytesPerValueDown(),
-        "noise margin beyond p_error, bits",
+        "noise margin, bits",
         execute.noiseMarginBits());
   }
 

@@ -27,7 +27,7 @@ impl ClientKey {
         let failed = |error: std::io::Error| {
             Error::invalid(match error.kind() {
                 ErrorKind::AlreadyExists => format!(
-                    "client key {} exists and is not overwritten: give another directory or remove it",
+                    "client key {} exists and is not overwritten: give another directory, or --rotate to replace it and keep the old one",
                     file.display()
                 ),
                 _ => format!("client key {} cannot be written: {error}", file.display()),
@@ -81,7 +81,7 @@ impl ClientKey {
         let failed = |error: std::io::Error| {
             Error::invalid(match error.kind() {
                 ErrorKind::NotFound => format!(
-                    "client key {} does not exist: make one with keygen",
+                    "client key {} does not exist: give the folder that keygen wrote, or make a key with keygen",
                     file.display()
                 ),
                 _ => format!("client key {} cannot be read: {error}", file.display()),

@@ -277,7 +277,7 @@ public final class HybridModel {
               + keyClient.substring(0, 12)
               + "..., this is "
               + client.id().substring(0, 12)
-              + "...): make one with keygen --client "
+              + "...): give the key made for it, or make one with keygen --client "
               + client.folder());
     }
   }

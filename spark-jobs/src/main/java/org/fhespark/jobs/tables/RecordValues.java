@@ -262,7 +262,7 @@ final class RecordValues {
   }
 
   private static String at(int position) {
-    return position < 0 ? "" : " at index " + position;
+    return position < 0 ? "" : " at index " + position + " (from 0)";
   }
 
   private InvalidInputException notFinite(int column, int position, String found) {

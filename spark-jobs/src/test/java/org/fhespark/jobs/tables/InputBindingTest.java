@@ -131,20 +131,26 @@ class InputBindingTest {
     TensorSpec pair = spec("x", ElementType.FLOAT, 2L);
     String floats = "x ARRAY<FLOAT>";
     refused(batch(floats, 2, pair), "found null", new Object[] {null});
-    refused(batch(floats, 2, pair), "a number at index 1, found null", seq(1f, null));
+    refused(batch(floats, 2, pair), "a number at index 1 (from 0), found null", seq(1f, null));
     refused(batch(floats, 2, pair), "2 values along axis 0 (shape [2]), found 3", seq(1f, 2f, 3f));
     refused(
         batch(floats, 2, pair),
-        "a finite number at index 1, found NaN",
+        "a finite number at index 1 (from 0), found NaN",
         new ArraySeq.ofFloat(new float[] {1, Float.NaN}));
     refused(
-        batch(floats, 2, pair), "at index 0, found -Infinity", seq(Double.NEGATIVE_INFINITY, 1));
-    refused(batch("x ARRAY<DOUBLE>", 2, pair), "a float32 at index 1, found 1.0E39", seq(1, 1e39));
+        batch(floats, 2, pair),
+        "at index 0 (from 0), found -Infinity",
+        seq(Double.NEGATIVE_INFINITY, 1));
+    refused(
+        batch("x ARRAY<DOUBLE>", 2, pair),
+        "a float32 at index 1 (from 0), found 1.0E39",
+        seq(1, 1e39));
     TensorSpec square = spec("x", ElementType.INT32, 2L, 2L);
     String nested = "x ARRAY<ARRAY<INT>>";
     refused(batch(nested, 2, square), "axis 1 (2 values), found one of 1", seq(seq(1, 2), seq(3)));
     refused(batch(nested, 2, square), "2 values along axis 1", seq(seq(1), seq(3)));
-    refused(batch(nested, 2, square), "an array at index 1, found null", seq(seq(1, 2), null));
+    refused(
+        batch(nested, 2, square), "an array at index 1 (from 0), found null", seq(seq(1, 2), null));
     refused(
         batch("x ARRAY<INT>", 2, square),
         "expected 4 values (shape [2, 2]), found 3",
