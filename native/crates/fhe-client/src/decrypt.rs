@@ -19,6 +19,38 @@ use crate::threads::in_parallel;
 use crate::transpose::Cell;
 use crate::{ModuleClient, Outputs};
 
+/// Results of a block, in one block or in parts that follow each other.
+pub(crate) struct ReceivedResults<'a> {
+    pub(crate) mask: PanelLayout,
+    pub(crate) bodies: PanelLayout,
+    /// Those of the mask, then those of the bodies.
+    pub(crate) panels: Vec<&'a [u8]>,
+    /// What came, and how many of the panels are in it.
+    pub(crate) payloads: Vec<(Payload<'a>, usize)>,
+}
+
+impl<'a> ReceivedResults<'a> {
+    /// Of one block.
+    fn of_block((header, payload): (&BlockHeader, Payload<'a>)) -> Self {
+        let layout = header.layout();
+        let (mask, bodies) = payload.bytes.split_at(layout.mask.bytes());
+        let panels: Vec<_> = panels_of(layout.mask, mask)
+            .chain(panels_of(layout.bodies, bodies))
+            .collect();
+        ReceivedResults {
+            mask: layout.mask,
+            bodies: layout.bodies,
+            payloads: vec![(payload, panels.len())],
+            panels,
+        }
+    }
+}
+
+/// The panels of a payload.
+pub(crate) fn panels_of(layout: PanelLayout, payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..layout.panels()).map(move |panel| &payload[layout.panel_range(panel)])
+}
+
 impl ModuleClient {
     /// Accumulators `[T][d_out]` of a block of results.
     ///
@@ -29,7 +61,7 @@ impl ModuleClient {
         let mut accumulators = vec![0; header.records * self.spec.outputs];
         let message_bits = self.message_bits();
         self.decrypt_phases(
-            (&header, payload),
+            &ReceivedResults::of_block((&header, payload)),
             1,
             Outputs::table(&mut accumulators, self.spec.outputs)?,
             |_, _, phases, values| {
@@ -50,7 +82,8 @@ impl ModuleClient {
         let mut accumulators = vec![0; header.records * self.spec.outputs];
         let message_bits = self.message_bits();
         let places = Outputs::table(&mut accumulators, self.spec.outputs)?;
-        self.decrypt_phases((&header, payload), 1, places, |_, _, phases, values| {
+        let results = ReceivedResults::of_block((&header, payload));
+        self.decrypt_phases(&results, 1, places, |_, _, phases, values| {
             for (value, &phase) in values.iter_mut().zip(phases) {
                 *value = round_to_message(phase, message_bits);
             }
@@ -93,7 +126,7 @@ impl ModuleClient {
         // A module with sums has one scale, or it would not have been opened.
         let scale = self.spec.quantizer.static_scale;
         self.decrypt_phases(
-            (&header, payload),
+            &ReceivedResults::of_block((&header, payload)),
             threads,
             out,
             #[inline(always)]
@@ -129,7 +162,6 @@ impl ModuleClient {
                 header.block_number
             )));
         }
-        self.check_outputs(&out, scales.len())?;
         if header.records != scales.len() {
             return Err(Error::invalid(format!(
                 "encrypted block {} has {} records where {} were sent",
@@ -138,9 +170,22 @@ impl ModuleClient {
                 scales.len()
             )));
         }
+        let results = ReceivedResults::of_block((&header, payload));
+        self.decrypt_received(&results, scales, threads, out)
+    }
+
+    /// Decrypts and dequantises results for as many records as there are scales.
+    pub(crate) fn decrypt_received(
+        &self,
+        results: &ReceivedResults,
+        scales: &[f32],
+        threads: usize,
+        out: Outputs<f32>,
+    ) -> Result<()> {
+        self.check_outputs(&out, scales.len())?;
         let (dequantizer, message_bits) = (&self.spec.dequantizer, self.message_bits());
         self.decrypt_phases(
-            (&header, payload),
+            results,
             threads,
             out,
             #[inline(always)]
@@ -165,7 +210,8 @@ impl ModuleClient {
         let mut noise = vec![0.0; header.records * self.spec.outputs];
         let message_bits = self.message_bits();
         let places = Outputs::table(&mut noise, self.spec.outputs)?;
-        self.decrypt_phases((&header, payload), 1, places, |_, _, phases, values| {
+        let results = ReceivedResults::of_block((&header, payload));
+        self.decrypt_phases(&results, 1, places, |_, _, phases, values| {
             for (value, &phase) in values.iter_mut().zip(phases) {
                 *value = residue(phase, message_bits);
             }
@@ -204,22 +250,21 @@ impl ModuleClient {
     /// q = 2^64, and the places of their values.
     fn decrypt_phases<T: Cell + Send>(
         &self,
-        (header, payload): (&BlockHeader, Payload),
+        results: &ReceivedResults,
         threads: usize,
         out: Outputs<T>,
         convert: impl Fn(usize, usize, &[u64], &mut [T]) + Sync,
     ) -> Result<()> {
         let (_, set) = self.keys()?;
         let parameters = &self.spec.parameters;
-        let layout = header.layout();
-        let (mask_payload, body_payload) = payload.bytes.split_at(layout.mask.bytes());
+        let (mask_panels, body_panels) = results.panels.split_at(results.mask.panels());
         let checksums = in_parallel(out.parts(threads), |(outputs, pieces)| {
             let new = || Workspace::new(parameters, set);
             self.decryption.lend(new, |workspace| {
                 dispatch(DecryptOutputs {
                     set,
-                    mask: PanelReader::new(layout.mask, mask_payload),
-                    bodies: PanelReader::new(layout.bodies, body_payload),
+                    mask: PanelReader::new(results.mask, mask_panels),
+                    bodies: PanelReader::new(results.bodies, body_panels),
                     outputs,
                     rows: RowWriter::new(pieces, parameters.polynomial_size),
                     convert: &convert,
@@ -227,13 +272,18 @@ impl ModuleClient {
                 })
             })
         });
-        let mut checksum = Checksum::new();
-        for panel in 0..layout.mask.panels() + layout.bodies.panels() {
-            for part in &checksums {
-                checksum.append(part[panel]);
+        let mut first = 0;
+        for (payload, panels) in &results.payloads {
+            let mut checksum = Checksum::new();
+            for panel in first..first + panels {
+                for share in &checksums {
+                    checksum.append(share[panel]);
+                }
             }
+            payload.verify(checksum.value())?;
+            first += panels;
         }
-        payload.verify(checksum.value())
+        Ok(())
     }
 }
 
@@ -368,19 +418,19 @@ where
     }
 }
 
-/// Reads a payload's panels, some features at a time.
+/// Reads panels, some features at a time.
 struct PanelReader<'a> {
     layout: PanelLayout,
-    payload: &'a [u8],
+    panels: &'a [&'a [u8]],
     /// One for each panel.
     checksums: Vec<Checksum>,
 }
 
 impl<'a> PanelReader<'a> {
-    fn new(layout: PanelLayout, payload: &'a [u8]) -> Self {
+    fn new(layout: PanelLayout, panels: &'a [&'a [u8]]) -> Self {
         PanelReader {
             layout,
-            payload,
+            panels,
             checksums: vec![Checksum::new(); layout.panels()],
         }
     }
@@ -388,7 +438,7 @@ impl<'a> PanelReader<'a> {
     /// `[limbs][rows]` of a panel of a feature.
     #[inline(always)]
     fn bytes(&self, panel: usize, feature: usize) -> &'a [u8] {
-        &self.payload[self.layout.feature_range(panel, feature)]
+        self.run(panel, feature..feature + 1)
     }
 
     /// The same of a whole panel.
@@ -400,9 +450,8 @@ impl<'a> PanelReader<'a> {
     /// `[features][limbs][rows]` of a panel.
     #[inline(always)]
     fn run(&self, panel: usize, features: Range<usize>) -> &'a [u8] {
-        let start = self.layout.feature_range(panel, features.start).start;
-        let bytes = features.len() * self.layout.limbs * self.layout.panel_width(panel);
-        &self.payload[start..][..bytes]
+        let bytes = self.layout.limbs * self.layout.panel_width(panel);
+        &self.panels[panel][features.start * bytes..features.end * bytes]
     }
 
     /// Has the panels' checksums take these features.

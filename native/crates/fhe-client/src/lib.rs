@@ -20,6 +20,7 @@ mod module;
 mod negacyclic;
 mod outputs;
 mod pads;
+mod parts;
 mod passphrase;
 mod planes;
 mod prepared_mask;

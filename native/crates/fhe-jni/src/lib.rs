@@ -17,6 +17,7 @@ mod lookup_steps;
 mod mask_methods;
 mod memory_methods;
 mod pages;
+mod part_methods;
 mod reserve;
 mod result_memory;
 mod rows;

@@ -16,7 +16,7 @@ use crate::handles::{
 };
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 12;
+const ABI_VERSION: jint = 13;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(

@@ -142,6 +142,21 @@ final class FheNative {
       ByteBuffer[] buffers,
       long[] runs);
 
+  static native void cutMask(long module, ByteBuffer block, ByteBuffer part);
+
+  static native void cutRecords(
+      long module, ByteBuffer block, int first, int count, ByteBuffer part);
+
+  static native void decryptParts(
+      long module,
+      ByteBuffer[] parts,
+      long blockNumber,
+      float[] scales,
+      int threads,
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
+
   static native long orderMask(long module, int slots, long blockNumber, ByteBuffer block);
 
   static native void closeMaskOrder(long order);

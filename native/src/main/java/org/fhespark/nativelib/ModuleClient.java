@@ -1,6 +1,7 @@
 package org.fhespark.nativelib;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /**
  * The data owner's side of one remote module: quantise, encrypt, decrypt, dequantise. Safe to share
@@ -144,6 +145,51 @@ public final class ModuleClient implements AutoCloseable {
     ByteBuffer copy = ByteBuffer.allocateDirect(block.length);
     copy.put(block);
     decrypt(copy, blockNumber, scales, 1, outputs);
+  }
+
+  /**
+   * Writes the order of a block's mask, for one task to evaluate while others evaluate records of
+   * the block ({@link #cutRecords}); no task then evaluates the block itself.
+   *
+   * @param block of {@link #encrypt}
+   * @param part written; its capacity must be {@link MaskOrder#BLOCK_BYTES}
+   * @throws org.fhespark.InvalidInputException if it is no block of this module, or its results are
+   *     re-randomised
+   */
+  public void cutMask(ByteBuffer block, ByteBuffer part) {
+    FheNative.cutMask(handle.get(), block, part);
+  }
+
+  /**
+   * Writes a run of a block's records as a block of their own.
+   *
+   * @param first a multiple of 64
+   * @param count a multiple of 64, but for the block's last records
+   * @param part written; its capacity must be {@link #blockBytes} of {@code count}
+   * @throws org.fhespark.InvalidInputException as {@link #cutMask}, and if the run is no such
+   */
+  public void cutRecords(ByteBuffer block, int first, int count, ByteBuffer part) {
+    FheNative.cutRecords(handle.get(), block, first, count, part);
+  }
+
+  /**
+   * As {@link #decrypt}, of the results of a block's parts.
+   *
+   * @param parts those of {@link #cutMask}, then those of {@link #cutRecords} in order
+   * @throws org.fhespark.InvalidInputException if one is damaged or of another block, or they are
+   *     not all of the block
+   */
+  public void decryptParts(
+      List<ByteBuffer> parts, long blockNumber, float[] scales, int threads, OutputRows outputs) {
+    FheNative.decryptParts(
+        handle.get(),
+        parts.toArray(ByteBuffer[]::new),
+        blockNumber,
+        scales,
+        threads,
+        outputs.columns(),
+        outputs.buffers(),
+        outputs.runs());
   }
 
   /**

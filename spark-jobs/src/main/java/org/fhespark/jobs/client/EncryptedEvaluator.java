@@ -10,7 +10,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import java.util.function.ObjIntConsumer;
 import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -37,6 +39,9 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private final ClientThreads threads;
   private final Measurements measurements;
   private final ScoreProgress progress;
+
+  /** Blocks, or parts of such, that the server has now. */
+  private final AtomicInteger underWay = new AtomicInteger();
 
   /**
    * @param server closed with this
@@ -101,11 +106,44 @@ final class EncryptedEvaluator implements RemoteEvaluator {
   private void evaluate(String modules, List<RowBlock> rows) {
     List<SentBlock> sent = encryption.encrypt(rows);
     int cores = threads.coresEach(sent.size());
-    evaluate(
-        modules,
-        rows.stream().map(RowBlock::layer).toList(),
-        sent.stream().map(SentBlock::block).toList(),
-        (result, index) -> decryption.decrypt(sent.get(index).rows(), result, cores));
+    int tasks = (server.parallelism() - underWay.get()) / sent.size();
+    List<Task> work = new ArrayList<>();
+    try (Resources parted = new Resources()) {
+      for (SentBlock one : sent) {
+        List<Integer> runs =
+            one.rows().slots().isPresent()
+                ? List.of()
+                : BlockCut.of(one.rows().rows().layer(), one.rows().scales().length, tasks);
+        if (runs.isEmpty()) {
+          work.add(new Task(one.block(), result -> decryption.decrypt(one.rows(), result, cores)));
+        } else {
+          for (PartedBlock.Part part : PartedBlock.cut(one, runs)) {
+            parted.add(part.whole());
+            work.add(new Task(part.block(), result -> decrypt(part, result, cores)));
+          }
+        }
+      }
+      evaluate(
+          modules,
+          rows.stream().map(RowBlock::layer).toList(),
+          work.stream().map(Task::block).toList(),
+          (result, index) -> work.get(index).taker().accept(result));
+    }
+  }
+
+  /**
+   * What one task evaluates.
+   *
+   * @param taker closes the result
+   */
+  private record Task(EncryptedBlock block, Consumer<EncryptedBlock> taker) {}
+
+  /** Decrypts a block when the last of its parts is there. */
+  private void decrypt(PartedBlock.Part part, EncryptedBlock result, int cores) {
+    PartedBlock whole = part.whole();
+    whole
+        .take(part.index(), result)
+        .ifPresent(results -> decryption.decryptParts(whole.rows(), results, cores));
   }
 
   /** As many masks a call as their results, which are large, may lie on the driver together. */
@@ -189,12 +227,14 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         layers.stream().map(layer -> layer.spec().circuitDigest()).collect(toSet());
     Results results = new Results(blocks.size(), taker);
     long start = System.nanoTime();
+    underWay.addAndGet(blocks.size());
     try {
       server.evaluate(modules, circuits, blocks, results);
     } catch (Throwable error) {
       results.abandon();
       throw error;
     } finally {
+      underWay.addAndGet(-blocks.size());
       blocks.forEach(EncryptedBlock::close);
     }
     measurements.addNanos(Step.EVALUATE, System.nanoTime() - start);
