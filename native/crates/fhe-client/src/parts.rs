@@ -36,10 +36,10 @@ impl ModuleClient {
     /// not in the block.
     pub fn cut_records(&self, block: &[u8], records: Range<usize>, out: &mut [u8]) -> Result<()> {
         let (whole, payload) = self.whole_block(block)?;
-        let ends_well = records.end % PANEL_ROWS == 0 || records.end == whole.records;
+        let ends_well = records.end.is_multiple_of(PANEL_ROWS) || records.end == whole.records;
         if records.is_empty()
             || records.end > whole.records
-            || records.start % PANEL_ROWS != 0
+            || !records.start.is_multiple_of(PANEL_ROWS)
             || !ends_well
         {
             return Err(Error::invalid(format!(
@@ -118,7 +118,7 @@ impl ModuleClient {
                 && header.block_number == block_number
                 && &header.key_id == key_id
                 && *seed.get_or_insert(header.mask_seed) == header.mask_seed
-                && records % PANEL_ROWS == 0;
+                && records.is_multiple_of(PANEL_ROWS);
             if !is_next {
                 return Err(Error::invalid(format!(
                     "part {index} of the results of encrypted block {block_number} is of another block, key or place"
