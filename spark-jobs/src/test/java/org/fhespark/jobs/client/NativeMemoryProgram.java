@@ -100,7 +100,7 @@ final class NativeMemoryProgram {
 
   /** What the collector has not found yet is lost, not leaked: it is given some time. */
   private static void print(int round) throws InterruptedException {
-    for (int look = 0; look < 100 && inUse() > 0; look++) {
+    for (int look = 0; look < 100 && (inUse() > 0 || NativeLibrary.openHandles() > 0); look++) {
       System.gc();
       Thread.sleep(50);
     }
