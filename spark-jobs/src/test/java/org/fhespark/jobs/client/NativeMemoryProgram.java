@@ -4,6 +4,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
+import org.apache.spark.SparkExecutorInfo;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -91,19 +94,25 @@ final class NativeMemoryProgram {
         };
     try (ClientKey key = model.newKey();
         HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
-      session.score(Digits.hadoop(input), Digits.hadoop(output), false, interrupting);
-      throw new IllegalStateException("the run was not interrupted");
-    } catch (CancellationException expected) {
-      Thread.interrupted();
+      try {
+        session.score(Digits.hadoop(input), Digits.hadoop(output), false, interrupting);
+        throw new IllegalStateException("the run was not interrupted");
+      } catch (CancellationException expected) {
+        Thread.interrupted();
+      }
+      // A circuit that a killed task still uses when the session is closed stays for two minutes.
+      await(() -> runningTasks() == 0);
     }
   }
 
-  /** What the collector has not found yet is lost, not leaked: it is given some time. */
+  private int runningTasks() {
+    return Stream.of(spark.sparkContext().statusTracker().getExecutorInfos())
+        .mapToInt(SparkExecutorInfo::numRunningTasks)
+        .sum();
+  }
+
   private static void print(int round) throws InterruptedException {
-    for (int look = 0; look < 100 && (inUse() > 0 || NativeLibrary.openHandles() > 0); look++) {
-      System.gc();
-      Thread.sleep(50);
-    }
+    await(() -> inUse() == 0);
     System.out.println(
         "round "
             + round
@@ -115,8 +124,16 @@ final class NativeMemoryProgram {
             + NativeMemory.heapBytes());
   }
 
+  /** What the collector has not found yet is lost, not leaked: it is given some time. */
+  static void await(BooleanSupplier isReleased) throws InterruptedException {
+    for (int look = 0; look < 100 && !isReleased.getAsBoolean(); look++) {
+      System.gc();
+      Thread.sleep(50);
+    }
+  }
+
   /** Bytes of buffers and results that are not kept for others. */
-  private static long inUse() {
+  static long inUse() {
     return NativeMemory.liveBytes()
         - DirectMemory.shared().idleBytes()
         + NativeMemory.resultBytes()

@@ -13,8 +13,6 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.nativelib.ClientKey;
-import org.fhespark.nativelib.NativeMemory;
-import org.fhespark.udf.DirectMemory;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -107,18 +105,7 @@ class PartedScoringTest {
   void aRunThatFailsBetweenPartsReleasesThoseItHas() throws Exception {
     assertThrows(
         IllegalStateException.class, () -> score(whole, Mode.EXECUTE, key, new Sent(true)));
-    for (int look = 0; look < 100 && inUse() > 0; look++) {
-      System.gc();
-      Thread.sleep(50);
-    }
-    assertEquals(0, inUse());
-  }
-
-  /** Bytes of buffers and results that are not kept for others. */
-  private static long inUse() {
-    return NativeMemory.liveBytes()
-        - DirectMemory.shared().idleBytes()
-        + NativeMemory.resultBytes()
-        - NativeMemory.idleResultBytes();
+    NativeMemoryProgram.await(() -> NativeMemoryProgram.inUse() == 0);
+    assertEquals(0, NativeMemoryProgram.inUse());
   }
 }
