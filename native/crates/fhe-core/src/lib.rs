@@ -10,6 +10,7 @@ pub mod circuit;
 pub mod error;
 pub mod keystream;
 pub mod mask;
+pub mod memory;
 pub mod noise;
 pub mod panel;
 pub mod parameters;

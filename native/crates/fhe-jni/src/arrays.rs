@@ -2,6 +2,7 @@
 
 use fhe_core::bootstrap::BootstrapParameters;
 use fhe_core::circuit::PackedCircuit;
+use fhe_core::memory::zeros;
 use fhe_core::parameters::PackedParameters;
 use fhe_core::{Error, Result};
 use jni::JNIEnv;
@@ -21,19 +22,6 @@ fn length<'a, T: TypeArray>(env: &JNIEnv, array: &JPrimitiveArray<'a, T>) -> Res
         return Err(Error::Internal("an array argument is null".into()));
     }
     Ok(env.get_array_length(array).map_err(jni_error)? as usize)
-}
-
-/// Zeros, if there is memory for them: arrays may be large.
-fn zeros<T: Clone + Default>(length: usize) -> Result<Vec<T>> {
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(length).map_err(|_| {
-        Error::Internal(format!(
-            "no memory for {} bytes",
-            length.saturating_mul(size_of::<T>())
-        ))
-    })?;
-    zeros.resize(length, T::default());
-    Ok(zeros)
 }
 
 /// A copy of a `byte[]`.

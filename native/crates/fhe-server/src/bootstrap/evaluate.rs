@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES};
 use fhe_core::bootstrap::{BootstrapCircuit, Step};
 use fhe_core::circuit::PackedCircuit;
+use fhe_core::memory::zeros;
 use fhe_core::{Error, Result};
 
 use super::BootstrapKeys;
 use super::lookup::Lookups;
-use super::values::{PackedResults, Values, zeros};
+use super::values::{PackedResults, Values};
 use crate::{AcceptedBlock, Kernel, PreparedCircuit};
 
 /// Memory of the values of records that are worked on together.

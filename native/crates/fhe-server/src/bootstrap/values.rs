@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use fhe_core::Result;
 use fhe_core::bootstrap::SparseRows;
+use fhe_core::memory::zeros;
 use fhe_core::panel::{PANEL_ROWS, PanelLayout};
 use fhe_core::parameters::PackedParameters;
-use fhe_core::{Error, Result};
 
 use super::vectors::Vectors;
 
@@ -85,22 +86,6 @@ fn entries(layout: &PanelLayout, bytes: &[u8]) -> Result<Vec<u64>> {
         }
     }
     Ok(entries)
-}
-
-/// Zeros.
-///
-/// # Errors
-/// [`Error::Internal`] if there is no memory: that must fail the task, not the executor.
-pub(crate) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(count).map_err(|_| {
-        Error::Internal(format!(
-            "no memory for values of {} bytes",
-            count.saturating_mul(size_of::<T>())
-        ))
-    })?;
-    zeros.resize(count, T::default());
-    Ok(zeros)
 }
 
 /// The values that some records have so far.
