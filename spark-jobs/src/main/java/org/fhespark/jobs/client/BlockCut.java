@@ -27,12 +27,12 @@ final class BlockCut {
    * @param tasks that may evaluate it at a time
    */
   static List<Integer> of(RemoteLayer layer, int rows, int tasks) {
-    if (tasks < 2 || layer.hasLookups() || layer.spec().parameters().flooding() > 0) {
+    if (tasks < 2 || layer.hasLookups() || layer.spec().parameters().protectsWeights()) {
       return List.of();
     }
     PackedParameters parameters = layer.spec().parameters();
     return of(
-        (long) parameters.lweDimension() * parameters.limbs(),
+        parameters.lweDimension() * parameters.limbs(),
         parameters.bodyLimbs(),
         (double) layer.spec().dIn() * layer.spec().dOut(),
         rows,
@@ -46,35 +46,29 @@ final class BlockCut {
    * @param rowBytes bytes of a feature of a record
    * @param weights of the layer
    */
-  static List<Integer> of(long mask, int rowBytes, double weights, int rows, int tasks) {
-    long all = mask + (long) rows * rowBytes;
+  static List<Integer> of(int mask, int rowBytes, double weights, int rows, int tasks) {
+    int all = mask + rows * rowBytes;
     // The mask is not cut, so no task need be shorter than its.
-    long longest = Math.max(mask, ceilDiv(all, tasks));
+    int longest = Math.max(mask, RowBlock.ceilDiv(all, tasks));
     if ((all - longest) * weights < LEAST_SAVED) {
       return List.of();
     }
     List<Integer> runs = new ArrayList<>();
     int left = rows;
     // Beside the mask.
-    int beside =
-        (int) ((longest - mask) / rowBytes) / BlockLimits.PANEL_ROWS * BlockLimits.PANEL_ROWS;
+    int beside = (longest - mask) / rowBytes / BlockLimits.PANEL_ROWS * BlockLimits.PANEL_ROWS;
     if (beside > 0 && beside < rows) {
       runs.add(beside);
       left -= beside;
     }
     // Runs are whole panels, and none is to be left over for that.
-    long panel = (long) BlockLimits.PANEL_ROWS * rowBytes;
-    long others = ceilDiv((long) left * rowBytes, longest + panel);
-    int panels = (int) ceilDiv(ceilDiv(left, others), BlockLimits.PANEL_ROWS);
+    int others = RowBlock.ceilDiv(left * rowBytes, longest + BlockLimits.PANEL_ROWS * rowBytes);
+    int panels = RowBlock.ceilDiv(RowBlock.ceilDiv(left, others), BlockLimits.PANEL_ROWS);
     while (left > 0) {
       int run = Math.min(left, panels * BlockLimits.PANEL_ROWS);
       runs.add(run);
       left -= run;
     }
     return runs;
-  }
-
-  private static long ceilDiv(long dividend, long divisor) {
-    return -Math.floorDiv(-dividend, divisor);
   }
 }

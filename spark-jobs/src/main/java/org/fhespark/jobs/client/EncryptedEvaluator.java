@@ -117,8 +117,9 @@ final class EncryptedEvaluator implements RemoteEvaluator {
         if (runs.isEmpty()) {
           work.add(new Task(one.block(), result -> decryption.decrypt(one.rows(), result, cores)));
         } else {
-          for (PartedBlock.Part part : PartedBlock.cut(one, runs)) {
-            parted.add(part.whole());
+          List<PartedBlock.Part> parts = PartedBlock.cut(one, runs);
+          parted.add(parts.get(0).whole());
+          for (PartedBlock.Part part : parts) {
             work.add(new Task(part.block(), result -> decrypt(part, result, cores)));
           }
         }

@@ -120,7 +120,8 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
     return Math.min(most, panels * BlockLimits.PANEL_ROWS);
   }
 
-  private static int ceilDiv(int dividend, int divisor) {
+  /** Rounded up; both positive. */
+  static int ceilDiv(int dividend, int divisor) {
     return -Math.floorDiv(-dividend, divisor);
   }
 

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 /** Which runs a block is cut to. */
 class BlockCutTest {
   private static final int ROW_BYTES = 4;
-  private static final long MASK = 2048 * 5;
+  private static final int MASK = 2048 * 5;
   private static final double LARGE = 768.0 * 3072;
 
   private static List<Integer> cut(int rows, int tasks) {
@@ -54,7 +54,7 @@ class BlockCutTest {
       assertTrue(runs.get(run) > 0 && runs.get(run) % 64 == 0, runs.toString());
     }
     // The longest first, as they are sent, each to the task that is free first.
-    List<Long> parts = new ArrayList<>(List.of(MASK));
+    List<Long> parts = new ArrayList<>(List.of((long) MASK));
     runs.forEach(run -> parts.add((long) run * ROW_BYTES));
     parts.sort(Comparator.reverseOrder());
     PriorityQueue<Long> ends = new PriorityQueue<>(Collections.nCopies(tasks, 0L));
