@@ -10,9 +10,9 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
-import org.fhespark.sql.CatalogProcedure.Parameter;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.LeveledParameters;
+import org.fhespark.sql.CatalogProcedure.Parameter;
 import org.fhespark.udf.BlockHeader;
 
 /** The procedures of the catalog. */

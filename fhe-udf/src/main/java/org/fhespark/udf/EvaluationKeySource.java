@@ -9,9 +9,9 @@ import java.nio.file.Path;
 import org.apache.spark.SparkFiles;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
-import org.fhespark.nativelib.EvaluationParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
+import org.fhespark.nativelib.EvaluationParameters;
 
 /** Where an executor finds the bytes of an evaluation key. */
 public sealed interface EvaluationKeySource extends Serializable {

@@ -138,8 +138,7 @@ public final class ClientKey extends ClientSecret {
    * @throws org.fhespark.InvalidInputException if this key has no secret of that ring, or the
    *     parameters are below 128-bit security
    */
-  public byte[] evaluationKey(
-      LeveledParameters parameters, int threads, DoubleConsumer progress) {
+  public byte[] evaluationKey(LeveledParameters parameters, int threads, DoubleConsumer progress) {
     return FheNative.makeRelinearizationKey(handle.get(), parameters.fields(), threads, progress);
   }
 

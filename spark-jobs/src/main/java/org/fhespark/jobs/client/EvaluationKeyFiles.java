@@ -15,9 +15,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.EvaluationKeySpec;
-import org.fhespark.nativelib.EvaluationParameters;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.EvaluationKey;
+import org.fhespark.nativelib.EvaluationParameters;
 
 /**
  * The evaluation keys of a model in a folder, a file for each that its circuits need. They hold no
@@ -119,8 +119,7 @@ public record EvaluationKeyFiles(List<Checked> files) {
       EvaluationKeySpec spec = specs.get(index);
       double before = done / all;
       double share = spec.keyParameters().evaluationKeyBytes() / all;
-      byte[] bytes =
-          make(spec, key, threads, part -> progress.accept(before + share * part));
+      byte[] bytes = make(spec, key, threads, part -> progress.accept(before + share * part));
       done += bytes.length;
       files.add(write(folder.resolve(name(index)), bytes));
     }

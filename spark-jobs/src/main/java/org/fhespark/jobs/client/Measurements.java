@@ -39,7 +39,8 @@ final class Measurements {
   void reset() {
     nanos.values().forEach(LongAdder::reset);
     lookedUp.clear();
-    List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows, clampedRows).forEach(LongAdder::reset);
+    List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows, clampedRows)
+        .forEach(LongAdder::reset);
   }
 
   /** An encrypted block goes to the server. */

@@ -11,7 +11,9 @@ import org.fhespark.InvalidInputException;
  * as it is, it would take all records of its block with it.
  */
 enum OutOfRange {
-  /** It is drawn to the ball's surface; its result is that of another record, others keep theirs. */
+  /**
+   * It is drawn to the ball's surface; its result is that of another record, others keep theirs.
+   */
   CLAMP,
   /** The run ends with an error that names it. */
   FAIL;
@@ -36,9 +38,7 @@ enum OutOfRange {
         .filter(each -> each.toString().equals(said))
         .findFirst()
         .orElseThrow(
-            () ->
-                new InvalidInputException(
-                    SETTING + " is '" + said + "': give clamp or fail"));
+            () -> new InvalidInputException(SETTING + " is '" + said + "': give clamp or fail"));
   }
 
   @Override

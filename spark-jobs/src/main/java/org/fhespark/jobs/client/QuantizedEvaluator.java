@@ -30,7 +30,6 @@ final class QuantizedEvaluator implements RemoteEvaluator {
     }
     threads.forEach(
         blocks,
-        block ->
-            circuits.get(block.layer().spec().circuitDigest()).evaluate(block, measurements));
+        block -> circuits.get(block.layer().spec().circuitDigest()).evaluate(block, measurements));
   }
 }

@@ -50,6 +50,7 @@ final class RemoteLayer {
   private final RemoteCallSpec spec;
   private final Optional<Convolution> convolution;
   private final Optional<PaddingMask> mask;
+
   /** Null if the circuit is leveled. */
   private final ModuleClient client;
 
@@ -64,7 +65,18 @@ final class RemoteLayer {
    * @param client quantisation, and with a key encryption
    */
   RemoteLayer(RemoteCallSpec spec, Optional<PaddingMask> mask, ModuleClient client) {
-    this(spec, mask, client, Optional.empty(), Optional.empty(), OutOfRange.CLAMP);
+    this(spec, mask, client, Optional.empty());
+  }
+
+  /**
+   * @param lookups of a circuit with look-ups: what reads its results
+   */
+  RemoteLayer(
+      RemoteCallSpec spec,
+      Optional<PaddingMask> mask,
+      ModuleClient client,
+      Optional<LookupClient> lookups) {
+    this(spec, mask, client, lookups, Optional.empty(), OutOfRange.CLAMP);
   }
 
   /**
@@ -114,8 +126,7 @@ final class RemoteLayer {
           remote.hasLookups()
               ? Optional.of(resources.add(lookupClient(remote, key)))
               : Optional.empty();
-      RemoteLayer layer =
-          new RemoteLayer(remote, mask, client, lookups, Optional.empty(), outOfRange);
+      RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
       resources.add(layer.preparedMasks());
       layers.add(layer);
     }
@@ -347,7 +358,8 @@ final class RemoteLayer {
       if (convolution.isPresent()) {
         shape = convolution.get().outputShape(input, output.columns());
       } else if (readsRecords()) {
-        LongStream record = spec.recordShapes().orElseThrow().output().stream().mapToLong(axis -> axis);
+        LongStream record =
+            spec.recordShapes().orElseThrow().output().stream().mapToLong(axis -> axis);
         shape = LongStream.concat(LongStream.of(input[0]), record).toArray();
       } else {
         shape = input.clone();

@@ -109,7 +109,9 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
     int most = layer.blockRows();
     int blocks = Math.max(1, ceilDiv(rows, most));
     // A leveled block costs the same however full it is.
-    while (blocks < wanted && layer.leveled().isEmpty() && !layer.isMostlyMask(rows / (blocks + 1))) {
+    while (blocks < wanted
+        && layer.leveled().isEmpty()
+        && !layer.isMostlyMask(rows / (blocks + 1))) {
       blocks++;
     }
     if (layer.hasLookups()) {

@@ -21,8 +21,8 @@ import java.util.TreeMap;
  * @param bytesDown bytes of encrypted results
  * @param preparedRows rows of remote modules that took slots of prepared masks, see {@link
  *     HybridSession#prepare}
- * @param clampedRows rows of leveled remote modules that lay beyond the range which their circuit is
- *     made for, and were drawn into it: their results are wrong
+ * @param clampedRows rows of leveled remote modules that lay beyond the range which their circuit
+ *     is made for, and were drawn into it: their results are wrong
  * @param noiseMarginBits least margin of the linear remote modules beyond what p_error asks, in
  *     bits; NaN in modes without noise, and if no remote module is linear: others are not exact, so
  *     no margin tells how right their results are

@@ -80,7 +80,8 @@ record SummedOutput(TensorSpec output, int call, int first, int columns) {
     }
     if (!call.isPacked()) {
       throw new InvalidInputException(
-          module + "only results of linear modules can be added; keep its non-linearities in clear");
+          module
+              + "only results of linear modules can be added; keep its non-linearities in clear");
     }
     if (call.unfolding() != null) {
       throw new InvalidInputException(

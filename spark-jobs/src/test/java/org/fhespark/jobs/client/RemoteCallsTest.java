@@ -107,6 +107,7 @@ class RemoteCallsTest {
               4,
               -40,
               0,
+              null,
               null);
       return new Call(spec, weights, circuit);
     }
