@@ -123,6 +123,7 @@ class LookupModelsTest {
     "quantised/pytorch_per_tensor, .",
     "quantised/pytorch_per_channel, .",
     "containers, mixed",
+    "bert, encoder.layer.1.intermediate+encoder.layer.1.output.dense",
     "dynamo/containers, .",
   })
   void aModuleWithNonLinearitiesComputesWhatTheFloatModelDoes(String model, String key)

@@ -3,6 +3,7 @@ package org.fhespark.compiler.modules;
 import ai.onnx.proto.OnnxMl.TensorProto;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -13,6 +14,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 import org.fhespark.InvalidInputException;
@@ -29,6 +31,9 @@ public final class ModuleTree {
   /** What the model itself is called: its key in {@code named_modules()} is empty. */
   public static final String WHOLE_MODEL = ".";
 
+  /** Between the keys of modules that are one remote part together. */
+  public static final String JOIN = "+";
+
   private static final int NEAR_MATCHES = 3;
 
   private final OnnxModel model;
@@ -36,6 +41,10 @@ public final class ModuleTree {
   private final LookupRegions lookups;
   private final ModuleOwners owners;
   private final Map<String, ModuleInfo> modules = new LinkedHashMap<>();
+
+  /** Their own nodes. */
+  private final Map<String, List<Integer>> nodes = new LinkedHashMap<>();
+
   private final ModuleInfo wholeModel;
 
   private ModuleTree(OnnxModel model, ParameterNames parameters) {
@@ -58,7 +67,6 @@ public final class ModuleTree {
         DynamoOwners.understands(graph)
             ? new DynamoOwners(graph)
             : new TorchScriptOwners(graph, parameters, products);
-    Map<String, List<Integer>> nodes = new LinkedHashMap<>();
     for (int i = 0; i < graph.nodeCount(); i++) {
       String owner = owners.owner(i);
       for (String key = owner; !key.isEmpty(); key = ScopePath.parentKey(key)) {
@@ -72,7 +80,7 @@ public final class ModuleTree {
     owners.calledModules().forEach(key -> nodes.computeIfAbsent(key, unused -> new ArrayList<>()));
     nodes.remove("");
     for (String key : inOrder(nodes)) {
-      ModuleInfo module = describe(key, nodes, parameters);
+      ModuleInfo module = describe(key, parameters);
       modules.put(
           key,
           owners
@@ -111,13 +119,17 @@ public final class ModuleTree {
   /**
    * The module with a key. A ModuleDict or ModuleList may be missing from the key of a module whose
    * parameters lost their names; the full key is understood all the same. The model itself is the
-   * module with the key {@link #WHOLE_MODEL}.
+   * module with the key {@link #WHOLE_MODEL}. Keys joined by {@link #JOIN} are one module, of all
+   * that theirs compute together.
    *
    * @throws InvalidInputException if no module, or more than one, fits; lists near matches
    */
   public ModuleInfo find(String key) {
     if (key.isEmpty() || key.equals(WHOLE_MODEL)) {
       return wholeModel;
+    }
+    if (key.contains(JOIN)) {
+      return joined(key);
     }
     ModuleInfo module = modules.get(key);
     if (module != null) {
@@ -207,16 +219,13 @@ public final class ModuleTree {
         .toList();
   }
 
-  private ModuleInfo describe(
-      String key, Map<String, List<Integer>> nodes, ParameterNames parameters) {
+  private ModuleInfo describe(String key, ParameterNames parameters) {
     Set<String> operators = new LinkedHashSet<>();
     nodes.getOrDefault(key, List.of()).stream()
         .filter(node -> !model.graph().isConstant(node))
         .forEach(node -> operators.add(model.graph().node(node).getOpType()));
-    List<String> children =
-        nodes.keySet().stream().filter(other -> other.startsWith(key + ".")).toList();
-    Set<Integer> all = new TreeSet<>(nodes.getOrDefault(key, List.of()));
-    children.forEach(child -> all.addAll(nodes.get(child)));
+    List<String> children = children(key);
+    Set<Integer> all = nodesWithin(key);
     List<AffineCall> calls = new ArrayList<>();
     List<LookupRegion> lookupCalls = new ArrayList<>();
     String refusal = findCalls(key, children, all, calls);
@@ -239,10 +248,55 @@ public final class ModuleTree {
         refusal);
   }
 
+  private List<String> children(String key) {
+    return nodes.keySet().stream().filter(other -> other.startsWith(key + ".")).toList();
+  }
+
+  /** The nodes of a module and of those in it. */
+  private Set<Integer> nodesWithin(String key) {
+    Set<Integer> all = new TreeSet<>(nodes.getOrDefault(key, List.of()));
+    children(key).forEach(child -> all.addAll(nodes.get(child)));
+    return all;
+  }
+
+  /** Modules that are one remote part together. */
+  private ModuleInfo joined(String keys) {
+    Set<Integer> all = new TreeSet<>();
+    for (String key : keys.split(Pattern.quote(JOIN), -1)) {
+      ModuleInfo part = find(key);
+      if (part.key().equals(WHOLE_MODEL)) {
+        throw new InvalidInputException(
+            "module '" + keys + "': the model itself is joined to nothing; name '.' alone");
+      }
+      Set<Integer> own = nodesWithin(part.key());
+      if (!Collections.disjoint(all, own)) {
+        throw new InvalidInputException(
+            "module '" + keys + "': '" + key + "' is in it twice; name each once");
+      }
+      if (part.parts().size() > 1) {
+        throw new InvalidInputException(
+            "module '"
+                + keys
+                + "': '"
+                + key
+                + "' is called "
+                + part.parts().size()
+                + " times, and what is joined is called once; name it alone");
+      }
+      all.addAll(own);
+    }
+    return describe(keys, all.stream().filter(regions::computes).toList());
+  }
+
   /** The model itself, as one module. */
   private ModuleInfo describeModel() {
-    List<Integer> computing =
-        IntStream.range(0, model.graph().nodeCount()).filter(regions::computes).boxed().toList();
+    return describe(
+        WHOLE_MODEL,
+        IntStream.range(0, model.graph().nodeCount()).filter(regions::computes).boxed().toList());
+  }
+
+  /** Nodes that are called once, whatever modules they are of. */
+  private ModuleInfo describe(String key, List<Integer> computing) {
     Set<String> operators = new LinkedHashSet<>();
     computing.forEach(node -> operators.add(model.graph().node(node).getOpType()));
     AffineRegions.Region region = regions.of(computing.stream().filter(regions::isActive).toList());
@@ -250,7 +304,7 @@ public final class ModuleTree {
     LookupRegions.Found found = isAffine ? null : lookups.of(computing);
     boolean needsLookups = found != null && found.region() != null;
     return new ModuleInfo(
-        WHOLE_MODEL,
+        key,
         ModuleKind.CONTAINER,
         List.copyOf(operators),
         Map.of(),

@@ -21,8 +21,8 @@ public final class RemoteModules {
   /**
    * The modules with the given keys, in that order.
    *
-   * @param keys keys or patterns ({@link ModulePattern}); those that fit a pattern are in the order
-   *     of the graph
+   * @param keys keys, keys joined to one module ({@link ModuleTree#JOIN}), or patterns ({@link
+   *     ModulePattern}); those that fit a pattern are in the order of the graph
    * @throws InvalidInputException if there is no key, a key is unknown or given twice, no module
    *     fits a pattern, or a module cannot go remote
    */
@@ -72,6 +72,10 @@ public final class RemoteModules {
     ModulePattern pattern = new ModulePattern(key);
     if (!pattern.hasWildcard()) {
       return List.of(new Named(key, key));
+    }
+    if (key.contains(ModuleTree.JOIN)) {
+      throw new InvalidInputException(
+          "'" + key + "' joins modules by patterns; name those that are joined without *");
     }
     List<Named> fitting =
         fitting(tree, pattern).map(module -> new Named(module.key(), key)).toList();

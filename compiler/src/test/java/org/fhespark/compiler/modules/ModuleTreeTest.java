@@ -319,4 +319,32 @@ class ModuleTreeTest {
         assertThrows(InvalidInputException.class, () -> ModuleTree.of(bare)).getMessage();
     assertTrue(message.startsWith("bare.onnx: its nodes carry no module names;"), message);
   }
+
+  @Test
+  void joinedKeysAreOneModuleOfAllThatTheyCompute() {
+    ModuleTree tree = tree("bert");
+    String layer = "encoder.layer.0.";
+    ModuleInfo block = tree.find(layer + "intermediate+" + layer + "output.dense");
+    assertTrue(block.canGoRemote(), block.refusal());
+    assertEquals(List.of(), block.calls());
+    assertEquals(1, block.lookups().size());
+    ModuleInfo first = tree.find(layer + "intermediate");
+    ModuleInfo last = tree.find(layer + "output.dense");
+    assertEquals(first.lookups().get(0).input(), block.lookups().get(0).input());
+    assertEquals(last.calls().get(0).output(), block.lookups().get(0).output());
+    ModuleInfo linear = tree("nested_sequential").find("seq.2+seq.3");
+    assertTrue(linear.canGoRemote(), linear.refusal());
+  }
+
+  @Test
+  void whatCannotBeJoinedIsToldWhy() {
+    String layer = "encoder.layer.0.";
+    String key = layer + "attention.self.query";
+    assertTrue(errorOf("bert", key + "+" + key).contains("is in it twice"));
+    assertTrue(errorOf("bert", key + "+.").contains("name '.' alone"));
+    assertTrue(errorOf("bert", key + "+nothing").contains("no module 'nothing'"));
+    assertTrue(errorOf("shared_block", "block+block").contains("times, and what is joined"));
+    String apart = refusal("bert", key + "+" + layer + "output.dense");
+    assertFalse(apart.isEmpty());
+  }
 }
