@@ -11,6 +11,7 @@ Writes
   float [batch, 10]. Its linear modules have the keys ``seq.0``, ``seq.2`` and ``seq.4``.
 * ``mlp.onnx``: the same with one hidden layer, 64-32-10; ``hidden`` is a linear module and its ReLU, ``head`` a linear
   module.
+* ``mlp_gelu.onnx``, ``mlp_silu.onnx``: that with GELU and with SiLU in place of ReLU.
 * ``gelu.onnx``: a feed-forward block with GELU, 64-48-64, and the way past it, then a linear layer to the logits.
 * ``cnn.onnx``: a convolution, ReLU, max pool and linear layer; input ``pixels`` float [batch, 1, 8, 8].
 * ``digits.parquet``: all images; ``id`` long, ``pixels`` array<float> [64], ``label`` long, ``split`` train or test.
@@ -56,14 +57,27 @@ class SmallDigits(nn.Module):
     """The multilayer perceptron 64-32-10 with ReLU: pixels [batch, 64] to logits [batch, 10]."""
 
     image = (64,)
+    activation: type[nn.Module] = nn.ReLU
 
     def __init__(self) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(nn.Linear(64, 32), nn.ReLU())
+        self.hidden = nn.Sequential(nn.Linear(64, 32), self.activation())
         self.head = nn.Linear(32, 10)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.head(self.hidden(pixels))
+
+
+class SmallGeluDigits(SmallDigits):
+    """The same with GELU."""
+
+    activation = nn.GELU
+
+
+class SmallSiluDigits(SmallDigits):
+    """The same with SiLU."""
+
+    activation = nn.SiLU
 
 
 class GeluBlock(nn.Module):
@@ -98,6 +112,8 @@ class SmallCnn(nn.Module):
 MODELS = {
     "digits.onnx": (Digits, 60, 2e-3, 0.97),
     "mlp.onnx": (SmallDigits, 60, 2e-3, 0.95),
+    "mlp_gelu.onnx": (SmallGeluDigits, 60, 2e-3, 0.95),
+    "mlp_silu.onnx": (SmallSiluDigits, 60, 2e-3, 0.95),
     "gelu.onnx": (GeluBlock, 60, 2e-3, 0.95),
     "cnn.onnx": (SmallCnn, 120, 2e-2, 0.95),
 }

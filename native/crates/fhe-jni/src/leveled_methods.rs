@@ -4,7 +4,7 @@ use fhe_client::{ClientKey, NormalSamples, Outputs, Records};
 use fhe_core::{Error, Result};
 use fhe_leveled::{
     ActivationForm, LeveledActivation, LeveledCircuit, LeveledClient, LeveledClientKey,
-    LeveledClientSpec, LeveledLayer, LeveledParameters, PreparedLeveledCircuit, RecordBall,
+    LeveledLayer, LeveledParameters, LeveledSpec, PreparedLeveledCircuit, RecordBall, SentBlock,
 };
 use jni::JNIEnv;
 use jni::objects::{
@@ -25,6 +25,7 @@ use crate::server_methods::evaluate_batch;
 /// A client of a leveled circuit: what normalises its records and what outputs are worth.
 pub struct LeveledModule {
     client: LeveledClient,
+    key: Option<LeveledClientKey>,
     ball: RecordBall,
     output_ranges: Vec<f64>,
 }
@@ -57,7 +58,7 @@ fn activation_fields(fields: &[i32]) -> Result<Vec<(ActivationForm, usize)>> {
         .map(|&[form, degree]| {
             let form = match form {
                 0 => ActivationForm::General,
-                1 => ActivationForm::Even,
+                1 => ActivationForm::EvenPlusLinear,
                 _ => return Err(Error::Internal(format!("activation form {form}"))),
             };
             Ok((form, arrays::count(degree, "degree of an activation")?))
@@ -137,7 +138,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeLeveledCircuit<'l
                 .checked_add(1)
                 .and_then(|count| count.checked_mul(neurons))
                 .ok_or_else(|| Error::invalid("an activation's degree is too large"))?;
-            let slopes = if form == ActivationForm::Even {
+            let slopes = if form == ActivationForm::EvenPlusLinear {
                 neurons
             } else {
                 0
@@ -367,7 +368,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openLeveledClient<'loca
         let spread = arrays::floats(env, &spread)?;
         let ball = RecordBall::new(arrays::floats(env, &center)?, &spread, radius)?;
         let output_ranges = arrays::doubles(env, &output_ranges)?;
-        let spec = LeveledClientSpec {
+        let spec = LeveledSpec {
             circuit: arrays::fixed_bytes(env, &circuit)?,
             parameters,
             inputs: ball.inputs(),
@@ -381,7 +382,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openLeveledClient<'loca
             Some(client_key(&*KEYS.get(key)?, parameters.polynomial_size)?)
         };
         Ok(LEVELED_CLIENTS.insert(LeveledModule {
-            client: LeveledClient::new(spec, key)?,
+            client: LeveledClient::new(spec)?,
+            key,
             ball,
             output_ranges,
         }))
@@ -411,6 +413,12 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_leveledBlockBytes(
 }
 
 impl LeveledModule {
+    fn key(&self) -> Result<&LeveledClientKey> {
+        self.key
+            .as_ref()
+            .ok_or_else(|| Error::invalid("a leveled circuit needs the client key for this"))
+    }
+
     /// Normalised records `[T][d_in]` and their factors `[T]`.
     fn normalize(&self, records: &Records) -> Result<(Vec<f64>, Vec<f32>)> {
         let rows = records.as_rows()?;
@@ -435,7 +443,7 @@ impl LeveledModule {
     }
 
     /// Writes outputs `[T][d_out]`, in units of their ranges.
-    fn write(&self, results: &[f64], out: Outputs<f32>) -> Result<()> {
+    fn write<V: Copy + Into<f64>>(&self, results: &[V], out: Outputs<f32>) -> Result<()> {
         let outputs = self.output_ranges.len();
         if out.columns() != outputs || out.records() * outputs != results.len() {
             return Err(Error::invalid(format!(
@@ -449,7 +457,7 @@ impl LeveledModule {
             let range = self.output_ranges[output];
             let results = results[output..].iter().step_by(outputs);
             for (value, result) in values.iter_mut().zip(results) {
-                *value = (result * range) as f32;
+                *value = ((*result).into() * range) as f32;
             }
         });
         Ok(())
@@ -498,10 +506,11 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encryptLeveled<'local>(
         let inputs = client.ball.inputs();
         let records = rows::records(env, inputs, &buffers, &runs, &unfolding)?;
         let (normalized, found) = client.normalize(&records)?;
+        let normalized: Vec<f32> = normalized.into_iter().map(|value| value as f32).collect();
         let block = arrays::byte_buffer_mut(env, &block)?;
         client
             .client
-            .encrypt(&normalized, block_number as u64, threads, block)?;
+            .encrypt_into(client.key()?, &normalized, block_number as u64, block)?;
         arrays::write_floats(env, &factors, &found)
     });
 }
@@ -524,7 +533,11 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptLeveled<'local>(
         let out = rows::outputs(env, &columns, &buffers, &runs)?;
         let block = arrays::byte_buffer(env, &block)?;
         let threads = arrays::count(threads, "number of threads")?;
-        let results = client.client.decrypt(block, block_number as u64, threads)?;
+        let sent = SentBlock {
+            number: block_number as u64,
+            records: out.records(),
+        };
+        let results = client.client.decrypt(client.key()?, &sent, block)?;
         client.write(&results, out)
     });
 }
