@@ -21,7 +21,8 @@ public record BootstrapParameters(
     int polynomialSize,
     Decomposition bootstrap,
     Decomposition keyswitch,
-    int outputBytes) {
+    int outputBytes)
+    implements EvaluationParameters {
 
   public BootstrapParameters {
     check(lweDimension >= 1 && lweDimension <= 4096, "lweDimension", lweDimension);
@@ -66,16 +67,18 @@ public record BootstrapParameters(
     return glweDimension * polynomialSize;
   }
 
-  /** Whether an evaluation key of these serves the others: all but what is kept of results. */
-  public boolean isSameKey(BootstrapParameters other) {
-    return lweDimension == other.lweDimension
+  /** All but what is kept of results is the same. */
+  @Override
+  public boolean serves(EvaluationParameters circuit) {
+    return circuit instanceof BootstrapParameters other
+        && lweDimension == other.lweDimension
         && glweDimension == other.glweDimension
         && polynomialSize == other.polynomialSize
         && bootstrap.equals(other.bootstrap)
         && keyswitch.equals(other.keyswitch);
   }
 
-  /** Bytes of an evaluation key's file. */
+  @Override
   public long evaluationKeyBytes() {
     long bootstrapWords =
         (long) lweDimension * bootstrap.levels() * (glweDimension + 1) * polynomialSize;
@@ -86,8 +89,8 @@ public record BootstrapParameters(
   private static final int HEADER_BYTES = 88;
   private static final int CHECKSUM_BYTES = 4;
 
-  /** As the native methods take them. */
-  int[] fields() {
+  @Override
+  public int[] fields() {
     return new int[] {
       lweDimension,
       glweDimension,
