@@ -12,8 +12,7 @@ import org.fhespark.InvalidInputException;
  * @param coefficients {@code [neurons][degree + 1]}
  * @param linear α of each neuron, {@code [neurons]}; empty in form {@link Form#GENERAL}
  */
-public record LeveledActivation(
-    Form form, int degree, double[] coefficients, double[] linear) {
+public record LeveledActivation(Form form, int degree, double[] coefficients, double[] linear) {
   /** What {@link #coefficients} multiply. */
   public enum Form {
     /** {@code Σ_k c_k · T_k(u)}. */

@@ -2,6 +2,7 @@ package org.fhespark.compiler.leveled;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.fhespark.compiler.lookups.Combination;
 import org.fhespark.compiler.lookups.Network;
 import org.fhespark.compiler.lookups.ValueFunction;
@@ -30,6 +31,12 @@ record DenseChain(
    * @param name of the tensor it makes
    */
   record Activation(String name, ValueFunction function) {}
+
+  /** The width of each layer, inputs and outputs included. */
+  int[] widths() {
+    return IntStream.concat(IntStream.of(inputs), linear.stream().mapToInt(DenseLayer::outputs))
+        .toArray();
+  }
 
   /**
    * Reads a network as a chain.
@@ -80,9 +87,10 @@ record DenseChain(
       Combination combination = combinations[i];
       for (int k = 0; k < combination.variables().length; k++) {
         int variable = combination.variables()[k];
-        if (variable < first || variable >= end) {
+        if (variable < first) {
           throw new NotLeveledException(
-              name + " also reads " + (first == 0 ? "itself" : "what lies before the layer before"));
+              name
+                  + " also reads values from before the layer before it, by a way past it or a maximum");
         }
         weights[i][variable - first] = (float) combination.weights()[k];
       }

@@ -6,9 +6,9 @@ import java.util.Arrays;
  * What the values of a chain can be, for every record of a ball. Beside the interval of each value
  * it follows how values differ from those of the ball's center: with s a secant's slope of an
  * activation p, {@code p(u) − p(u0) = s·(u − u0)}, so that the difference of a later value is
- * {@code W_L S_{L−1} W_{L−1} … S_0 W_0 x}, with slopes between known ones. Each is a known middle and
- * the rest; the middles make one linear map of x, whose bound is that of Cauchy and Schwarz, and
- * what the rests add is bounded layer by layer.
+ * {@code W_L S_{L−1} W_{L−1} … S_0 W_0 x}, with slopes between known ones. Each is a known middle
+ * and the rest; the middles make one linear map of x, whose bound is that of Cauchy and Schwarz,
+ * and what the rests add is bounded layer by layer.
  *
  * <p>Immutable: a chain is bounded from its first layer on, and several may share their beginning.
  */

@@ -2,7 +2,9 @@ package org.fhespark.compiler.leveled;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import org.fhespark.nativelib.LeveledActivation;
 import org.fhespark.nativelib.LeveledActivation.Form;
 import org.fhespark.nativelib.LeveledLayer;
@@ -37,6 +39,9 @@ final class PartialChain {
   private final double[][] weights;
 
   private final double[] biases;
+
+  /** The next layer in integers, for polynomials of each form; made when it is asked for. */
+  private final Map<Form, Linear> linears = new EnumMap<>(Form.class);
 
   private PartialChain(
       DenseChain chain,
@@ -136,7 +141,8 @@ final class PartialChain {
   /** Ranges of functions that are even but for a line have their middle at zero. */
   private Linear linear(Form form) {
     boolean isCentered = form == Form.GENERAL;
-    return bounds == null ? firstLinear(isCentered) : laterLinear(isCentered);
+    return linears.computeIfAbsent(
+        form, unused -> bounds == null ? firstLinear(isCentered) : laterLinear(isCentered));
   }
 
   /** Offsets and units for ranges of values. */
@@ -239,11 +245,9 @@ final class PartialChain {
    */
   PartialChain then(Form form, int degree) throws NotLeveledException {
     Linear linear = linear(form);
-    CalibrationRows arguments =
-        values.affine(linear.bounds.matrix(), linear.layer.biases());
+    CalibrationRows arguments = values.affine(linear.bounds.matrix(), linear.layer.biases());
     PolynomialLayer layer =
-        PolynomialLayer.fit(
-            activation(), form, degree, linear.offsets, linear.units, arguments);
+        PolynomialLayer.fit(activation(), form, degree, linear.offsets, linear.units, arguments);
     double[][] next = scaled(chain.linear().get(layers.size() + 1), layer.halves());
     return new PartialChain(
         chain,
@@ -281,8 +285,7 @@ final class PartialChain {
   /** The whole chain, if all activations are there. */
   Whole finish() {
     Linear last = laterLinear(false);
-    double[][] outputs =
-        values.affine(last.bounds.matrix(), last.layer.biases()).heldOut();
+    double[][] outputs = values.affine(last.bounds.matrix(), last.layer.biases()).heldOut();
     for (double[] row : outputs) {
       for (int i = 0; i < row.length; i++) {
         row[i] *= last.units[i];

@@ -7,8 +7,8 @@ import org.fhespark.nativelib.LeveledActivation;
 import org.fhespark.nativelib.LeveledActivation.Form;
 
 /**
- * Polynomials of a layer's neurons, in place of a function: {@code f(offset + unit·u) ≈ middle + half
- * · a(u)}, where the polynomial a is in [-1, 1] over all of [-1, 1].
+ * Polynomials of a layer's neurons, in place of a function: {@code f(offset + unit·u) ≈ middle +
+ * half · a(u)}, where the polynomial a is in [-1, 1] over all of [-1, 1].
  *
  * @param polynomials a of each neuron
  * @param middles of each
@@ -16,10 +16,7 @@ import org.fhespark.nativelib.LeveledActivation.Form;
  * @param figures how well they do
  */
 record PolynomialLayer(
-    ChebyshevPolynomial[] polynomials,
-    double[] middles,
-    double[] halves,
-    LeveledFigures figures) {
+    ChebyshevPolynomial[] polynomials, double[] middles, double[] halves, LeveledFigures figures) {
   /** Points of a curve. */
   private static final int POINTS = 161;
 
@@ -157,11 +154,7 @@ record PolynomialLayer(
       }
     }
     return new LeveledFigures.Curve(
-        arguments[0],
-        arguments[POINTS - 1],
-        activation.function().apply(arguments),
-        found,
-        counts);
+        arguments[0], arguments[POINTS - 1], activation.function().apply(arguments), found, counts);
   }
 
   /** As the circuit has them. */

@@ -31,7 +31,7 @@ public record RecordBall(float[] center, float[] spread, double radius) {
    *
    * @param rows {@code [row][values]}
    * @param exponent the spread is the standard deviation to this power: 0 for the same spread of
-     *     all values, 1 for its own of each
+   *     all values, 1 for its own of each
    */
   static RecordBall of(float[][] rows, double exponent) {
     int width = rows[0].length;

@@ -14,7 +14,8 @@ import org.fhespark.compiler.onnx.OnnxModel;
  * @param outputs the result
  * @param outputShape the output's axes without the batch axis
  */
-public record Network(int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
+public record Network(
+    int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
   public Network {
     layers = List.copyOf(layers);
   }
