@@ -17,11 +17,15 @@ use crate::planes::{Planes, Task, dispatch};
 use fhe_core::random::fill_from_os;
 
 const MAGIC: &[u8; 4] = b"FHEK";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+/// Files of this version end before the secrets of rings.
+const VERSION_WITHOUT_RINGS: u16 = 2;
 const HEAD_BYTES: usize = 4 + 2 + 2 + 16 + 32;
 const SHAPE_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 4;
 const MAX_LWE_DIMENSION: usize = 4096;
+/// Ring degrees of leveled circuits.
+const RING_DEGREES: std::ops::RangeInclusive<usize> = 1 << 10..=1 << 15;
 
 /// Shape of a set of GLWE secret keys for one ciphertext modulus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,12 +156,30 @@ impl LweSecret {
     }
 }
 
+/// What the secret key of a leveled circuit's ring is drawn from.
+struct RingSecret {
+    degree: usize,
+    seed: Zeroizing<[u8; 16]>,
+}
+
+impl RingSecret {
+    fn validate(degree: usize) -> Result<usize> {
+        if !(degree.is_power_of_two() && RING_DEGREES.contains(&degree)) {
+            return Err(Error::invalid(format!(
+                "secret key of ring degree {degree} is out of range"
+            )));
+        }
+        Ok(degree)
+    }
+}
+
 /// All secret keys of a client artefact.
 pub struct ClientKey {
     id: KeyId,
     client_id: [u8; 32],
     sets: Vec<Arc<SecretKeySet>>,
     lwe_secrets: Vec<LweSecret>,
+    ring_secrets: Vec<RingSecret>,
 }
 
 impl ClientKey {
@@ -178,6 +200,19 @@ impl ClientKey {
         shapes: &[SecretKeyShape],
         lwe_dimensions: &[usize],
     ) -> Result<Self> {
+        Self::generate_for_circuits(client_id, shapes, lwe_dimensions, &[])
+    }
+
+    /// The same, with secrets of rings of these degrees for leveled circuits.
+    ///
+    /// # Errors
+    /// As [`ClientKey::generate`].
+    pub fn generate_for_circuits(
+        client_id: [u8; 32],
+        shapes: &[SecretKeyShape],
+        lwe_dimensions: &[usize],
+        ring_degrees: &[usize],
+    ) -> Result<Self> {
         let mut id = [0; 16];
         fill_from_os(&mut id)?;
         let mut sets = Vec::with_capacity(shapes.len());
@@ -193,11 +228,21 @@ impl ClientKey {
             fill_from_os(&mut bits)?;
             lwe_secrets.push(LweSecret { dimension, bits });
         }
+        let mut ring_secrets = Vec::with_capacity(ring_degrees.len());
+        for &degree in ring_degrees {
+            let mut seed = Zeroizing::new([0; 16]);
+            fill_from_os(&mut *seed)?;
+            ring_secrets.push(RingSecret {
+                degree: RingSecret::validate(degree)?,
+                seed,
+            });
+        }
         Ok(ClientKey {
             id,
             client_id,
             sets,
             lwe_secrets,
+            ring_secrets,
         })
     }
 
@@ -239,6 +284,22 @@ impl ClientKey {
             })
     }
 
+    /// What the secret key of the ring of this degree is drawn from.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if the key has none of this degree.
+    pub fn ring_seed(&self, degree: usize) -> Result<Zeroizing<[u8; 16]>> {
+        self.ring_secrets
+            .iter()
+            .find(|secret| secret.degree == degree)
+            .map(|secret| secret.seed.clone())
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "the client key holds no secret key of ring degree {degree}: make a key for this client artefact with keygen"
+                ))
+            })
+    }
+
     /// The bits of a set of one body, one a word, polynomial after polynomial.
     pub(crate) fn glwe_secret_words(&self, shape: &SecretKeyShape) -> Result<Zeroizing<Vec<u64>>> {
         let set = self.set(shape)?;
@@ -247,12 +308,20 @@ impl ClientKey {
 
     /// The key file's bytes: magic `FHEK`, version u16, number of sets u16, key id, client id, then a set:
     /// k, N, limbs, K as u32 and the secret bits; the number of LWE keys as u32, and of each its dimension as
-    /// u32 and the bits; a CRC-32C of all that.
+    /// u32 and the bits; the number of rings as u32, and of each its degree as u32 and the 16 bytes its secret
+    /// key is drawn from; a CRC-32C of all that.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let bits: usize = self.sets.iter().map(|set| set.bits.len()).sum();
         let lwe_bytes: usize = self.lwe_secrets.iter().map(|key| 4 + key.bits.len()).sum();
-        let length =
-            HEAD_BYTES + self.sets.len() * SHAPE_BYTES + bits + 4 + lwe_bytes + CHECKSUM_BYTES;
+        let ring_bytes = self.ring_secrets.len() * (4 + 16);
+        let length = HEAD_BYTES
+            + self.sets.len() * SHAPE_BYTES
+            + bits
+            + 4
+            + lwe_bytes
+            + 4
+            + ring_bytes
+            + CHECKSUM_BYTES;
         // Reserved at once: growing would leave copies of key bits behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         bytes.extend_from_slice(MAGIC);
@@ -276,6 +345,11 @@ impl ClientKey {
         for secret in &self.lwe_secrets {
             bytes.extend_from_slice(&(secret.dimension as u32).to_le_bytes());
             bytes.extend_from_slice(&secret.bits);
+        }
+        bytes.extend_from_slice(&(self.ring_secrets.len() as u32).to_le_bytes());
+        for secret in &self.ring_secrets {
+            bytes.extend_from_slice(&(secret.degree as u32).to_le_bytes());
+            bytes.extend_from_slice(&*secret.seed);
         }
         let checksum = crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -302,7 +376,7 @@ impl ClientKey {
             return Err(truncated());
         }
         let version = u16::from_le_bytes([bytes[4], bytes[5]]);
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITHOUT_RINGS {
             return Err(Error::invalid(format!(
                 "client key has format version {version}, this library reads version {VERSION}"
             )));
@@ -357,6 +431,20 @@ impl ClientKey {
             });
             rest = after;
         }
+        let mut ring_secrets = Vec::new();
+        if version == VERSION {
+            let (word, mut rings) = rest.split_first_chunk().ok_or_else(truncated)?;
+            for _ in 0..u32::from_le_bytes(*word) {
+                let (word, after) = rings.split_first_chunk().ok_or_else(truncated)?;
+                let (seed, after) = after.split_first_chunk().ok_or_else(truncated)?;
+                ring_secrets.push(RingSecret {
+                    degree: RingSecret::validate(u32::from_le_bytes(*word) as usize)?,
+                    seed: Zeroizing::new(*seed),
+                });
+                rings = after;
+            }
+            rest = rings;
+        }
         if !rest.is_empty() {
             return Err(truncated());
         }
@@ -365,6 +453,7 @@ impl ClientKey {
             client_id,
             sets,
             lwe_secrets,
+            ring_secrets,
         })
     }
 
@@ -405,8 +494,15 @@ mod tests {
 
     #[test]
     fn a_key_survives_its_file() {
-        let key = ClientKey::generate_for_lookups([9; 32], &[shape()], &[950, 1001]).unwrap();
+        let key =
+            ClientKey::generate_for_circuits([9; 32], &[shape()], &[950, 1001], &[8192, 16384])
+                .unwrap();
         let read = ClientKey::decode(&key.encode()).unwrap();
+        for degree in [8192, 16384] {
+            assert_eq!(*read.ring_seed(degree).unwrap(), *key.ring_seed(degree).unwrap());
+        }
+        assert_ne!(*key.ring_seed(8192).unwrap(), *key.ring_seed(16384).unwrap());
+        assert!(key.ring_seed(4096).is_err());
         for dimension in [950, 1001] {
             let words = read.lwe_secret_words(dimension).unwrap();
             assert_eq!(words.len(), dimension);
@@ -418,6 +514,23 @@ mod tests {
             *read.secret_bits(&shape()).unwrap(),
             *key.secret_bits(&shape()).unwrap()
         );
+    }
+
+    #[test]
+    fn a_file_from_before_rings_is_read() {
+        let key = ClientKey::generate_for_lookups([9; 32], &[shape()], &[950]).unwrap();
+        let mut bytes = key.encode().to_vec();
+        bytes.truncate(bytes.len() - CHECKSUM_BYTES - 4);
+        bytes[4..6].copy_from_slice(&VERSION_WITHOUT_RINGS.to_le_bytes());
+        let checksum = crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        let read = ClientKey::decode(&bytes).unwrap();
+        assert_eq!(read.id(), key.id());
+        assert_eq!(
+            *read.lwe_secret_words(950).unwrap(),
+            *key.lwe_secret_words(950).unwrap()
+        );
+        assert!(read.ring_seed(8192).is_err());
     }
 
     #[test]
@@ -444,7 +557,8 @@ mod tests {
     proptest! {
         #[test]
         fn altered_and_truncated_keys_are_noticed(position in any::<prop::sample::Index>(), bits in 1u8..=255) {
-            let key = ClientKey::generate_for_lookups([9; 32], &[shape()], &[950]).unwrap();
+            let key =
+                ClientKey::generate_for_circuits([9; 32], &[shape()], &[950], &[8192]).unwrap();
             let bytes = key.encode().to_vec();
             let position = position.index(bytes.len());
             prop_assert!(ClientKey::decode(&bytes[..position]).is_err());

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use fhe_core::{Error, Result};
 
+use crate::rows::write_columns;
 use crate::threads::ranges;
 
 /// Places for values `[T][d_out]`: some columns for each of some tensors.
@@ -193,6 +194,13 @@ impl<'a, T: Copy> Outputs<'a, T> {
             first = end;
         }
         parts
+    }
+}
+
+impl Outputs<'_, f32> {
+    /// Writes all columns: `fill` is given each column's number and its place for a value a record.
+    pub fn fill(self, fill: impl FnMut(usize, &mut [f32])) {
+        write_columns(self, fill);
     }
 }
 

@@ -116,6 +116,19 @@ impl<'a> Records<'a> {
         self.inputs
     }
 
+    /// The records, if they are rows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if they are the windows of a convolution.
+    pub fn as_rows(&self) -> Result<&[&'a [f32]]> {
+        match &self.source {
+            Source::Rows(rows) => Ok(rows),
+            Source::Windows { .. } => Err(Error::invalid(
+                "windows of a convolution where rows are expected",
+            )),
+        }
+    }
+
     /// A record, in place or written to `scratch`, `[d_in]`.
     #[inline(always)]
     pub(crate) fn record<'s>(&'s self, index: usize, scratch: &'s mut [f32]) -> &'s [f32] {

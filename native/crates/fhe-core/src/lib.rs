@@ -16,6 +16,6 @@ pub mod panel;
 pub mod parameters;
 pub mod public_key;
 pub mod random;
-mod wire;
+pub mod wire;
 
 pub use error::{Error, Result};

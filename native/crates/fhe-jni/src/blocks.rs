@@ -5,6 +5,7 @@ use arrow_array::{Array, LargeBinaryArray};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use fhe_core::{Error, Result};
+use fhe_leveled::{AcceptedLeveled, PreparedLeveledCircuit, RelinearizationKey};
 use fhe_server::{
     AcceptedBlock, AcceptedLookups, BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit,
     PublicKey,
@@ -148,6 +149,40 @@ impl Evaluator for KeyedCircuit<'_> {
     ) -> Result<()> {
         self.circuit
             .evaluate_into(self.keys, accepted, output, threads, should_stop)
+    }
+}
+
+/// A leveled circuit, and the key to evaluate it with.
+pub struct LeveledEvaluator<'k> {
+    /// The circuit.
+    pub circuit: &'k PreparedLeveledCircuit,
+    /// The client's relinearisation key.
+    pub key: &'k RelinearizationKey,
+}
+
+impl Evaluator for LeveledEvaluator<'_> {
+    type Accepted<'a>
+        = AcceptedLeveled<'a>
+    where
+        Self: 'a;
+
+    fn accept<'a>(&'a self, block: &'a [u8]) -> Result<AcceptedLeveled<'a>> {
+        self.circuit.accept(self.key, block)
+    }
+
+    fn result_bytes(accepted: &AcceptedLeveled<'_>) -> usize {
+        accepted.result_bytes()
+    }
+
+    fn evaluate_into(
+        &self,
+        accepted: &AcceptedLeveled<'_>,
+        output: &mut [u8],
+        threads: usize,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        self.circuit
+            .evaluate_into(self.key, accepted, output, threads, should_stop)
     }
 }
 

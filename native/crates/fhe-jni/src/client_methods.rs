@@ -19,7 +19,8 @@ use crate::handles::{KEYS, MODULES};
 use crate::library_methods::pointer;
 use crate::rows;
 
-/// `shapes` is k, N, limbs, K for each set; `lwe_dimensions` those of the secrets that look-ups need.
+/// `shapes` is k, N, limbs, K for each set; `lwe_dimensions` those of the secrets that look-ups need,
+/// `ring_degrees` those of leveled circuits.
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
     env: JNIEnv<'local>,
@@ -27,6 +28,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
     client_id: JByteArray<'local>,
     shapes: JIntArray<'local>,
     lwe_dimensions: JIntArray<'local>,
+    ring_degrees: JIntArray<'local>,
 ) -> jlong {
     call(env, |env| {
         let client_id = arrays::fixed_bytes(env, &client_id)?;
@@ -38,7 +40,16 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
             .into_iter()
             .map(|dimension| arrays::count(dimension, "LWE dimension"))
             .collect::<Result<Vec<_>>>()?;
-        let key = ClientKey::generate_for_lookups(client_id, &shapes, &lwe_dimensions)?;
+        let ring_degrees = arrays::ints(env, &ring_degrees)?
+            .into_iter()
+            .map(|degree| arrays::count(degree, "ring degree"))
+            .collect::<Result<Vec<_>>>()?;
+        let key = ClientKey::generate_for_circuits(
+            client_id,
+            &shapes,
+            &lwe_dimensions,
+            &ring_degrees,
+        )?;
         Ok(KEYS.insert(key))
     })
 }

@@ -6,9 +6,12 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use fhe_client::{ClientKey, LookupClient, MaskOrder, ModuleClient, PreparedMask};
 use fhe_core::{Error, Result};
-use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit, PreparedCircuit, PublicKey};
+use fhe_leveled::PreparedLeveledCircuit;
+use fhe_server::{PreparedBootstrapCircuit, PreparedCircuit, PublicKey};
 use jni::sys::jlong;
 
+use crate::evaluation_keys::EvaluationKeys;
+use crate::leveled_methods::LeveledModule;
 use crate::memory_methods::BufferMemory;
 
 /// Objects by handle; a handle is never given twice, across all tables.
@@ -38,9 +41,15 @@ pub static MEMORY: HandleTable<BufferMemory> = HandleTable::new("memory");
 pub static LOOKUP_CIRCUITS: HandleTable<PreparedBootstrapCircuit> =
     HandleTable::new("circuit with look-ups");
 /// Expanded evaluation keys.
-pub static EVALUATION_KEYS: HandleTable<BootstrapKeys> = HandleTable::new("evaluation key");
+pub static EVALUATION_KEYS: HandleTable<EvaluationKeys> = HandleTable::new("evaluation key");
 /// Results of look-ups as their client sees them.
 pub static LOOKUP_CLIENTS: HandleTable<LookupClient> = HandleTable::new("look-up client");
+
+/// Prepared leveled circuits.
+pub static LEVELED_CIRCUITS: HandleTable<PreparedLeveledCircuit> =
+    HandleTable::new("leveled circuit");
+/// Leveled circuits as their client sees them.
+pub static LEVELED_CLIENTS: HandleTable<LeveledModule> = HandleTable::new("leveled client");
 
 impl<T> HandleTable<T> {
     const fn new(what: &'static str) -> Self {

@@ -1,4 +1,4 @@
-//! JNI face of fhe-client and fhe-server: the native methods of `org.fhespark.nativelib.FheNative`.
+//! JNI face of fhe-client, fhe-server and fhe-leveled: the native methods of `org.fhespark.nativelib.FheNative`.
 //!
 //! Every export goes through `call::call`, which turns errors and panics into Java exceptions. Handles
 //! are looked up in tables (`handles`), so a stale one is an error and never a stray pointer.
@@ -11,6 +11,8 @@ mod call;
 mod handles;
 
 mod client_methods;
+mod evaluation_keys;
+mod leveled_methods;
 mod library_methods;
 mod lookup_methods;
 mod lookup_steps;

@@ -11,12 +11,12 @@ use jni::sys::{jbyteArray, jdouble, jint, jlong, jstring};
 use crate::arrays;
 use crate::call::call;
 use crate::handles::{
-    CIRCUITS, EVALUATION_KEYS, KEYS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS, MASKS, MODULES, ORDERS,
+    CIRCUITS, EVALUATION_KEYS, KEYS, LEVELED_CIRCUITS, LEVELED_CLIENTS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS, MASKS, MODULES, ORDERS,
     PUBLIC_KEYS,
 };
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.
-const ABI_VERSION: jint = 13;
+const ABI_VERSION: jint = 14;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_abiVersion(
@@ -54,6 +54,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_openHandles(
         LOOKUP_CIRCUITS.len(),
         EVALUATION_KEYS.len(),
         LOOKUP_CLIENTS.len(),
+        LEVELED_CIRCUITS.len(),
+        LEVELED_CLIENTS.len(),
         PUBLIC_KEYS.len(),
     ];
     handles.iter().sum::<usize>() as jlong

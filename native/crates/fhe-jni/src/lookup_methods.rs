@@ -2,22 +2,21 @@
 
 use fhe_client::{LookupClient, LookupResultsSpec, NormalSamples};
 use fhe_core::bootstrap::{
-    Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, EvaluationKey,
+    Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise,
     LookupRange, NoiseTarget, SearchRequest,
 };
 use fhe_core::{Error, Result};
-use fhe_server::{BootstrapKeys, PreparedBootstrapCircuit};
+use fhe_server::PreparedBootstrapCircuit;
 use jni::JNIEnv;
 use jni::objects::{
     JByteArray, JByteBuffer, JClass, JDoubleArray, JFloatArray, JIntArray, JLongArray, JObject,
-    JObjectArray, JString, JValue,
+    JObjectArray, JString,
 };
 use jni::sys::{jboolean, jbyteArray, jdoubleArray, jint, jintArray, jlong, jlongArray};
 
 use crate::arrays;
 use crate::blocks::KeyedCircuit;
 use crate::call::{call, release};
-use crate::client_methods::secret_key_shape;
 use crate::handles::{EVALUATION_KEYS, KEYS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS};
 use crate::library_methods::pointer;
 use crate::lookup_steps::{counts, steps};
@@ -230,151 +229,11 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluateLookups<'local>
         let keys = EVALUATION_KEYS.get(keys)?;
         let keyed = KeyedCircuit {
             circuit: &circuit,
-            keys: &keys,
+            keys: keys.bootstrap()?,
         };
         let addresses = [input_array, input_schema, output_array, output_schema];
         evaluate_batch(env, &keyed, addresses, threads, &should_stop)
     });
-}
-
-/// Expands an evaluation key that lies in an array, if it is that of a client key, for circuits of these
-/// parameters.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_expandEvaluationKey<'local>(
-    env: JNIEnv<'local>,
-    _class: JClass<'local>,
-    file: JByteArray<'local>,
-    key_id: JByteArray<'local>,
-    parameters: JIntArray<'local>,
-    threads: jint,
-) -> jlong {
-    call(env, |env| {
-        let file = arrays::bytes(env, &file)?;
-        expand_evaluation_key(env, &file, &key_id, &parameters, threads)
-    })
-}
-
-/// Expands an evaluation key that lies in a direct buffer, such as a mapped file, in that case.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_expandMappedEvaluationKey<'local>(
-    env: JNIEnv<'local>,
-    _class: JClass<'local>,
-    file: JByteBuffer<'local>,
-    key_id: JByteArray<'local>,
-    parameters: JIntArray<'local>,
-    threads: jint,
-) -> jlong {
-    call(env, |env| {
-        let file = arrays::byte_buffer(env, &file)?;
-        expand_evaluation_key(env, file, &key_id, &parameters, threads)
-    })
-}
-
-fn expand_evaluation_key(
-    env: &JNIEnv,
-    file: &[u8],
-    key_id: &JByteArray,
-    parameters: &JIntArray,
-    threads: jint,
-) -> Result<jlong> {
-    let threads = arrays::count(threads, "number of threads")?;
-    let parameters = arrays::bootstrap_parameters(&arrays::ints(env, parameters)?)?;
-    let key = EvaluationKey::decode(file)?;
-    key.header
-        .expect(&arrays::fixed_bytes(env, key_id)?, &parameters)?;
-    Ok(EVALUATION_KEYS.insert(BootstrapKeys::expand(&key, threads)?))
-}
-
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_closeEvaluationKey(
-    env: JNIEnv,
-    _class: JClass,
-    keys: jlong,
-) {
-    release(env, || EVALUATION_KEYS.remove(keys));
-}
-
-/// Checks an evaluation key that lies in a direct buffer without expanding it: its client key's id, then eight
-/// little-endian u32 parameters.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_checkEvaluationKey<'local>(
-    env: JNIEnv<'local>,
-    _class: JClass<'local>,
-    file: JByteBuffer<'local>,
-) -> jbyteArray {
-    call(env, |env| {
-        let header = EvaluationKey::decode(arrays::byte_buffer(env, &file)?)?.header;
-        let mut fields = header.key_id.to_vec();
-        for field in header.parameters.fields() {
-            fields.extend_from_slice(&field.to_le_bytes());
-        }
-        pointer(arrays::new_bytes(env, &fields))
-    })
-    .0
-}
-
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluationKeyId(
-    env: JNIEnv,
-    _class: JClass,
-    keys: jlong,
-) -> jbyteArray {
-    call(env, |env| {
-        let keys = EVALUATION_KEYS.get(keys)?;
-        pointer(arrays::new_bytes(env, &keys.header().key_id))
-    })
-    .0
-}
-
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluationKeyParameters(
-    env: JNIEnv,
-    _class: JClass,
-    keys: jlong,
-) -> jintArray {
-    call(env, |env| {
-        let keys = EVALUATION_KEYS.get(keys)?;
-        let fields = keys.parameters().fields().map(|field| field as i32);
-        pointer(arrays::new_ints(env, &fields))
-    })
-    .0
-}
-
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_evaluationKeyMemory(
-    env: JNIEnv,
-    _class: JClass,
-    keys: jlong,
-) -> jlong {
-    call(env, |_| {
-        Ok(EVALUATION_KEYS.get(keys)?.memory_bytes() as jlong)
-    })
-}
-
-/// Makes the file of an evaluation key; `progress` is a `DoubleConsumer` that is given the share done.
-#[unsafe(no_mangle)]
-extern "system" fn Java_org_fhespark_nativelib_FheNative_makeEvaluationKey<'local>(
-    env: JNIEnv<'local>,
-    _class: JClass<'local>,
-    key: jlong,
-    parameters: JIntArray<'local>,
-    shape: JIntArray<'local>,
-    threads: jint,
-    progress: JObject<'local>,
-) -> jbyteArray {
-    call(env, |env| {
-        let key = KEYS.get(key)?;
-        let parameters = arrays::bootstrap_parameters(&arrays::ints(env, &parameters)?)?;
-        let shape = secret_key_shape(&arrays::ints(env, &shape)?)?;
-        let threads = arrays::count(threads, "number of threads")?;
-        let file = key.evaluation_key(&parameters, &shape, threads, &mut |share| {
-            // What it throws stays pending, and is what the caller gets.
-            let share = [JValue::Double(share)];
-            env.call_method(&progress, "accept", "(D)V", &share).is_ok()
-        })?;
-        pointer(arrays::new_bytes(env, &file))
-    })
-    .0
 }
 
 /// Opens the client's side of results with a key, or (key 0) without one, for dequantisation only.

@@ -77,7 +77,8 @@ final class ClientSpecsAssembly {
         lookups.stream()
             .map(
                 module ->
-                    new EvaluationKeySpec(module.parameters(), module.packed().secretKeyShape()))
+                    EvaluationKeySpec.ofLookups(
+                        module.parameters(), module.packed().secretKeyShape()))
             .distinct()
             .toList(),
         options.log2PError());
@@ -108,7 +109,8 @@ final class ClientSpecsAssembly {
             module.lookups(),
             module.outputScales(),
             module.recordShape(),
-            module.outputShape()));
+            module.outputShape()),
+        null);
   }
 
   private static RemoteCallSpec remoteCall(
@@ -138,6 +140,7 @@ final class ClientSpecsAssembly {
         circuit.weightBits().stream().mapToInt(Integer::intValue).max().orElseThrow(),
         circuit.failure().log2PerValue(),
         circuit.failure().marginBits(),
+        null,
         null);
   }
 

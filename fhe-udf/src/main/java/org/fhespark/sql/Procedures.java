@@ -10,6 +10,8 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
+import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.LeveledParameters;
 import org.fhespark.sql.CatalogProcedure.Parameter;
 import org.fhespark.udf.BlockHeader;
 
@@ -24,7 +26,8 @@ final class Procedures {
           .add("inputs", DataTypes.IntegerType, false)
           .add("outputs", DataTypes.IntegerType, false)
           .add("lookups", DataTypes.BooleanType, false)
-          .add("rerandomizes", DataTypes.BooleanType, false);
+          .add("rerandomizes", DataTypes.BooleanType, false)
+          .add("leveled", DataTypes.BooleanType, false);
 
   private static final StructType KEYS =
       new StructType()
@@ -108,8 +111,9 @@ final class Procedures {
                   circuit.digest(),
                   circuit.inputs(),
                   circuit.outputs(),
-                  circuit.lookups().isPresent(),
-                  circuit.rerandomizes()
+                  circuit.keyed().filter(BootstrapParameters.class::isInstance).isPresent(),
+                  circuit.rerandomizes(),
+                  circuit.keyed().filter(LeveledParameters.class::isInstance).isPresent()
                 })
         .toList();
   }

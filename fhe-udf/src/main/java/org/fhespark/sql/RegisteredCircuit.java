@@ -3,7 +3,7 @@ package org.fhespark.sql;
 import java.io.Serializable;
 import java.util.Optional;
 import org.apache.spark.broadcast.Broadcast;
-import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.EvaluationParameters;
 import org.fhespark.udf.Circuit;
 
 /**
@@ -15,7 +15,7 @@ import org.fhespark.udf.Circuit;
  * @param digest SHA-256 of its file, in hexadecimal
  * @param inputs features of a block of activations
  * @param outputs features of a block of results
- * @param lookups parameters of the evaluation key that it needs, if it looks values up
+ * @param keyed parameters that the evaluation key it takes must serve, if it takes one
  * @param rerandomizes whether it re-randomises results, which takes the client's public key
  * @param file in a broadcast, which models may share
  */
@@ -26,7 +26,7 @@ public record RegisteredCircuit(
     String digest,
     int inputs,
     int outputs,
-    Optional<BootstrapParameters> lookups,
+    Optional<EvaluationParameters> keyed,
     boolean rerandomizes,
     Broadcast<Circuit> file) {
   /** What executors are told of it. */
@@ -41,6 +41,6 @@ public record RegisteredCircuit(
   }
 
   Evaluated evaluated() {
-    return new Evaluated(function, digest, lookups.isPresent(), rerandomizes, file);
+    return new Evaluated(function, digest, keyed.isPresent(), rerandomizes, file);
   }
 }

@@ -1,7 +1,7 @@
 package org.fhespark.sql;
 
 import org.apache.spark.broadcast.Broadcast;
-import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.EvaluationParameters;
 import org.fhespark.udf.EvaluationKeyBytes;
 import org.fhespark.udf.EvaluationKeySource;
 import org.fhespark.udf.PublicKeyBytes;
@@ -34,7 +34,7 @@ public sealed interface RegisteredKey {
    */
   record Evaluation(
       String key,
-      BootstrapParameters parameters,
+      EvaluationParameters parameters,
       String digest,
       long bytes,
       Broadcast<EvaluationKeyBytes> file)

@@ -20,9 +20,9 @@ import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.artifact.ServerSpecs;
 import org.fhespark.compiler.storage.FileStore;
-import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.EvaluationKey;
-import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.nativelib.EvaluationParameters;
+import org.fhespark.nativelib.KeyedCircuit;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PublicKey;
 import org.fhespark.udf.Circuit;
@@ -124,17 +124,17 @@ public final class RegisteredModels {
         digest,
         shape.inputs(),
         shape.outputs(),
-        shape.lookups(),
+        shape.keyed(),
         shape.rerandomizes(),
         sent);
   }
 
   /** What the file alone tells of a circuit. */
   private record Shape(
-      int inputs, int outputs, Optional<BootstrapParameters> lookups, boolean rerandomizes) {
+      int inputs, int outputs, Optional<EvaluationParameters> keyed, boolean rerandomizes) {
     static Shape of(byte[] file) {
-      if (LookupCircuit.isOne(file)) {
-        try (LookupCircuit circuit = LookupCircuit.open(file)) {
+      if (KeyedCircuit.isOne(file)) {
+        try (KeyedCircuit circuit = KeyedCircuit.open(file)) {
           return new Shape(
               circuit.inputs(), circuit.outputs(), Optional.of(circuit.parameters()), false);
         }
@@ -288,7 +288,7 @@ public final class RegisteredModels {
     ClientKeys usable = ClientKeys.none();
     for (RegisteredKey registered : keys.values()) {
       if (registered instanceof RegisteredKey.Evaluation key
-          && circuit.lookups().filter(key.parameters()::isSameKey).isPresent()) {
+          && circuit.keyed().filter(key.parameters()::serves).isPresent()) {
         usable.evaluation().put(key.key(), key.source());
       } else if (registered instanceof RegisteredKey.Public key && circuit.rerandomizes()) {
         usable.publicKeys().put(key.key(), key.file());

@@ -1,13 +1,10 @@
 package org.fhespark.udf;
 
+import org.fhespark.nativelib.KeyedCircuit;
+
 /** A circuit as it is broadcast: the bytes of its file, whose SHA-256 names it. */
 public final class Circuit extends NamedBytes {
   private static final long serialVersionUID = 1L;
-
-  /** Where its file says its kind, and the kind that has look-ups. */
-  private static final int KIND = 6;
-
-  private static final byte WITH_LOOKUPS = 2;
 
   /** For Kryo. */
   @SuppressWarnings("unused")
@@ -18,8 +15,8 @@ public final class Circuit extends NamedBytes {
     super(file.clone());
   }
 
-  /** Whether it looks values up, so that an evaluation key is needed. */
-  public boolean hasLookups() {
-    return length() > KIND && file()[KIND] == WITH_LOOKUPS;
+  /** Whether the client's evaluation key is needed. */
+  public boolean takesEvaluationKey() {
+    return KeyedCircuit.isOne(file());
   }
 }

@@ -6,10 +6,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
-import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
-import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.nativelib.EvaluationParameters;
+import org.fhespark.nativelib.KeyedCircuit;
 import org.fhespark.nativelib.PackedCircuit;
 import org.fhespark.nativelib.PublicKey;
 
@@ -32,13 +32,13 @@ public final class CircuitRegistry {
   }
 
   private final SharedHandles<PackedCircuit> packed;
-  private final SharedHandles<LookupCircuit> lookups;
+  private final SharedHandles<KeyedCircuit> keyed;
   private final SharedHandles<EvaluationKey> keys;
   private final SharedHandles<PublicKey> publicKeys;
 
   CircuitRegistry(LongSupplier nanoTime) {
     this.packed = new SharedHandles<>(IDLE_LIMIT, nanoTime);
-    this.lookups = new SharedHandles<>(IDLE_LIMIT, nanoTime);
+    this.keyed = new SharedHandles<>(IDLE_LIMIT, nanoTime);
     this.keys = new SharedHandles<>(IDLE_LIMIT, nanoTime);
     this.publicKeys = new SharedHandles<>(IDLE_LIMIT, nanoTime);
   }
@@ -99,7 +99,7 @@ public final class CircuitRegistry {
   }
 
   /**
-   * Borrows a circuit with look-ups and its evaluation key; the caller closes the lease.
+   * Borrows a circuit that takes an evaluation key, and that key; the caller closes the lease.
    *
    * @param keyId of the client key that blocks are under, in hexadecimal
    * @param threads to expand the key with, if it is not yet
@@ -107,12 +107,12 @@ public final class CircuitRegistry {
    *     key is not for these blocks or this circuit
    */
   public Lease acquire(Circuit circuit, EvaluationKeySource source, String keyId, int threads) {
-    SharedHandles.Lease<LookupCircuit> opened =
-        lookups.acquire(circuit.digest(), () -> LookupCircuit.open(circuit.file()));
+    SharedHandles.Lease<KeyedCircuit> opened =
+        keyed.acquire(circuit.digest(), () -> KeyedCircuit.open(circuit.file()));
     try {
       CircuitDigest digest = CircuitDigest.parse(source.digest());
-      BootstrapParameters parameters = opened.value().parameters();
-      return new LookupLease(
+      EvaluationParameters parameters = opened.value().parameters();
+      return new KeyedLease(
           opened, keys.acquire(digest, () -> source.expand(keyId, parameters, threads)));
     } catch (Throwable error) {
       opened.close();
@@ -122,12 +122,12 @@ public final class CircuitRegistry {
 
   /** Circuits prepared now. */
   public int size() {
-    return packed.size() + lookups.size();
+    return packed.size() + keyed.size();
   }
 
   /** Native memory that prepared circuits hold now. */
   public long circuitBytes() {
-    return packed.sum(PackedCircuit::memoryBytes) + lookups.sum(LookupCircuit::memoryBytes);
+    return packed.sum(PackedCircuit::memoryBytes) + keyed.sum(KeyedCircuit::memoryBytes);
   }
 
   /** Evaluation keys expanded now. */
@@ -142,13 +142,13 @@ public final class CircuitRegistry {
 
   /** Tasks that use a circuit now. */
   int users(Circuit circuit) {
-    return packed.users(circuit.digest()) + lookups.users(circuit.digest());
+    return packed.users(circuit.digest()) + keyed.users(circuit.digest());
   }
 
   /** Releases what nobody uses and nobody has used for {@link #IDLE_LIMIT}. */
   void releaseIdle() {
     packed.releaseIdle();
-    lookups.releaseIdle();
+    keyed.releaseIdle();
     keys.releaseIdle();
     publicKeys.releaseIdle();
   }
@@ -167,7 +167,7 @@ public final class CircuitRegistry {
       Collection<PublicKeyBytes> clientKeys) {
     for (String circuit : circuits) {
       packed.releaseUnused(CircuitDigest.parse(circuit));
-      lookups.releaseUnused(CircuitDigest.parse(circuit));
+      keyed.releaseUnused(CircuitDigest.parse(circuit));
     }
     for (EvaluationKeySource key : evaluationKeys) {
       keys.releaseUnused(CircuitDigest.parse(key.digest()));
@@ -207,12 +207,12 @@ public final class CircuitRegistry {
     }
   }
 
-  private record LookupLease(
-      SharedHandles.Lease<LookupCircuit> circuit, SharedHandles.Lease<EvaluationKey> key)
+  private record KeyedLease(
+      SharedHandles.Lease<KeyedCircuit> circuit, SharedHandles.Lease<EvaluationKey> key)
       implements Lease {
     @Override
     public BlockEvaluation evaluation() {
-      LookupCircuit opened = circuit.value();
+      KeyedCircuit opened = circuit.value();
       EvaluationKey expanded = key.value();
       return (inputArray, inputSchema, outputArray, outputSchema, threads, shouldStop) ->
           opened.evaluate(

@@ -9,9 +9,9 @@ import java.nio.file.Path;
 import org.apache.spark.SparkFiles;
 import org.apache.spark.broadcast.Broadcast;
 import org.fhespark.InvalidInputException;
-import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
+import org.fhespark.nativelib.EvaluationParameters;
 
 /** Where an executor finds the bytes of an evaluation key. */
 public sealed interface EvaluationKeySource extends Serializable {
@@ -27,7 +27,7 @@ public sealed interface EvaluationKeySource extends Serializable {
    * @throws InvalidInputException if the bytes are others than {@link #digest} names, no evaluation
    *     key, damaged, or of another client key or other parameters
    */
-  EvaluationKey expand(String keyId, BootstrapParameters parameters, int threads);
+  EvaluationKey expand(String keyId, EvaluationParameters parameters, int threads);
 
   /**
    * In a broadcast, which travels in chunks from executor to executor and lies on their heaps.
@@ -38,7 +38,7 @@ public sealed interface EvaluationKeySource extends Serializable {
   record InBroadcast(String digest, Broadcast<EvaluationKeyBytes> bytes)
       implements EvaluationKeySource {
     @Override
-    public EvaluationKey expand(String keyId, BootstrapParameters parameters, int threads) {
+    public EvaluationKey expand(String keyId, EvaluationParameters parameters, int threads) {
       return EvaluationKey.expand(
           bytes.value().file(), expected(digest, keyId, parameters), threads);
     }
@@ -52,7 +52,7 @@ public sealed interface EvaluationKeySource extends Serializable {
    */
   record InFile(String digest, String name) implements EvaluationKeySource {
     @Override
-    public EvaluationKey expand(String keyId, BootstrapParameters parameters, int threads) {
+    public EvaluationKey expand(String keyId, EvaluationParameters parameters, int threads) {
       Path file = Path.of(SparkFiles.get(name));
       try (FileChannel channel = FileChannel.open(file)) {
         MappedByteBuffer bytes = channel.map(MapMode.READ_ONLY, 0, channel.size());
@@ -70,7 +70,7 @@ public sealed interface EvaluationKeySource extends Serializable {
 
   /** What the driver sent, if it is for these blocks and circuits. */
   private static EvaluationKey.Description expected(
-      String digest, String keyId, BootstrapParameters parameters) {
+      String digest, String keyId, EvaluationParameters parameters) {
     return new EvaluationKey.Description(keyId, parameters, CircuitDigest.parse(digest));
   }
 }

@@ -32,7 +32,7 @@ public final class ClientKey extends ClientSecret {
    * @throws org.fhespark.InvalidInputException if a shape is out of range or below 132-bit security
    */
   public static ClientKey generate(byte[] clientId, List<SecretKeyShape> shapes) {
-    return generate(clientId, shapes, new int[0]);
+    return generate(clientId, shapes, new int[0], new int[0]);
   }
 
   /**
@@ -42,9 +42,19 @@ public final class ClientKey extends ClientSecret {
    */
   public static ClientKey generate(
       byte[] clientId, List<SecretKeyShape> shapes, int[] lweDimensions) {
+    return generate(clientId, shapes, lweDimensions, new int[0]);
+  }
+
+  /**
+   * The same, with what leveled circuits need besides.
+   *
+   * @param ringDegrees n of their parameters, each once
+   */
+  public static ClientKey generate(
+      byte[] clientId, List<SecretKeyShape> shapes, int[] lweDimensions, int[] ringDegrees) {
     int[] fields = shapes.stream().flatMapToInt(shape -> IntStream.of(shape.fields())).toArray();
     NativeLibrary.load();
-    return new ClientKey(FheNative.generateKey(clientId, fields, lweDimensions));
+    return new ClientKey(FheNative.generateKey(clientId, fields, lweDimensions, ringDegrees));
   }
 
   /**
@@ -120,6 +130,16 @@ public final class ClientKey extends ClientSecret {
       BootstrapParameters parameters, SecretKeyShape packed, int threads, DoubleConsumer progress) {
     return FheNative.makeEvaluationKey(
         handle.get(), parameters.fields(), packed.fields(), threads, progress);
+  }
+
+  /**
+   * The same of leveled circuits.
+   *
+   * @throws org.fhespark.InvalidInputException if this key has no secret of that ring, or the
+   *     parameters are below 128-bit security
+   */
+  public byte[] evaluationKey(LeveledParameters parameters, int threads, DoubleConsumer progress) {
+    return FheNative.makeRelinearizationKey(handle.get(), parameters.fields(), threads, progress);
   }
 
   /**

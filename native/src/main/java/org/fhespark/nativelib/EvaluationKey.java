@@ -8,8 +8,9 @@ import java.util.function.LongConsumer;
 import org.fhespark.InvalidInputException;
 
 /**
- * A client's evaluation key, expanded for look-ups in native memory, some times its file's size;
- * safe to share between threads. It holds no secret, but stands for one client.
+ * A client's evaluation key, expanded in native memory: for look-ups, where it takes some times its
+ * file's size, or for leveled circuits. Safe to share between threads. It holds no secret, but
+ * stands for one client.
  */
 public final class EvaluationKey implements AutoCloseable {
   private static final int KEY_ID_BYTES = 16;
@@ -17,7 +18,7 @@ public final class EvaluationKey implements AutoCloseable {
   private final NativeHandle handle;
   private final CircuitDigest digest;
   private final String keyId;
-  private final BootstrapParameters parameters;
+  private final EvaluationParameters parameters;
   private final long memoryBytes;
 
   private EvaluationKey(long handle, CircuitDigest digest) {
@@ -25,7 +26,7 @@ public final class EvaluationKey implements AutoCloseable {
         NativeHandle.releasedWhenLost("evaluation key", handle, FheNative::closeEvaluationKey);
     this.digest = digest;
     this.keyId = HexFormat.of().formatHex(FheNative.evaluationKeyId(handle));
-    this.parameters = BootstrapParameters.of(FheNative.evaluationKeyParameters(handle));
+    this.parameters = EvaluationParameters.of(FheNative.evaluationKeyParameters(handle));
     this.memoryBytes = FheNative.evaluationKeyMemory(handle);
   }
 
@@ -33,7 +34,7 @@ public final class EvaluationKey implements AutoCloseable {
    * Expands the bytes of an evaluation key's file.
    *
    * @param expected what it has to be, compared before it is expanded: the file, its client key,
-   *     and the parameters of the circuits that it is for, but for how they round results
+   *     and the parameters of the circuits that it is to serve
    * @param threads threads to use at most
    * @throws org.fhespark.InvalidInputException if the file is another, truncated, altered, of
    *     another version, client key or parameters, or there is no memory for it
@@ -68,7 +69,7 @@ public final class EvaluationKey implements AutoCloseable {
    * @param parameters of the circuits that it is for
    * @param digest SHA-256 of the file
    */
-  public record Description(String keyId, BootstrapParameters parameters, CircuitDigest digest) {
+  public record Description(String keyId, EvaluationParameters parameters, CircuitDigest digest) {
     private byte[] keyIdBytes() {
       return HexFormat.of().parseHex(keyId);
     }
@@ -99,7 +100,7 @@ public final class EvaluationKey implements AutoCloseable {
     fields.asIntBuffer().get(parameters);
     return new Description(
         HexFormat.of().formatHex(keyId),
-        BootstrapParameters.of(parameters),
+        EvaluationParameters.of(parameters),
         CircuitDigest.of(file.duplicate().clear()));
   }
 
@@ -109,7 +110,7 @@ public final class EvaluationKey implements AutoCloseable {
   }
 
   /** Those of the circuits that it is for. */
-  public BootstrapParameters parameters() {
+  public EvaluationParameters parameters() {
     return parameters;
   }
 

@@ -90,7 +90,8 @@ final class FheNative {
       int threads,
       BooleanSupplier shouldStop);
 
-  static native long generateKey(byte[] clientId, int[] shapes, int[] lweDimensions);
+  static native long generateKey(
+      byte[] clientId, int[] shapes, int[] lweDimensions, int[] ringDegrees);
 
   /** The passphrase is null for none. */
   static native long loadKey(String file, ByteBuffer passphrase);
@@ -260,7 +261,7 @@ final class FheNative {
   static native long expandMappedEvaluationKey(
       ByteBuffer file, byte[] keyId, int[] parameters, int threads);
 
-  /** Id of its client key, 16 bytes, and its parameters, eight little-endian integers. */
+  /** Id of its client key, 16 bytes, and its parameters, little-endian integers. */
   static native byte[] checkEvaluationKey(ByteBuffer file);
 
   static native void closeEvaluationKey(long keys);
@@ -294,4 +295,90 @@ final class FheNative {
       long client, long[] phases, int[] columns, ByteBuffer[] buffers, long[] runs);
 
   static native double[] searchBootstrap(long[] shape, double[] targets);
+
+  /** {@code activations}, here and below, are form and degree of each. */
+  static native byte[] encodeLeveledCircuit(
+      int[] parameters,
+      String moduleKey,
+      int inputs,
+      int[] outputs,
+      byte[] weights,
+      double[] multipliers,
+      double[] biases,
+      int[] activations,
+      double[] coefficients,
+      double[] linear,
+      double inputScale,
+      double outputScale);
+
+  static native long openLeveledCircuit(byte[] file);
+
+  static native void closeLeveledCircuit(long circuit);
+
+  static native long leveledCircuitMemory(long circuit);
+
+  /** n, levels, d_in, d_out. */
+  static native int[] leveledCircuitShape(long circuit);
+
+  static native double[] leveledInClear(long circuit, double[] records, boolean isSimulated);
+
+  static native int leveledLevelsNeeded(int[] activations);
+
+  static native int leveledMaxLevels(int polynomialSize);
+
+  static native double leveledNominalScale();
+
+  static native double leveledLargestOutputScale(int polynomialSize);
+
+  static native void evaluateLeveled(
+      long circuit,
+      long keys,
+      long inputArray,
+      long inputSchema,
+      long outputArray,
+      long outputSchema,
+      int threads,
+      BooleanSupplier shouldStop);
+
+  static native byte[] makeRelinearizationKey(
+      long key, int[] parameters, int threads, DoubleConsumer progress);
+
+  /** {@code scales} are input scale, output scale and radius; {@code key} is 0 for none. */
+  static native long openLeveledClient(
+      long key,
+      byte[] circuit,
+      int[] parameters,
+      double[] scales,
+      float[] center,
+      float[] spread,
+      double[] outputRanges);
+
+  static native void closeLeveledClient(long client);
+
+  static native int leveledBlockBytes(long client);
+
+  static native double[] normalizeLeveled(
+      long client, ByteBuffer[] buffers, long[] runs, int[] unfolding, float[] factors);
+
+  static native void encryptLeveled(
+      long client,
+      ByteBuffer[] buffers,
+      long[] runs,
+      int[] unfolding,
+      float[] factors,
+      long blockNumber,
+      int threads,
+      ByteBuffer block);
+
+  static native void decryptLeveled(
+      long client,
+      ByteBuffer block,
+      long blockNumber,
+      int threads,
+      int[] columns,
+      ByteBuffer[] buffers,
+      long[] runs);
+
+  static native void writeLeveled(
+      long client, double[] results, int[] columns, ByteBuffer[] buffers, long[] runs);
 }

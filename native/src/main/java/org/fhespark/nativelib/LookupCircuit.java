@@ -11,7 +11,7 @@ import java.util.function.BooleanSupplier;
  * <p>Blocks of activations are made by the {@link ModuleClient} of the packed layer, whose circuit
  * digest is this circuit's; their results are read by a {@link LookupClient}.
  */
-public final class LookupCircuit implements AutoCloseable {
+public final class LookupCircuit implements KeyedCircuit {
   /** Of the file: see {@code native/crates/fhe-core/src/bootstrap/circuit.rs}. */
   private static final int KIND_OFFSET = 6;
 
@@ -98,17 +98,17 @@ public final class LookupCircuit implements AutoCloseable {
         FheNative.lookupCircuitShape(handle));
   }
 
-  /** Bytes of native memory it holds now, working memory that it keeps for evaluations included. */
+  @Override
   public long memoryBytes() {
     return FheNative.lookupCircuitMemory(handle.get());
   }
 
-  /** Of the file that it was prepared from; blocks and results carry it. */
+  @Override
   public CircuitDigest digest() {
     return digest;
   }
 
-  /** Those that its evaluation keys must have. */
+  @Override
   public BootstrapParameters parameters() {
     return parameters;
   }
@@ -118,7 +118,7 @@ public final class LookupCircuit implements AutoCloseable {
     return packedParameters;
   }
 
-  /** d_in. */
+  @Override
   public int inputs() {
     return inputs;
   }
@@ -128,7 +128,7 @@ public final class LookupCircuit implements AutoCloseable {
     return packedOutputs;
   }
 
-  /** Values that are the result, a record. */
+  @Override
   public int outputs() {
     return outputs;
   }
@@ -138,21 +138,7 @@ public final class LookupCircuit implements AutoCloseable {
     return lookups;
   }
 
-  /**
-   * Evaluates a batch of encrypted blocks, one {@code LargeVarBinary} row each, through the Arrow C
-   * Data Interface.
-   *
-   * @param keys evaluation key of the client whose blocks they are
-   * @param inputArray address of an exported {@code ArrowArray}; moved out by this call
-   * @param inputSchema address of its {@code ArrowSchema}; moved out by this call
-   * @param outputArray address of an empty {@code ArrowArray}, filled with the results
-   * @param outputSchema address of an empty {@code ArrowSchema}, filled
-   * @param threads threads to use at most, the calling one among them
-   * @param shouldStop asked by the calling thread, some times a second
-   * @throws java.util.concurrent.CancellationException if {@code shouldStop} said so
-   * @throws org.fhespark.InvalidInputException naming the row of a damaged or foreign block, or of
-   *     one that the key does not belong to
-   */
+  @Override
   public void evaluate(
       EvaluationKey keys,
       long inputArray,

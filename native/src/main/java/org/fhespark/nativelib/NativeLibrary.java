@@ -18,7 +18,7 @@ public final class NativeLibrary {
   /** System property: the directory the library is unpacked to. */
   public static final String DIRECTORY_PROPERTY = "org.fhespark.native.dir";
 
-  private static final int ABI_VERSION = 13;
+  private static final int ABI_VERSION = 14;
   private static final String FILE = "libfhe_jni.so";
 
   private static boolean isLoaded;

@@ -25,7 +25,7 @@ import org.fhespark.nativelib.SecretKeyShape;
  * @param remote the calls of remote modules, by stage
  * @param secretKeyShapes the distinct shapes of secret keys that they need
  * @param lweDimensions the distinct LWE dimensions that look-ups need secret keys of
- * @param evaluationKeys the distinct evaluation keys that look-ups need
+ * @param evaluationKeys the distinct evaluation keys that circuits need
  * @param log2PError log2 of the probability of a wrong accumulator that was asked for
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -53,6 +53,15 @@ public record ClientSpecs(
     // Those of models without look-ups may lack both.
     lweDimensions = lweDimensions == null ? List.of() : List.copyOf(lweDimensions);
     evaluationKeys = evaluationKeys == null ? List.of() : List.copyOf(evaluationKeys);
+  }
+
+  /** The distinct degrees of rings that leveled circuits need secret keys of. */
+  public int[] ringDegrees() {
+    return evaluationKeys.stream()
+        .filter(key -> key.leveled() != null)
+        .mapToInt(key -> key.leveled().polynomialSize())
+        .distinct()
+        .toArray();
   }
 
   /**

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.EvaluationParameters;
 import org.fhespark.nativelib.ModuleSpec;
 import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.Quantization;
@@ -40,6 +42,8 @@ import org.fhespark.nativelib.WeightNorms;
  * @param lookups what a circuit with look-ups has besides; null for a packed one. Such a circuit is
  *     of one module, its quantisation is static, dOut counts what the look-ups make, {@code
  *     parameters} and {@code norms} are of its packed layer, and {@code weightScales} are of no use
+ * @param leveled what a leveled circuit has in place of {@code parameters}, {@code norms}, {@code
+ *     quantization}, {@code weightScales} and {@code bias}, which then are null; null for others
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record RemoteCallSpec(
@@ -60,14 +64,21 @@ public record RemoteCallSpec(
     int weightBits,
     double log2FailureProbability,
     double noiseMarginBits,
-    LookupSpec lookups) {
+    LookupSpec lookups,
+    LeveledSpec leveled) {
   public RemoteCallSpec {
     outputs = List.copyOf(outputs);
-    for (Object field :
-        new Object[] {
-          circuit, input, circuitDigest, parameters, norms, quantization, weightScales
-        }) {
+    for (Object field : new Object[] {circuit, input, circuitDigest}) {
       Objects.requireNonNull(field);
+    }
+    boolean isLeveled = leveled != null;
+    for (Object field : new Object[] {parameters, norms, quantization, weightScales}) {
+      if ((field == null) != isLeveled) {
+        throw new IllegalArgumentException("a call is of integers or leveled");
+      }
+    }
+    if (isLeveled && (lookups != null || leveled.outputRanges().length != dOut)) {
+      throw new IllegalArgumentException("a leveled call has a range for each output, no look-ups");
     }
     if (stage < 0) {
       throw new IllegalArgumentException("stage " + stage);
@@ -77,14 +88,55 @@ public record RemoteCallSpec(
     }
   }
 
-  /** Whether its circuit looks values up, so that an evaluation key is needed. */
+  /** Whether its circuit looks values up. */
   public boolean hasLookups() {
     return lookups != null;
   }
 
+  /** Whether its circuit is leveled. */
+  public boolean isLeveled() {
+    return leveled != null;
+  }
+
+  /** Whether its circuit is a packed linear layer and nothing else. */
+  public boolean isPacked() {
+    return lookups == null && leveled == null;
+  }
+
+  /** Those that the evaluation key must serve; empty if the circuit takes none. */
+  public Optional<EvaluationParameters> keyParameters() {
+    return isLeveled()
+        ? Optional.of(leveled.parameters())
+        : Optional.ofNullable(lookups).map(LookupSpec::parameters);
+  }
+
+  /** Whether executors re-randomise its results. */
+  public boolean protectsWeights() {
+    return parameters != null && parameters.protectsWeights();
+  }
+
+  /** The axes of a record that is a row, and of what is made of it; empty if rows are an axis. */
+  public Optional<RecordShapes> recordShapes() {
+    if (lookups != null && lookups.readsRecords()) {
+      return Optional.of(new RecordShapes(lookups.recordShape(), lookups.outputShape()));
+    }
+    if (leveled != null && leveled.recordShape() != null) {
+      return Optional.of(new RecordShapes(leveled.recordShape(), leveled.outputShape()));
+    }
+    return Optional.empty();
+  }
+
+  /**
+   * Axes without the batch axis.
+   *
+   * @param input of a record
+   * @param output of what is made of it
+   */
+  public record RecordShapes(List<Long> input, List<Long> output) {}
+
   /**
    * What the native client needs to encrypt, and to decrypt results of a packed circuit. Of a
-   * circuit with look-ups, outputs are those of its packed layer.
+   * circuit with look-ups, outputs are those of its packed layer; a leveled circuit has no such.
    */
   public ModuleSpec moduleSpec() {
     if (lookups != null) {

@@ -10,6 +10,7 @@ import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.storage.FileStore;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.LeveledCircuit;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.PackedCircuit;
@@ -170,6 +171,18 @@ public final class ServerArtifact {
 
   private void requireDescribed(RemoteCallSpec remote, ClientArtifact client) {
     long columns = remote.outputs().stream().mapToLong(CallOutput::columns).sum();
+    if (remote.isLeveled()) {
+      try (LeveledCircuit circuit = LeveledCircuit.open(circuits.get(remote.circuit()))) {
+        requireDescribed(
+            remote,
+            client,
+            circuit.parameters().equals(remote.leveled().parameters())
+                && circuit.inputs() == remote.dIn()
+                && circuit.outputs() == remote.dOut()
+                && columns == remote.dOut());
+      }
+      return;
+    }
     if (remote.hasLookups()) {
       try (LookupCircuit circuit = LookupCircuit.open(circuits.get(remote.circuit()))) {
         requireDescribed(

@@ -87,12 +87,12 @@ final class AttackCommand implements Callable<Integer> {
                             + " has this key; there are "
                             + String.join(
                                 ", ", calls.stream().map(RemoteCallSpec::circuit).toList())));
-    if (call.hasLookups()) {
+    if (!call.isPacked()) {
       throw new InvalidInputException(
           "--remote "
               + module
-              + ": this module has look-ups, which leave no linear equations to attack; name a"
-              + " linear module");
+              + ": this module has non-linearities, which leave no linear equations to attack; name"
+              + " a linear module");
     }
     if (records != null && (records < 1 || records > call.parameters().maxRecords())) {
       throw new InvalidInputException(

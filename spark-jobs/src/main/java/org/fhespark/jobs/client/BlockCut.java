@@ -27,7 +27,7 @@ final class BlockCut {
    * @param tasks that may evaluate it at a time
    */
   static List<Integer> of(RemoteLayer layer, int rows, int tasks) {
-    if (tasks < 2 || layer.hasLookups() || layer.spec().parameters().protectsWeights()) {
+    if (tasks < 2 || !layer.isPacked() || layer.spec().protectsWeights()) {
       return List.of();
     }
     PackedParameters parameters = layer.spec().parameters();

@@ -15,9 +15,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.EvaluationKeySpec;
-import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.EvaluationKey;
+import org.fhespark.nativelib.EvaluationParameters;
 
 /**
  * The evaluation keys of a model in a folder, a file for each that its circuits need. They hold no
@@ -38,7 +38,7 @@ public record EvaluationKeyFiles(List<Checked> files) {
    * @param bytes its length
    */
   public record Checked(
-      Path file, String keyId, BootstrapParameters parameters, String digest, long bytes) {}
+      Path file, String keyId, EvaluationParameters parameters, String digest, long bytes) {}
 
   /**
    * Finds and checks those in a folder, or a single one.
@@ -112,23 +112,25 @@ public record EvaluationKeyFiles(List<Checked> files) {
       int threads,
       DoubleConsumer progress) {
     requireNone(specs, folder);
-    double all = specs.stream().mapToLong(spec -> spec.parameters().evaluationKeyBytes()).sum();
+    double all = specs.stream().mapToLong(spec -> spec.keyParameters().evaluationKeyBytes()).sum();
     double done = 0;
     List<Path> files = new ArrayList<>();
     for (int index = 0; index < specs.size(); index++) {
       EvaluationKeySpec spec = specs.get(index);
       double before = done / all;
-      double share = spec.parameters().evaluationKeyBytes() / all;
-      byte[] bytes =
-          key.evaluationKey(
-              spec.parameters(),
-              spec.secretKeyShape(),
-              threads,
-              part -> progress.accept(before + share * part));
+      double share = spec.keyParameters().evaluationKeyBytes() / all;
+      byte[] bytes = make(spec, key, threads, part -> progress.accept(before + share * part));
       done += bytes.length;
       files.add(write(folder.resolve(name(index)), bytes));
     }
     return files;
+  }
+
+  private static byte[] make(
+      EvaluationKeySpec spec, ClientKey key, int threads, DoubleConsumer progress) {
+    return spec.leveled() != null
+        ? key.evaluationKey(spec.leveled(), threads, progress)
+        : key.evaluationKey(spec.parameters(), spec.secretKeyShape(), threads, progress);
   }
 
   /** Writes a file whole or not at all. */
@@ -175,7 +177,7 @@ public record EvaluationKeyFiles(List<Checked> files) {
                 + key.id()
                 + wayOut);
       }
-      if (!found.parameters().isSameKey(specs.get(index).parameters())) {
+      if (!found.parameters().serves(specs.get(index).keyParameters())) {
         throw new InvalidInputException(
             file + ": its parameters are not those of this model" + wayOut);
       }
@@ -208,9 +210,9 @@ public record EvaluationKeyFiles(List<Checked> files) {
   }
 
   /** The file for a circuit's parameters. */
-  Checked of(BootstrapParameters parameters) {
+  Checked of(EvaluationParameters parameters) {
     return files.stream()
-        .filter(each -> each.parameters().isSameKey(parameters))
+        .filter(each -> each.parameters().serves(parameters))
         .findFirst()
         .orElseThrow(
             () ->

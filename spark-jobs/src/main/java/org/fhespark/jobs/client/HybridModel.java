@@ -91,17 +91,18 @@ public final class HybridModel {
     return ClientKey.generate(
         HexFormat.of().parseHex(client.id()),
         specs().secretKeyShapes(),
-        specs().lweDimensions().stream().mapToInt(dimension -> dimension).toArray());
+        specs().lweDimensions().stream().mapToInt(dimension -> dimension).toArray(),
+        specs().ringDegrees());
   }
 
-  /** Whether circuits of it look values up, so that FHE needs {@link #evaluationKeys}. */
+  /** Whether circuits of it take {@link #evaluationKeys}. */
   public boolean needsEvaluationKeys() {
     return !specs().evaluationKeys().isEmpty();
   }
 
   /** Whether circuits of it re-randomise results, so that executors need {@link #publicKey}. */
   public boolean needsPublicKey() {
-    return specs().remote().stream().anyMatch(call -> call.parameters().protectsWeights());
+    return specs().remote().stream().anyMatch(RemoteCallSpec::protectsWeights);
   }
 
   /**
@@ -116,8 +117,8 @@ public final class HybridModel {
     requireOurs(key);
     return key.publicKey(
         specs().remote().stream()
+            .filter(RemoteCallSpec::protectsWeights)
             .map(RemoteCallSpec::parameters)
-            .filter(PackedParameters::protectsWeights)
             .map(PackedParameters::secretKeyShape)
             .distinct()
             .toList());
@@ -142,7 +143,7 @@ public final class HybridModel {
   /** Bytes that its evaluation keys will take. */
   public long evaluationKeyBytes() {
     return specs().evaluationKeys().stream()
-        .mapToLong(spec -> spec.parameters().evaluationKeyBytes())
+        .mapToLong(spec -> spec.keyParameters().evaluationKeyBytes())
         .sum();
   }
 

@@ -28,8 +28,8 @@ import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
 import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.metrics.ClientMetrics;
-import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
+import org.fhespark.nativelib.LeveledCircuit;
 import org.fhespark.nativelib.LookupCircuit;
 import org.fhespark.nativelib.LookupRanges;
 import org.fhespark.nativelib.PackedCircuit;
@@ -542,6 +542,7 @@ public final class HybridSession implements AutoCloseable {
         measurements.valuesDown.sum(),
         measurements.bytesDown.sum(),
         measurements.preparedRows.sum(),
+        measurements.clampedRows.sum(),
         mode.isEncrypted() || mode == Mode.SIMULATE ? noiseMarginBits() : Double.NaN,
         measurements.lookedUp());
   }
@@ -549,16 +550,25 @@ public final class HybridSession implements AutoCloseable {
   /** The least of the linear remote modules; NaN if there is none. */
   private double noiseMarginBits() {
     return model.specs().remote().stream()
-        .filter(call -> !call.hasLookups())
+        .filter(RemoteCallSpec::isPacked)
         .mapToDouble(RemoteCallSpec::noiseMarginBits)
         .min()
         .orElse(Double.NaN);
   }
 
   /** The circuit of a call in clear. */
-  private QuantizedEvaluator.Product product(RemoteCallSpec call, Resources resources) {
+  private ClearCircuit clearCircuit(RemoteCallSpec call, Resources resources) {
     byte[] file = model.server().circuit(call.circuit());
     boolean isNoisy = mode == Mode.SIMULATE;
+    if (call.isLeveled()) {
+      LeveledCircuit circuit = resources.add(LeveledCircuit.open(file));
+      return new ClearLeveledCircuit(circuit, isNoisy);
+    }
+    return new ClearIntegerCircuit(product(call, file, isNoisy, resources));
+  }
+
+  private ClearIntegerCircuit.Product product(
+      RemoteCallSpec call, byte[] file, boolean isNoisy, Resources resources) {
     if (call.hasLookups()) {
       LookupCircuit circuit = resources.add(LookupCircuit.open(file));
       LookupRanges ranges = model.server().lookupRanges(call.circuit());
@@ -592,10 +602,9 @@ public final class HybridSession implements AutoCloseable {
             : inFloat;
       }
       case DISABLE, SIMULATE -> {
-        Map<CircuitDigest, QuantizedEvaluator.Product> circuits = new HashMap<>();
+        Map<String, ClearCircuit> circuits = new HashMap<>();
         for (RemoteCallSpec call : remote) {
-          circuits.computeIfAbsent(
-              CircuitDigest.parse(call.circuitDigest()), digest -> product(call, resources));
+          circuits.computeIfAbsent(call.circuitDigest(), digest -> clearCircuit(call, resources));
         }
         return new QuantizedEvaluator(circuits, threads, measurements);
       }
@@ -605,10 +614,10 @@ public final class HybridSession implements AutoCloseable {
         for (RemoteCallSpec call : remote) {
           circuits.computeIfAbsent(
               call.circuit(), name -> new Circuit(model.server().circuit(name)));
-          if (call.hasLookups()) {
-            keys.put(
-                call.circuitDigest(), evaluationKeys.orElseThrow().of(call.lookups().parameters()));
-          }
+          call.keyParameters()
+              .ifPresent(
+                  needed ->
+                      keys.put(call.circuitDigest(), evaluationKeys.orElseThrow().of(needed)));
         }
         return resources.add(
             EncryptedEvaluator.onExecutors(

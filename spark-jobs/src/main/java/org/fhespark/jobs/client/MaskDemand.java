@@ -22,7 +22,7 @@ record MaskDemand(RemoteLayer layer, int slots) {
    * @throws InvalidInputException if they would hold more; nothing is given up then
    */
   static List<MaskDemand> of(List<RemoteLayer> all, long rows, long mostBytes) {
-    List<RemoteLayer> layers = all.stream().filter(layer -> !layer.hasLookups()).toList();
+    List<RemoteLayer> layers = all.stream().filter(RemoteLayer::isPacked).toList();
     for (RemoteLayer layer : layers) {
       if (layer.spec().parameters().protectsWeights()) {
         throw new InvalidInputException(

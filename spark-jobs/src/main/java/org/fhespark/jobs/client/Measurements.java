@@ -20,6 +20,9 @@ final class Measurements {
   /** Rows of remote calls that took slots of prepared masks. */
   final LongAdder preparedRows = new LongAdder();
 
+  /** Rows of leveled modules that lay beyond their range and were drawn into it. */
+  final LongAdder clampedRows = new LongAdder();
+
   /** By module with look-ups, in modes that evaluate them in clear. */
   private final Map<String, LookedUp> lookedUp = new ConcurrentHashMap<>();
 
@@ -36,7 +39,8 @@ final class Measurements {
   void reset() {
     nanos.values().forEach(LongAdder::reset);
     lookedUp.clear();
-    List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows).forEach(LongAdder::reset);
+    List.of(bytesUp, bytesDown, valuesUp, valuesDown, preparedRows, clampedRows)
+        .forEach(LongAdder::reset);
   }
 
   /** An encrypted block goes to the server. */

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.LongStream;
@@ -20,6 +21,8 @@ import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.InputRows;
+import org.fhespark.nativelib.LeveledClient;
+import org.fhespark.nativelib.LeveledClientSpec;
 import org.fhespark.nativelib.LookupClient;
 import org.fhespark.nativelib.LookupResultsSpec;
 import org.fhespark.nativelib.ModuleClient;
@@ -47,8 +50,13 @@ final class RemoteLayer {
   private final RemoteCallSpec spec;
   private final Optional<Convolution> convolution;
   private final Optional<PaddingMask> mask;
+
+  /** Null if the circuit is leveled. */
   private final ModuleClient client;
+
   private final Optional<LookupClient> lookups;
+  private final Optional<LeveledClient> leveled;
+  private final OutOfRange outOfRange;
   private final PreparedMasks preparedMasks = new PreparedMasks();
   private final AtomicBoolean hasWarned = new AtomicBoolean();
 
@@ -68,11 +76,28 @@ final class RemoteLayer {
       Optional<PaddingMask> mask,
       ModuleClient client,
       Optional<LookupClient> lookups) {
+    this(spec, mask, client, lookups, Optional.empty(), OutOfRange.CLAMP);
+  }
+
+  /**
+   * @param client null if the circuit is leveled
+   * @param lookups of a circuit with look-ups: what reads its results
+   * @param leveled of a leveled circuit: what encrypts for it and reads its results
+   */
+  private RemoteLayer(
+      RemoteCallSpec spec,
+      Optional<PaddingMask> mask,
+      ModuleClient client,
+      Optional<LookupClient> lookups,
+      Optional<LeveledClient> leveled,
+      OutOfRange outOfRange) {
     this.spec = spec;
     this.convolution = Optional.ofNullable(spec.unfolding()).map(Convolution::new);
     this.mask = mask.filter(unused -> spec.skipsPadding());
     this.client = client;
     this.lookups = lookups;
+    this.leveled = leveled;
+    this.outOfRange = outOfRange;
   }
 
   /**
@@ -84,7 +109,15 @@ final class RemoteLayer {
   static List<RemoteLayer> open(ClientSpecs specs, Optional<ClientKey> key, Resources resources) {
     List<RemoteLayer> layers = new ArrayList<>();
     Optional<PaddingMask> mask = Optional.ofNullable(specs.paddingMask()).map(PaddingMask::new);
+    OutOfRange outOfRange = OutOfRange.ofSparkEnv();
     for (RemoteCallSpec remote : specs.remote()) {
+      if (remote.isLeveled()) {
+        LeveledClient leveled = resources.add(leveledClient(remote, key));
+        layers.add(
+            new RemoteLayer(
+                remote, mask, null, Optional.empty(), Optional.of(leveled), outOfRange));
+        continue;
+      }
       ModuleClient client =
           key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
               .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
@@ -111,12 +144,86 @@ final class RemoteLayer {
         .orElseGet(() -> LookupClient.withoutKey(spec));
   }
 
+  private static LeveledClient leveledClient(RemoteCallSpec remote, Optional<ClientKey> key) {
+    LeveledClientSpec spec = remote.leveled().clientSpec(remote.circuitDigest());
+    return key.map(k -> LeveledClient.withKey(spec, k))
+        .orElseGet(() -> LeveledClient.withoutKey(spec));
+  }
+
   RemoteCallSpec spec() {
     return spec;
   }
 
+  /** What quantises for it; there is none if its circuit is leveled. */
   ModuleClient client() {
+    if (client == null) {
+      throw new IllegalStateException("module " + name() + " is leveled");
+    }
     return client;
+  }
+
+  /** What normalises for it, if its circuit is leveled. */
+  Optional<LeveledClient> leveled() {
+    return leveled;
+  }
+
+  /** Bytes of a block of so many rows on the way up. */
+  int blockBytes(int rows) {
+    return leveled.map(LeveledClient::blockBytes).orElseGet(() -> client.blockBytes(rows));
+  }
+
+  /**
+   * Encrypts rows under a fresh mask.
+   *
+   * @param scales written, a row: what decryption needs
+   * @param block written, of {@link #blockBytes}
+   */
+  void encrypt(InputRows rows, float[] scales, long number, int cores, ByteBuffer block) {
+    if (leveled.isPresent()) {
+      leveled.get().encrypt(rows, scales, number, cores, block);
+    } else {
+      client.encrypt(rows, scales, number, cores, block);
+    }
+  }
+
+  /**
+   * How many rows lie beyond the range of a leveled circuit and were drawn into it.
+   *
+   * @param rows that were normalised
+   * @param scales that this gave
+   * @throws InvalidInputException naming the first such record, if that is to end the run
+   */
+  int clamped(RowBlock rows, float[] scales) {
+    if (leveled.isEmpty()) {
+      return 0;
+    }
+    int clamped = 0;
+    for (int row = 0; row < scales.length; row++) {
+      if (scales[row] < 1) {
+        clamped++;
+        if (outOfRange == OutOfRange.FAIL) {
+          throw new InvalidInputException(
+              "module "
+                  + name()
+                  + ", record "
+                  + (rows.recordNumber(row) + 1)
+                  + ": it lies "
+                  + String.format(Locale.ROOT, "%.3g", 1 / scales[row])
+                  + " times as far from the center of the calibration data as the circuit is made"
+                  + " for; correct or drop the record, calibrate with records like it, or set "
+                  + OutOfRange.SETTING
+                  + "=clamp");
+        }
+      }
+    }
+    if (clamped > 0 && hasWarned.compareAndSet(false, true)) {
+      LOG.warn(
+          "module {}: records lie beyond the range that its circuit is made for; they are drawn into"
+              + " it, and their results are wrong; compile the model with calibration data like"
+              + " these records",
+          name());
+    }
+    return clamped;
   }
 
   /**
@@ -125,7 +232,9 @@ final class RemoteLayer {
    * @param scales that encryption gave
    */
   void decrypt(ByteBuffer block, long number, float[] scales, int cores, OutputRows outputs) {
-    if (lookups.isPresent()) {
+    if (leveled.isPresent()) {
+      leveled.get().decrypt(block, number, cores, outputs);
+    } else if (lookups.isPresent()) {
       requireStaticScale(scales);
       warnOf(lookups.get().decrypt(block, number, cores, outputs));
     } else {
@@ -174,12 +283,17 @@ final class RemoteLayer {
 
   /** Whether rows are whole records, whatever their axes. */
   boolean readsRecords() {
-    return hasLookups() && spec.lookups().readsRecords();
+    return spec.recordShapes().isPresent();
   }
 
   /** Whether its circuit looks values up; beside that masks cost little, and are not prepared. */
   boolean hasLookups() {
     return spec.hasLookups();
+  }
+
+  /** Whether its circuit is a packed linear layer and nothing else. */
+  boolean isPacked() {
+    return spec.isPacked();
   }
 
   /** Masks for rows to come. */
@@ -209,8 +323,9 @@ final class RemoteLayer {
     } else if (readsRecords()) {
       long[] shape = tensor.shape();
       List<Long> record = Arrays.stream(shape).skip(1).boxed().toList();
-      if (shape.length < 1 || !record.equals(spec.lookups().recordShape())) {
-        throw unfit(tensor, "of records of shape " + spec.lookups().recordShape());
+      List<Long> expected = spec.recordShapes().orElseThrow().input();
+      if (shape.length < 1 || !record.equals(expected)) {
+        throw unfit(tensor, "of records of shape " + expected);
       }
     } else if (tensor.width() != spec.dIn()) {
       throw unfit(tensor, "whose last axis is " + spec.dIn());
@@ -243,7 +358,8 @@ final class RemoteLayer {
       if (convolution.isPresent()) {
         shape = convolution.get().outputShape(input, output.columns());
       } else if (readsRecords()) {
-        LongStream record = spec.lookups().outputShape().stream().mapToLong(axis -> axis);
+        LongStream record =
+            spec.recordShapes().orElseThrow().output().stream().mapToLong(axis -> axis);
         shape = LongStream.concat(LongStream.of(input[0]), record).toArray();
       } else {
         shape = input.clone();
@@ -288,6 +404,12 @@ final class RemoteLayer {
   private int rowsEach(Batch batch) {
     boolean isCutByRecords = inputOf(batch).shape()[0] == batch.records();
     return isCutByRecords ? rowsOf(batch) / Math.max(1, batch.records()) : 0;
+  }
+
+  /** The record that a row of a batch belongs to; the batch's first if rows are not told apart. */
+  int recordOf(Batch batch, int row) {
+    int each = rowsEach(batch);
+    return each == 0 ? 0 : row / each;
   }
 
   /**
@@ -433,6 +555,9 @@ final class RemoteLayer {
    * @throws InvalidInputException if the result of a single panel of rows is too large to send
    */
   int blockRows() {
+    if (leveled.isPresent()) {
+      return spec.leveled().parameters().polynomialSize();
+    }
     PackedParameters parameters = spec.parameters();
     if (hasLookups()) {
       long fitting = RESULT_BYTES / bytesDown(1);
@@ -459,7 +584,7 @@ final class RemoteLayer {
    * rows, so its slot saves that; the slots of a larger block save less than a row's work each.
    */
   boolean isMostlyMask(int rows) {
-    if (hasLookups()) {
+    if (!isPacked()) {
       return false;
     }
     PackedParameters parameters = spec.parameters();
@@ -475,13 +600,19 @@ final class RemoteLayer {
     return rows * (input + output);
   }
 
-  /** Bytes of an encrypted input of so many rows. */
+  /** Bytes of an encrypted input of so many rows, of at most one block if leveled. */
   long bytesUp(long rows) {
+    if (leveled.isPresent()) {
+      return spec.dIn() * spec.leveled().parameters().bytesUp();
+    }
     return rows * spec.dIn() * spec.parameters().bodyLimbs();
   }
 
   /** Bytes of an encrypted result of so many rows in one block. */
   long bytesDown(long rows) {
+    if (leveled.isPresent()) {
+      return spec.dOut() * spec.leveled().parameters().bytesDown();
+    }
     if (hasLookups()) {
       BootstrapParameters lookup = spec.lookups().parameters();
       return rows * spec.dOut() * (lookup.lweDimension() + 1) * lookup.outputBytes();

@@ -108,7 +108,10 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
   private static int blockRows(RemoteLayer layer, int rows, int wanted) {
     int most = layer.blockRows();
     int blocks = Math.max(1, ceilDiv(rows, most));
-    while (blocks < wanted && !layer.isMostlyMask(rows / (blocks + 1))) {
+    // A leveled block costs the same however full it is.
+    while (blocks < wanted
+        && layer.leveled().isEmpty()
+        && !layer.isMostlyMask(rows / (blocks + 1))) {
       blocks++;
     }
     if (layer.hasLookups()) {
@@ -128,6 +131,18 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
   /** Their number. */
   int rows() {
     return runs.stream().mapToInt(Run::rows).sum();
+  }
+
+  /** The number of the record that a row belongs to, of all that are scored, from 0. */
+  long recordNumber(int row) {
+    int at = row;
+    for (Run run : runs) {
+      if (at < run.rows()) {
+        return run.batch().recordNumber(layer.recordOf(run.batch(), run.first() + at));
+      }
+      at -= run.rows();
+    }
+    throw new IllegalArgumentException("row " + row + " of " + rows());
   }
 
   /** Where their inputs lie. */

@@ -7,7 +7,6 @@ import java.util.concurrent.Future;
 import java.util.function.LongSupplier;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.InputRows;
-import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.udf.EncryptedBlock;
 
 /** Quantises and encrypts rows, and measures it. */
@@ -49,9 +48,9 @@ final class RowEncryption {
     float[] scales = new float[rows.rows()];
     long number = nextNumber();
     RemoteLayer layer = rows.layer();
-    ModuleClient client = layer.client();
+    SentBlock sent;
     try (var unused = measurements.time(Step.ENCRYPT)) {
-      EncryptedBlock block = EncryptedBlock.allocate(client.blockBytes(scales.length));
+      EncryptedBlock block = EncryptedBlock.allocate(layer.blockBytes(scales.length));
       InputRows inputs = rows.inputs();
       Optional<PreparedMasks.Slots> slots =
           layer.isMostlyMask(scales.length)
@@ -60,11 +59,18 @@ final class RowEncryption {
       if (slots.isPresent()) {
         measurements.preparedRows.add(scales.length);
       } else {
-        client.encrypt(inputs, scales, number, cores, block.bytes());
+        layer.encrypt(inputs, scales, number, cores, block.bytes());
       }
-      return new SentBlock(new SentRows(rows, number, scales, slots), block);
+      sent = new SentBlock(new SentRows(rows, number, scales, slots), block);
     } catch (InvalidInputException error) {
       throw rows.explain(error);
+    }
+    try {
+      measurements.clampedRows.add(layer.clamped(rows, scales));
+      return sent;
+    } catch (InvalidInputException error) {
+      sent.block().close();
+      throw error;
     }
   }
 }

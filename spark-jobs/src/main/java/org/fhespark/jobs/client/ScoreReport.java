@@ -21,9 +21,11 @@ import java.util.TreeMap;
  * @param bytesDown bytes of encrypted results
  * @param preparedRows rows of remote modules that took slots of prepared masks, see {@link
  *     HybridSession#prepare}
+ * @param clampedRows rows of leveled remote modules that lay beyond the range which their circuit
+ *     is made for, and were drawn into it: their results are wrong
  * @param noiseMarginBits least margin of the linear remote modules beyond what p_error asks, in
- *     bits; NaN in modes without noise, and if all remote modules look values up: those are not
- *     exact, so no margin tells how right their results are
+ *     bits; NaN in modes without noise, and if no remote module is linear: others are not exact, so
+ *     no margin tells how right their results are
  * @param lookedUp what modules with look-ups read, by module; in modes that evaluate them in clear
  */
 public record ScoreReport(
@@ -37,6 +39,7 @@ public record ScoreReport(
     long valuesDown,
     long bytesDown,
     long preparedRows,
+    long clampedRows,
     double noiseMarginBits,
     Map<String, LookedUp> lookedUp) {
 

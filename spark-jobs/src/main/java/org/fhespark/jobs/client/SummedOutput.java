@@ -78,9 +78,10 @@ record SummedOutput(TensorSpec output, int call, int first, int columns) {
               + " comes behind it, and sums come of one round only; compile with the last one"
               + " remote and the others in clear");
     }
-    if (call.hasLookups()) {
+    if (!call.isPacked()) {
       throw new InvalidInputException(
-          module + "results of look-ups cannot be added; keep its non-linearities in clear");
+          module
+              + "only results of linear modules can be added; keep its non-linearities in clear");
     }
     if (call.unfolding() != null) {
       throw new InvalidInputException(

@@ -45,7 +45,7 @@ import org.fhespark.jobs.blocks.JobDescription;
 import org.fhespark.jobs.client.EvaluationKeyFiles;
 import org.fhespark.jobs.client.SentCircuits;
 import org.fhespark.jobs.tables.CauseLine;
-import org.fhespark.nativelib.LookupCircuit;
+import org.fhespark.nativelib.KeyedCircuit;
 import org.fhespark.nativelib.PublicKey;
 import org.fhespark.sql.FheCatalog;
 import org.fhespark.udf.BlockTable;
@@ -120,7 +120,7 @@ public final class EvaluationJob implements AutoCloseable {
       for (ServerSpecs.Circuit listed : artifact.specs().circuits()) {
         byte[] file = artifact.circuit(listed.name());
         Circuit circuit = new Circuit(file);
-        if (circuit.hasLookups()) {
+        if (circuit.takesEvaluationKey()) {
           job.sent.sendKey(circuit.digest().hex(), keyOf(listed, file, given));
         }
         job.sent.send(circuit);
@@ -165,10 +165,10 @@ public final class EvaluationJob implements AutoCloseable {
 
   private static EvaluationKeyFiles.Checked keyOf(
       ServerSpecs.Circuit listed, byte[] file, List<EvaluationKeyFiles.Checked> given) {
-    try (LookupCircuit circuit = LookupCircuit.open(file)) {
+    try (KeyedCircuit circuit = KeyedCircuit.open(file)) {
       List<EvaluationKeyFiles.Checked> fitting =
           given.stream()
-              .filter(key -> key.parameters().isSameKey(circuit.parameters()))
+              .filter(key -> key.parameters().serves(circuit.parameters()))
               .distinct()
               .toList();
       if (fitting.isEmpty()) {

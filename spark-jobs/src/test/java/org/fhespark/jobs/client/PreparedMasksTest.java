@@ -89,6 +89,7 @@ class PreparedMasksTest {
             4,
             -40,
             0,
+            null,
             null);
   }
 

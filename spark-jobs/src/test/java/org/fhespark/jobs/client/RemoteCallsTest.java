@@ -107,6 +107,7 @@ class RemoteCallsTest {
               4,
               -40,
               0,
+              null,
               null);
       return new Call(spec, weights, circuit);
     }
@@ -146,7 +147,7 @@ class RemoteCallsTest {
     PREPARED
   }
 
-  private static QuantizedEvaluator.Product accumulate(PackedCircuit circuit) {
+  private static ClearIntegerCircuit.Product accumulate(PackedCircuit circuit) {
     return (client, activations) -> circuit.accumulate(activations);
   }
 
@@ -171,8 +172,9 @@ class RemoteCallsTest {
                       ScoreProgress.SILENT)
                   : new QuantizedEvaluator(
                       Map.of(
-                          CircuitDigest.of(call.circuit()),
-                          accumulate(resources.add(PackedCircuit.open(call.circuit())))),
+                          CircuitDigest.of(call.circuit()).hex(),
+                          new ClearIntegerCircuit(
+                              accumulate(resources.add(PackedCircuit.open(call.circuit()))))),
                       threads,
                       measurements));
       if (way == Way.PREPARED) {

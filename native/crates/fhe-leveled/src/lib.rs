@@ -1,0 +1,14 @@
+//! Leveled circuits: small networks, whole, with polynomial activations, in RNS-CKKS without rotations or
+//! bootstrapping.
+//!
+//! A ciphertext holds one FEATURE of n records, a record a slot, in the conjugate-invariant ring (Kim and Song, ePrint
+//! 2018/952), whose slots are real. Weights are clear integers, so that a linear layer is an integer matrix product
+//! of ciphertexts; an activation is a polynomial, evaluated by products of ciphertexts.
+
+mod lanes;
+mod parameters;
+mod ring;
+mod security;
+
+pub use parameters::LeveledParameters;
+pub use security::max_levels;
