@@ -1,6 +1,7 @@
 package org.fhespark.compiler.leveled;
 
 import java.util.List;
+import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.LeveledChain;
 import org.fhespark.nativelib.LeveledParameters;
 
@@ -16,8 +17,10 @@ import org.fhespark.nativelib.LeveledParameters;
  * @param layers its activations, in order
  * @param allowedError of outputs that was asked for, relative to their spread
  * @param error of outputs, on calibration rows that nothing was fitted to
+ * @param failure that noise takes what an activation reads out of the range of its polynomial
  * @param millisecondsPerBlock predicted, on one core
  * @param candidates polynomials of all layers that were looked at
+ * @param circuit what the server gets
  */
 public record CompiledLeveled(
     LeveledParameters parameters,
@@ -29,8 +32,10 @@ public record CompiledLeveled(
     List<LeveledFigures> layers,
     double allowedError,
     double error,
+    FailureProbability failure,
     double millisecondsPerBlock,
-    long candidates) {
+    long candidates,
+    byte[] circuit) {
   public CompiledLeveled {
     layers = List.copyOf(layers);
   }
@@ -48,6 +53,11 @@ public record CompiledLeveled(
   /** Outputs of a row. */
   public int outputs() {
     return chain.outputs();
+  }
+
+  /** log2 of the largest modulus of its ring that keeps 128-bit security. */
+  public int log2SecureModulus() {
+    return Rings.log2SecureModulus(parameters.polynomialSize());
   }
 
   /** Records that share a block. */

@@ -8,7 +8,9 @@ import org.fhespark.compiler.lookups.LookupRegion;
 import org.fhespark.compiler.lookups.Network;
 import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.onnx.OnnxModel;
+import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.LeveledChain;
+import org.fhespark.nativelib.LeveledCircuit;
 import org.fhespark.nativelib.LeveledParameters;
 
 /**
@@ -24,6 +26,9 @@ public final class LeveledCompiler {
 
   private static final int FEWEST_ROWS = 256;
 
+  /** Polynomials that are fitted to fewer rows fit nothing else. */
+  private static final long FEWEST_CALIBRATED = 32;
+
   private LeveledCompiler() {}
 
   /**
@@ -34,10 +39,16 @@ public final class LeveledCompiler {
    * @param sample rows that they read
    * @param error root mean square error of outputs that is allowed, relative to the root mean
    *     square of their differences from their means
+   * @param log2PError log2 of the probability that noise takes a value out of its range, at most
    * @param rows that come together
    */
   public record Request(
-      String module, List<LookupRegion> regions, RowSample sample, double error, long rows) {
+      String module,
+      List<LookupRegion> regions,
+      RowSample sample,
+      double error,
+      double log2PError,
+      long rows) {
     public Request {
       regions = List.copyOf(regions);
     }
@@ -53,6 +64,7 @@ public final class LeveledCompiler {
    */
   public static CompiledLeveled compile(OnnxModel model, Request request)
       throws NotLeveledException {
+    requireRows(request.sample);
     Network network = Network.read(model, request.module, request.regions, request.sample);
     DenseChain chain = DenseChain.of(network);
     float[][] rows = rows(request.sample, chain);
@@ -66,16 +78,21 @@ public final class LeveledCompiler {
     LeveledParameters parameters = choice.parameters();
     double inputScale = Rings.nominalScale() * whole.layers().get(0).multipliers()[0];
     double outputScale = Rings.largestOutputScale(parameters.polynomialSize());
-    List<Long> recordShape = request.sample.recordShape();
-    return new CompiledLeveled(
-        parameters,
+    LeveledChain integers =
         new LeveledChain(
             request.module,
             chain.inputs(),
             whole.layers(),
             whole.activations(),
             inputScale,
-            outputScale),
+            outputScale);
+    double noise =
+        LeveledNoise.firstLayer(
+            whole.layers().get(0), parameters.polynomialSize(), Rings.nominalScale());
+    List<Long> recordShape = request.sample.recordShape();
+    return new CompiledLeveled(
+        parameters,
+        integers,
         recordShape.isEmpty() ? null : recordShape,
         recordShape.isEmpty() ? null : chain.outputShape(),
         ball,
@@ -83,8 +100,21 @@ public final class LeveledCompiler {
         whole.figures(),
         request.error,
         choice.error(),
+        FailureProbability.beyond((1 - PartialChain.MOST) / noise, request.log2PError),
         choice.milliseconds(),
-        choice.candidates());
+        choice.candidates(),
+        LeveledCircuit.encode(parameters, integers));
+  }
+
+  private static void requireRows(RowSample sample) throws NotLeveledException {
+    if (sample.count() < FEWEST_CALIBRATED) {
+      throw new NotLeveledException(
+          "calibration has "
+              + sample.count()
+              + " rows of it, and ranges and polynomials need "
+              + FEWEST_CALIBRATED
+              + " or more");
+    }
   }
 
   private static float[][] rows(RowSample sample, DenseChain chain) {
