@@ -110,13 +110,18 @@ final class NonLinearModules {
   }
 
   private CompiledLeveled asked(RemoteModule module) {
-    String named = "module '" + module.key() + "': the results of --engine simd ";
     if (options.sums() > 1) {
-      throw new InvalidInputException(named + "cannot be added: compile it without --sums");
+      throw new InvalidInputException(
+          "module '"
+              + module.key()
+              + "': the results of --engine simd cannot be added: compile it without --sums");
     }
     if (options.protectWeights()) {
       throw new InvalidInputException(
-          named + "are not re-randomised: compile it without --protect-weights");
+          "module '"
+              + module.key()
+              + "': the results of --engine simd are not re-randomised: compile it without"
+              + " --protect-weights");
     }
     try {
       CompiledLeveled leveled = LeveledCompiler.compile(model, request(module));

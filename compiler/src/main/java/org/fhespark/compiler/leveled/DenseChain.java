@@ -20,6 +20,9 @@ record DenseChain(
   /** Weights of a circuit at most; a record costs a product of each. */
   private static final long MOST_WEIGHTS = 1L << 26;
 
+  /** Of a circuit at most: see {@code native/crates/fhe-core/src/parameters.rs}. */
+  private static final int MOST_INPUTS = 65_000;
+
   DenseChain {
     linear = List.copyOf(linear);
     activations = List.copyOf(activations);
@@ -61,6 +64,14 @@ record DenseChain(
   }
 
   private static void requireFewWeights(Network network) throws NotLeveledException {
+    if (network.inputs() > MOST_INPUTS) {
+      throw new NotLeveledException(
+          "it reads "
+              + network.inputs()
+              + " values a row, more than the "
+              + MOST_INPUTS
+              + " of a leveled circuit");
+    }
     long weights = 0;
     int inputs = network.inputs();
     for (Network.Layer layer : network.layers()) {

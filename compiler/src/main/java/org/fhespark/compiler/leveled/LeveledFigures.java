@@ -28,6 +28,11 @@ public record LeveledFigures(
     double error,
     Curve curve) {
 
+  /** The degree of the polynomials in their argument: T_k(2u² − 1) is of degree 2k. */
+  public int degreeInArguments() {
+    return form == Form.EVEN ? 2 * degree : degree;
+  }
+
   /**
    * A function and its polynomial, over the whole range of a neuron.
    *
