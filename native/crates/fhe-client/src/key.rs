@@ -499,9 +499,15 @@ mod tests {
                 .unwrap();
         let read = ClientKey::decode(&key.encode()).unwrap();
         for degree in [8192, 16384] {
-            assert_eq!(*read.ring_seed(degree).unwrap(), *key.ring_seed(degree).unwrap());
+            assert_eq!(
+                *read.ring_seed(degree).unwrap(),
+                *key.ring_seed(degree).unwrap()
+            );
         }
-        assert_ne!(*key.ring_seed(8192).unwrap(), *key.ring_seed(16384).unwrap());
+        assert_ne!(
+            *key.ring_seed(8192).unwrap(),
+            *key.ring_seed(16384).unwrap()
+        );
         assert!(key.ring_seed(4096).is_err());
         for dimension in [950, 1001] {
             let words = read.lwe_secret_words(dimension).unwrap();

@@ -44,12 +44,8 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_generateKey<'local>(
             .into_iter()
             .map(|degree| arrays::count(degree, "ring degree"))
             .collect::<Result<Vec<_>>>()?;
-        let key = ClientKey::generate_for_circuits(
-            client_id,
-            &shapes,
-            &lwe_dimensions,
-            &ring_degrees,
-        )?;
+        let key =
+            ClientKey::generate_for_circuits(client_id, &shapes, &lwe_dimensions, &ring_degrees)?;
         Ok(KEYS.insert(key))
     })
 }

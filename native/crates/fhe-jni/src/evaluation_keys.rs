@@ -75,10 +75,7 @@ fn other_kind() -> Error {
 }
 
 fn leveled_fields(parameters: &fhe_leveled::LeveledParameters) -> Vec<u32> {
-    vec![
-        parameters.polynomial_size as u32,
-        parameters.levels as u32,
-    ]
+    vec![parameters.polynomial_size as u32, parameters.levels as u32]
 }
 
 /// What a native method reports the share done with: `progress` is a `DoubleConsumer`.
@@ -239,7 +236,12 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_makeEvaluationKey<'loca
         let parameters = arrays::bootstrap_parameters(&arrays::ints(env, &parameters)?)?;
         let shape = secret_key_shape(&arrays::ints(env, &shape)?)?;
         let threads = arrays::count(threads, "number of threads")?;
-        let file = key.evaluation_key(&parameters, &shape, threads, &mut progress_of(env, &progress))?;
+        let file = key.evaluation_key(
+            &parameters,
+            &shape,
+            threads,
+            &mut progress_of(env, &progress),
+        )?;
         pointer(arrays::new_bytes(env, &file))
     })
     .0

@@ -16,7 +16,7 @@ use jni::sys::{jboolean, jbyteArray, jdouble, jdoubleArray, jint, jintArray, jlo
 use crate::arrays;
 use crate::blocks::LeveledEvaluator;
 use crate::call::{call, release};
-use crate::evaluation_keys::{progress_of, EvaluationKeys};
+use crate::evaluation_keys::{EvaluationKeys, progress_of};
 use crate::handles::{EVALUATION_KEYS, KEYS, LEVELED_CIRCUITS, LEVELED_CLIENTS};
 use crate::library_methods::pointer;
 use crate::rows;
@@ -42,7 +42,9 @@ fn exhausted<T>(values: &[T], what: &str) -> Result<()> {
     if values.is_empty() {
         return Ok(());
     }
-    Err(Error::invalid(format!("a leveled chain has {what} left over")))
+    Err(Error::invalid(format!(
+        "a leveled chain has {what} left over"
+    )))
 }
 
 /// Forms and degrees from the two of each activation.
@@ -135,7 +137,11 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encodeLeveledCircuit<'l
                 .checked_add(1)
                 .and_then(|count| count.checked_mul(neurons))
                 .ok_or_else(|| Error::invalid("an activation's degree is too large"))?;
-            let slopes = if form == ActivationForm::Even { neurons } else { 0 };
+            let slopes = if form == ActivationForm::Even {
+                neurons
+            } else {
+                0
+            };
             activations.push(LeveledActivation {
                 form,
                 degree,
@@ -333,7 +339,11 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_makeRelinearizationKey<
 }
 
 fn client_key(key: &ClientKey, polynomial_size: usize) -> Result<LeveledClientKey> {
-    LeveledClientKey::derive(&*key.ring_seed(polynomial_size)?, *key.id(), polynomial_size)
+    LeveledClientKey::derive(
+        &*key.ring_seed(polynomial_size)?,
+        *key.id(),
+        polynomial_size,
+    )
 }
 
 /// Opens the client's side with a key, or (key 0) without one, for what needs no encryption.
@@ -411,12 +421,14 @@ impl LeveledModule {
             .zip(places)
             .enumerate()
             .map(|(record, (row, place))| {
-                self.ball.normalize(row, place).map_err(|error| match error {
-                    Error::InvalidInput(message) => {
-                        Error::invalid(format!("record {record}: {message}"))
-                    }
-                    other => other,
-                })
+                self.ball
+                    .normalize(row, place)
+                    .map_err(|error| match error {
+                        Error::InvalidInput(message) => {
+                            Error::invalid(format!("record {record}: {message}"))
+                        }
+                        other => other,
+                    })
             })
             .collect();
         Ok((normalized, factors?))

@@ -11,8 +11,8 @@ use jni::sys::{jbyteArray, jdouble, jint, jlong, jstring};
 use crate::arrays;
 use crate::call::call;
 use crate::handles::{
-    CIRCUITS, EVALUATION_KEYS, KEYS, LEVELED_CIRCUITS, LEVELED_CLIENTS, LOOKUP_CIRCUITS, LOOKUP_CLIENTS, MASKS, MODULES, ORDERS,
-    PUBLIC_KEYS,
+    CIRCUITS, EVALUATION_KEYS, KEYS, LEVELED_CIRCUITS, LEVELED_CLIENTS, LOOKUP_CIRCUITS,
+    LOOKUP_CLIENTS, MASKS, MODULES, ORDERS, PUBLIC_KEYS,
 };
 
 /// Raised whenever a native method changes; `NativeLibrary` refuses another.

@@ -2,8 +2,8 @@
 
 use fhe_client::{LookupClient, LookupResultsSpec, NormalSamples};
 use fhe_core::bootstrap::{
-    Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise,
-    LookupRange, NoiseTarget, SearchRequest,
+    Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, LookupRange, NoiseTarget,
+    SearchRequest,
 };
 use fhe_core::{Error, Result};
 use fhe_server::PreparedBootstrapCircuit;

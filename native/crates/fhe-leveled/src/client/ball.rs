@@ -48,7 +48,10 @@ impl RecordBall {
         }
         Ok(RecordBall {
             center,
-            inverse_spread: spread.iter().map(|&value| f64::from(value).recip()).collect(),
+            inverse_spread: spread
+                .iter()
+                .map(|&value| f64::from(value).recip())
+                .collect(),
             radius,
         })
     }
@@ -89,11 +92,16 @@ impl RecordBall {
             *place = (f64::from(value) - f64::from(center)) * inverse;
         }
         // Squares of floats over a spread can exceed f64: the largest is taken out first.
-        let largest = normalized.iter().fold(0f64, |most, value| most.max(value.abs()));
+        let largest = normalized
+            .iter()
+            .fold(0f64, |most, value| most.max(value.abs()));
         if largest == 0.0 {
             return Ok(1.0);
         }
-        let squares: f64 = normalized.iter().map(|value| (value / largest).powi(2)).sum();
+        let squares: f64 = normalized
+            .iter()
+            .map(|value| (value / largest).powi(2))
+            .sum();
         let length = squares.sqrt();
         // As two factors, for the norm itself may not be finite.
         let relative = self.radius / largest / length;
@@ -138,7 +146,9 @@ mod tests {
     fn what_is_not_finite_is_named() {
         let ball = RecordBall::new(vec![0.0; 3], &[1.0; 3], 1.0).unwrap();
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = ball.normalize(&[0.0, value, 0.0], &mut [0.0; 3]).unwrap_err();
+            let error = ball
+                .normalize(&[0.0, value, 0.0], &mut [0.0; 3])
+                .unwrap_err();
             assert!(error.to_string().contains("feature 1"), "{error}");
         }
         assert!(ball.normalize(&[0.0; 2], &mut [0.0; 3]).is_err());
@@ -148,10 +158,16 @@ mod tests {
     fn balls_without_extent_are_refused() {
         assert!(RecordBall::new(vec![0.0], &[1.0, 1.0], 1.0).is_err());
         for spread in [0.0, -1.0, f32::NAN, f32::INFINITY, 1e-45] {
-            assert!(RecordBall::new(vec![0.0], &[spread], 1.0).is_err(), "{spread}");
+            assert!(
+                RecordBall::new(vec![0.0], &[spread], 1.0).is_err(),
+                "{spread}"
+            );
         }
         for radius in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(RecordBall::new(vec![0.0], &[1.0], radius).is_err(), "{radius}");
+            assert!(
+                RecordBall::new(vec![0.0], &[1.0], radius).is_err(),
+                "{radius}"
+            );
         }
         assert!(RecordBall::new(vec![f32::NAN], &[1.0], 1.0).is_err());
     }

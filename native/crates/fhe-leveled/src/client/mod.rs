@@ -1,0 +1,5 @@
+//! The data owner's side.
+
+mod ball;
+
+pub use ball::RecordBall;
