@@ -3,15 +3,20 @@ package org.fhespark.compiler;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.EvaluationKeySpec;
+import org.fhespark.compiler.artifact.LeveledSpec;
 import org.fhespark.compiler.artifact.LookupSpec;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.SegmentSpec;
+import org.fhespark.compiler.leveled.CompiledLeveled;
 import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -22,6 +27,7 @@ import org.fhespark.compiler.split.LookupCall;
 import org.fhespark.compiler.split.RemoteCall;
 import org.fhespark.compiler.split.Segment;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.LeveledParameters;
 
 /** Says in client.json what the other parts of the compiler decided. */
 final class ClientSpecsAssembly {
@@ -37,7 +43,7 @@ final class ClientSpecsAssembly {
       ModelSignature signature,
       GraphSplit split,
       List<CompiledCircuit> circuits,
-      List<CompiledLookups> lookups,
+      NonLinearModules.Compiled nonLinear,
       Calibration.Result calibration,
       Optional<PaddingMask> mask,
       CompileOptions options) {
@@ -55,7 +61,15 @@ final class ClientSpecsAssembly {
         remote.add(remoteCall(circuit, circuit.stack().call(i), digest, calibration, options));
       }
     }
-    for (CompiledLookups module : lookups) {
+    for (CompiledLookups module : nonLinear.lookups()) {
+      String digest = CircuitDigest.of(module.circuit()).hex();
+      for (LookupCall call : split.lookups()) {
+        if (call.module().equals(module.module())) {
+          remote.add(remoteCall(module, call, digest));
+        }
+      }
+    }
+    for (CompiledLeveled module : nonLinear.leveled()) {
       String digest = CircuitDigest.of(module.circuit()).hex();
       for (LookupCall call : split.lookups()) {
         if (call.module().equals(module.module())) {
@@ -72,16 +86,69 @@ final class ClientSpecsAssembly {
         calibration.skipping().isEmpty() ? null : mask.map(PaddingMask::input).orElseThrow(),
         segments,
         remote,
-        remote.stream().map(spec -> spec.parameters().secretKeyShape()).distinct().toList(),
-        lookups.stream().map(module -> module.parameters().lweDimension()).distinct().toList(),
-        lookups.stream()
-            .map(
-                module ->
-                    EvaluationKeySpec.ofLookups(
-                        module.parameters(), module.packed().secretKeyShape()))
+        remote.stream()
+            .filter(spec -> !spec.isLeveled())
+            .map(spec -> spec.parameters().secretKeyShape())
             .distinct()
             .toList(),
+        nonLinear.lookups().stream()
+            .map(module -> module.parameters().lweDimension())
+            .distinct()
+            .toList(),
+        evaluationKeys(nonLinear),
         options.log2PError());
+  }
+
+  /** A key of a ring has the levels of the circuit that needs most of them. */
+  private static List<EvaluationKeySpec> evaluationKeys(NonLinearModules.Compiled nonLinear) {
+    Map<Integer, LeveledParameters> rings = new TreeMap<>();
+    for (CompiledLeveled module : nonLinear.leveled()) {
+      rings.merge(
+          module.parameters().polynomialSize(),
+          module.parameters(),
+          (a, b) -> a.levels() >= b.levels() ? a : b);
+    }
+    return Stream.concat(
+            nonLinear.lookups().stream()
+                .map(
+                    module ->
+                        EvaluationKeySpec.ofLookups(
+                            module.parameters(), module.packed().secretKeyShape()))
+                .distinct(),
+            rings.values().stream().map(EvaluationKeySpec::ofLeveled))
+        .toList();
+  }
+
+  private static RemoteCallSpec remoteCall(CompiledLeveled module, LookupCall call, String digest) {
+    return new RemoteCallSpec(
+        module.module(),
+        call.stage(),
+        call.region().input(),
+        null,
+        List.of(new CallOutput(module.module(), call.region().output(), module.outputs())),
+        false,
+        module.inputs(),
+        module.outputs(),
+        digest,
+        null,
+        null,
+        null,
+        null,
+        null,
+        Byte.SIZE,
+        module.failure().log2PerValue(),
+        module.failure().marginBits(),
+        null,
+        new LeveledSpec(
+            module.parameters(),
+            module.chain().inputScale(),
+            module.chain().outputScale(),
+            module.ball().center(),
+            module.ball().spread(),
+            module.ball().radius(),
+            module.outputRanges(),
+            module.recordShape(),
+            module.outputShape()));
   }
 
   private static RemoteCallSpec remoteCall(CompiledLookups module, LookupCall call, String digest) {

@@ -30,6 +30,13 @@ public final class CompileOptions {
    */
   public static final double DEFAULT_LOOKUP_ERROR = 0.005;
 
+  /**
+   * The default error of what modules on encrypted numbers give, relative to the spread of their
+   * outputs. Digit classifiers of one and two hidden layers agree with their float form on 99.8 % of
+   * images or more at 2 %.
+   */
+  public static final double DEFAULT_SIMD_ERROR = 0.02;
+
   /** Bits of the activations that modules with look-ups read, unless others are asked for. */
   static final int LOOKUP_ACTIVATION_BITS = 12;
 
@@ -56,6 +63,9 @@ public final class CompileOptions {
   private final double wireGigabits;
   private final String paddingMask;
   private final double lookupError;
+  private final Engine engine;
+  private final Map<String, Engine> engineOf;
+  private final double simdError;
   private final int sums;
   private final boolean protectWeights;
 
@@ -74,6 +84,9 @@ public final class CompileOptions {
     this.wireGigabits = builder.wireGigabits;
     this.paddingMask = builder.paddingMask;
     this.lookupError = builder.lookupError;
+    this.engine = builder.engine;
+    this.engineOf = Map.copyOf(builder.engineOf);
+    this.simdError = builder.simdError;
     this.sums = builder.sums;
     this.protectWeights = builder.protectWeights;
   }
@@ -102,6 +115,7 @@ public final class CompileOptions {
   void requireRemote(List<String> keys) {
     checkNamed("weight bits", weightBitsOf.keySet(), keys);
     checkNamed("activation bits", activationBitsOf.keySet(), keys);
+    checkNamed("engines", engineOf.keySet(), keys);
   }
 
   private static void checkNamed(String option, Set<String> modules, List<String> remote) {
@@ -185,6 +199,19 @@ public final class CompileOptions {
     return lookupError;
   }
 
+  /** What computes a module that has non-linearities. */
+  public Engine engine(String module) {
+    return engineOf.getOrDefault(module, engine);
+  }
+
+  /**
+   * Root mean square error that outputs of modules on encrypted numbers may have, relative to the
+   * root mean square of their differences from their means.
+   */
+  public double simdError() {
+    return simdError;
+  }
+
   /** What work costs: on executors with the kernel expected, over the wire expected. */
   public CostConstants costs() {
     return CostConstants.of(serverKernel, wireGigabits);
@@ -206,6 +233,9 @@ public final class CompileOptions {
     private double wireGigabits = CostConstants.DEFAULT_WIRE_GIGABITS;
     private String paddingMask;
     private double lookupError = DEFAULT_LOOKUP_ERROR;
+    private Engine engine = Engine.AUTO;
+    private final Map<String, Engine> engineOf = new LinkedHashMap<>();
+    private double simdError = DEFAULT_SIMD_ERROR;
     private int sums = 1;
     private boolean protectWeights;
 
@@ -252,6 +282,24 @@ public final class CompileOptions {
     /** Noise of what a look-up reads, relative to its range. */
     public Builder lookupError(double error) {
       this.lookupError = error;
+      return this;
+    }
+
+    /** What computes modules with non-linearities. */
+    public Builder engine(Engine kind) {
+      this.engine = kind;
+      return this;
+    }
+
+    /** What computes one module with non-linearities. */
+    public Builder engine(String module, Engine kind) {
+      engineOf.put(module, kind);
+      return this;
+    }
+
+    /** Error of outputs of modules on encrypted numbers, relative to their spread. */
+    public Builder simdError(double error) {
+      this.simdError = error;
       return this;
     }
 
@@ -338,6 +386,7 @@ public final class CompileOptions {
                   value -> checkActivationBits("activation bits of '" + module + "'", value)));
       checkNamed("weight bits", weightBitsOf.keySet(), remoteModules);
       checkNamed("activation bits", activationBitsOf.keySet(), remoteModules);
+      checkNamed("engines", engineOf.keySet(), remoteModules);
       limbs.ifPresent(bytes -> checkLimbs("limbs", bytes));
       limbsOf.forEach((module, bytes) -> checkLimbs("limbs of '" + module + "'", bytes));
       checkNamed("limbs", limbsOf.keySet(), remoteModules);
@@ -354,6 +403,12 @@ public final class CompileOptions {
             "look-up error "
                 + lookupError
                 + " is out of range; give a share of the range of values up to 0.25, such as 0.01");
+      }
+      if (!(simdError > 0 && simdError <= 1)) {
+        throw new InvalidInputException(
+            "simd error "
+                + simdError
+                + " is out of range; give a share of the outputs' spread up to 1, such as 0.02");
       }
       if (!(wireGigabits > 0 && Double.isFinite(wireGigabits))) {
         throw new InvalidInputException(

@@ -3,6 +3,7 @@ package org.fhespark.compiler;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
 import org.fhespark.compiler.artifact.ArtifactJson;
+import org.fhespark.compiler.leveled.LeveledFigures;
 import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.modules.ModuleKind;
 import org.fhespark.compiler.parameters.Cost;
@@ -10,6 +11,7 @@ import org.fhespark.compiler.parameters.CostConstants;
 import org.fhespark.compiler.parameters.ParameterChoice;
 import org.fhespark.compiler.quantize.QuantizationMode;
 import org.fhespark.nativelib.BootstrapParameters;
+import org.fhespark.nativelib.LeveledParameters;
 import org.fhespark.nativelib.LookupNoise;
 import org.fhespark.nativelib.PackedParameters;
 
@@ -30,6 +32,7 @@ import org.fhespark.nativelib.PackedParameters;
  * @param graph the split model
  * @param modules the remote modules that are packed
  * @param lookups the remote modules with look-ups
+ * @param leveled the remote modules on encrypted numbers
  */
 public record CompileReport(
     int formatVersion,
@@ -45,11 +48,18 @@ public record CompileReport(
     List<String> unchecked,
     SplitGraph graph,
     List<Module> modules,
-    List<LookupModule> lookups) {
+    List<LookupModule> lookups,
+    List<LeveledModule> leveled) {
   public CompileReport {
     unchecked = List.copyOf(unchecked);
     modules = List.copyOf(modules);
     lookups = List.copyOf(lookups);
+    leveled = List.copyOf(leveled);
+  }
+
+  /** Remote modules of all kinds. */
+  public int moduleCount() {
+    return modules.size() + lookups.size() + leveled.size();
   }
 
   /**
@@ -134,6 +144,7 @@ public record CompileReport(
    * A remote module with look-ups.
    *
    * @param module its key
+   * @param engine why it is one
    * @param stages the stages of its calls
    * @param dIn values of a row
    * @param dOut outputs of a row
@@ -162,6 +173,7 @@ public record CompileReport(
    */
   public record LookupModule(
       String module,
+      EngineChoice engine,
       List<Integer> stages,
       int dIn,
       int dOut,
@@ -187,6 +199,69 @@ public record CompileReport(
       long candidates,
       String leakage) {
     public LookupModule {
+      stages = List.copyOf(stages);
+      layers = List.copyOf(layers);
+    }
+  }
+
+  /**
+   * A remote module with non-linearities that is computed on encrypted numbers, many rows at a time.
+   *
+   * @param module its key
+   * @param engine why it is one
+   * @param stages the stages of its calls
+   * @param dIn values of a row
+   * @param dOut outputs of a row
+   * @param rowsPerRecord rows that a record makes on average: tokens
+   * @param calibratedRows rows that calibration saw
+   * @param maxActivation largest magnitude it saw
+   * @param radius of the ball of rows that it is made for, in units of their spread
+   * @param parameters of the ring
+   * @param log2Modulus log2 of the largest modulus, that of evaluation keys
+   * @param log2SecureModulus log2 of the largest modulus of this ring with 128-bit security
+   * @param layers activations, in order
+   * @param error root mean square error of outputs, relative to their spread, on calibration rows
+   *     that nothing was fitted to
+   * @param allowedError that was asked for
+   * @param log2FailureProbability log2 of a bound on the probability that noise takes what an
+   *     activation reads out of its range
+   * @param millisecondsPerBlock predicted, on one core, however full the block
+   * @param millisecondsPerRecord the same, of a record of the expected batch
+   * @param evaluationKeyBytes the evaluation key's file, which modules on the same ring share
+   * @param bytesUpPerBlock sent for a block
+   * @param bytesDownPerBlock received for a block
+   * @param bytesUpPerRecord sent for a record of the expected batch and call
+   * @param bytesDownPerRecord received for it
+   * @param candidates polynomials of all layers that were looked at
+   * @param leakage what a client can learn about the weights
+   */
+  public record LeveledModule(
+      String module,
+      EngineChoice engine,
+      List<Integer> stages,
+      int dIn,
+      int dOut,
+      double rowsPerRecord,
+      long calibratedRows,
+      float maxActivation,
+      double radius,
+      LeveledParameters parameters,
+      int log2Modulus,
+      int log2SecureModulus,
+      List<LeveledFigures> layers,
+      double error,
+      double allowedError,
+      double log2FailureProbability,
+      double millisecondsPerBlock,
+      double millisecondsPerRecord,
+      long evaluationKeyBytes,
+      long bytesUpPerBlock,
+      long bytesDownPerBlock,
+      double bytesUpPerRecord,
+      double bytesDownPerRecord,
+      long candidates,
+      String leakage) {
+    public LeveledModule {
       stages = List.copyOf(stages);
       layers = List.copyOf(layers);
     }

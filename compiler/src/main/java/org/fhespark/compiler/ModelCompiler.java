@@ -17,16 +17,12 @@ import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.CompiledFolder;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.lookups.CompiledLookups;
-import org.fhespark.compiler.lookups.LookupCompiler;
-import org.fhespark.compiler.lookups.LookupRegion;
-import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.modules.ModuleTree;
 import org.fhespark.compiler.onnx.Constants;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.ModelSignature;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.onnx.TrainingMode;
-import org.fhespark.compiler.quantize.ActivationStatistics;
 import org.fhespark.compiler.quantize.Calibration;
 import org.fhespark.compiler.quantize.CalibrationBatch;
 import org.fhespark.compiler.quantize.FixedQuantization;
@@ -37,7 +33,6 @@ import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.split.RemoteModules;
 import org.fhespark.compiler.split.SplitPlan;
 import org.fhespark.nativelib.LookupRanges;
-import org.fhespark.nativelib.Quantization;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -124,8 +119,9 @@ public final class ModelCompiler {
     return unchecked;
   }
 
-  /** Modules with look-ups whose ranges rest on too few rows to be trusted. */
-  private static Stream<String> fewRows(List<RemoteModule> modules, Calibration.Result seen) {
+  /** Modules with non-linearities whose ranges rest on too few rows to be trusted. */
+  private static Stream<String> fewRows(
+      List<RemoteModule> modules, Map<String, EngineChoice> choices, Calibration.Result seen) {
     return modules.stream()
         .filter(RemoteModule::hasLookups)
         .map(RemoteModule::key)
@@ -134,9 +130,18 @@ public final class ModelCompiler {
             module ->
                 "whether module '"
                     + module
-                    + "' stays in the ranges of its look-ups: they rest on "
-                    + seen.samples().get(module).count()
-                    + " rows, and values beyond them are read wrongly; calibrate with hundreds");
+                    + fewRows(choices.get(module).chosen(), seen.samples().get(module).count())
+                    + "; calibrate with hundreds");
+  }
+
+  private static String fewRows(Engine engine, long rows) {
+    return engine == Engine.SIMD
+        ? "' reads records like those that it was calibrated with: they were "
+            + rows
+            + " rows, and what lies farther out is drawn towards them"
+        : "' stays in the ranges of its look-ups: they rest on "
+            + rows
+            + " rows, and values beyond them are read wrongly";
   }
 
   /** Finds out about the activations that remote calls read. */
@@ -166,9 +171,10 @@ public final class ModelCompiler {
       Calibration.Result seen = calibrator.calibrate(model, exposed, split, mask);
       seen.harm().ifPresent(harm -> LOG.warn("padding is computed like all else: {}", harm));
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
-      List<CompiledLookups> lookups = lookups(model, modules, seen, options);
+      NonLinearModules.Compiled nonLinear =
+          NonLinearModules.compile(model, modules, seen, options);
       ClientSpecs specs =
-          ClientSpecsAssembly.of(model, signature, split, circuits, lookups, seen, mask, options);
+          ClientSpecsAssembly.of(model, signature, split, circuits, nonLinear, seen, mask, options);
       CompileReport report =
           ReportAssembly.of(
               model,
@@ -176,10 +182,12 @@ public final class ModelCompiler {
               exposed,
               specs,
               circuits,
-              lookups,
+              nonLinear,
               seen,
               mask,
-              Stream.concat(unchecked.apply(mask).stream(), fewRows(modules, seen)).toList(),
+              Stream.concat(
+                      unchecked.apply(mask).stream(), fewRows(modules, nonLinear.choices(), seen))
+                  .toList(),
               options);
       folder.replace(
           (files, target) -> {
@@ -193,10 +201,13 @@ public final class ModelCompiler {
             circuits.forEach(
                 circuit -> circuitFiles.put(circuit.stack().name(), circuit.circuit()));
             Map<String, LookupRanges> ranges = new LinkedHashMap<>();
-            for (CompiledLookups module : lookups) {
+            for (CompiledLookups module : nonLinear.lookups()) {
               circuitFiles.put(module.module(), module.circuit());
               ranges.put(module.module(), module.ranges());
             }
+            nonLinear
+                .leveled()
+                .forEach(module -> circuitFiles.put(module.module(), module.circuit()));
             ServerArtifact.write(
                 files,
                 new Path(target, CompiledFolder.SERVER),
@@ -211,56 +222,11 @@ public final class ModelCompiler {
           "compiled {} modules of {} to {} circuits: {} clear segments, {} remote stages",
           modules.size(),
           model.file(),
-          circuits.size() + lookups.size(),
+          circuits.size() + nonLinear.lookups().size() + nonLinear.leveled().size(),
           report.segments(),
           report.stages());
       return report;
     }
-  }
-
-  private static List<CompiledLookups> lookups(
-      OnnxModel model,
-      List<RemoteModule> modules,
-      Calibration.Result seen,
-      CompileOptions options) {
-    Constants constants = new Constants(model);
-    List<LookupCompiler.Request> requests = new ArrayList<>();
-    for (RemoteModule module : modules) {
-      if (module.hasLookups()) {
-        if (options.sums() > 1) {
-          throw new InvalidInputException(
-              "module '"
-                  + module.key()
-                  + "' needs look-ups, whose results cannot be added: compile it without --sums");
-        }
-        RowSample sample = seen.samples().get(module.key());
-        Optional<FixedQuantization> fixed =
-            FixedQuantization.ofAll(
-                model.graph(),
-                constants,
-                module.lookups().stream().map(LookupRegion::input).distinct().toList());
-        int bits =
-            options.activationBits(module.key()).orElse(CompileOptions.LOOKUP_ACTIVATION_BITS);
-        requests.add(
-            new LookupCompiler.Request(
-                module.key(),
-                module.lookups(),
-                sample,
-                fixed
-                    .map(own -> new Quantization(own.activationBits(), own.scale()))
-                    .orElseGet(
-                        () ->
-                            new Quantization(
-                                bits, ActivationStatistics.staticScale(sample.maxAbs(), bits))),
-                options.weightBits(module.key())));
-      }
-    }
-    return requests.isEmpty()
-        ? List.of()
-        : LookupCompiler.compile(
-            model,
-            requests,
-            new LookupCompiler.Accuracy(options.lookupError(), options.log2PError()));
   }
 
   private static List<CompiledCircuit> circuits(

@@ -11,6 +11,7 @@ import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.artifact.ArtifactJson;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
+import org.fhespark.compiler.leveled.CompiledLeveled;
 import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.modules.ModulePattern;
@@ -28,6 +29,7 @@ import org.fhespark.compiler.split.RemoteModule;
 import org.fhespark.compiler.storage.Sha256;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
+import org.fhespark.nativelib.LeveledParameters;
 import org.fhespark.nativelib.PackedParameters;
 import org.fhespark.nativelib.WeightAttack;
 
@@ -44,7 +46,7 @@ final class ReportAssembly {
       ExposedModel types,
       ClientSpecs specs,
       List<CompiledCircuit> circuits,
-      List<CompiledLookups> lookups,
+      NonLinearModules.Compiled nonLinear,
       Calibration.Result calibration,
       Optional<PaddingMask> mask,
       List<String> unchecked,
@@ -71,7 +73,22 @@ final class ReportAssembly {
         unchecked,
         SplitGraph.of(specs, types::info),
         modules,
-        lookups.stream().map(module -> lookups(module, specs, calibration, options)).toList());
+        nonLinear.lookups().stream()
+            .map(
+                module ->
+                    lookups(
+                        module,
+                        nonLinear.choices().get(module.module()),
+                        specs,
+                        calibration,
+                        options))
+            .toList(),
+        nonLinear.leveled().stream()
+            .map(
+                module ->
+                    leveled(
+                        module, nonLinear.choices().get(module.module()), specs, calibration))
+            .toList());
   }
 
   /** What happens to padding, one sentence; null for a model without a padding mask. */
@@ -161,20 +178,18 @@ final class ReportAssembly {
 
   private static CompileReport.LookupModule lookups(
       CompiledLookups module,
+      EngineChoice engine,
       ClientSpecs specs,
       Calibration.Result calibration,
       CompileOptions options) {
     BootstrapParameters parameters = module.parameters();
     RowSample sample = calibration.samples().get(module.module());
-    List<Integer> stages =
-        specs.remote().stream()
-            .filter(call -> call.circuit().equals(module.module()))
-            .map(RemoteCallSpec::stage)
-            .toList();
+    List<Integer> stages = stages(module.module(), specs);
     double rows =
-        Math.max(1, (double) sample.count() / stages.size() / Math.max(1, calibration.records()));
+        NonLinearModules.rowsPerRecord(sample, stages.size(), calibration.records());
     return new CompileReport.LookupModule(
         module.module(),
+        engine,
         stages,
         module.inputs(),
         module.outputs(),
@@ -195,13 +210,73 @@ final class ReportAssembly {
         module.millisecondsPerLookup(),
         module.millisecondsPerLookup() * module.lookups() * rows,
         parameters.evaluationKeyBytes(),
-        (double) module.inputs() * module.packed().bodyLimbs() * rows,
-        (double) (parameters.lweDimension() + 1)
-            * parameters.outputBytes()
-            * module.outputs()
-            * rows,
+        module.bytesUpPerRow() * rows,
+        module.bytesDownPerRow() * rows,
         module.candidates(),
         leakage(module));
+  }
+
+  private static List<Integer> stages(String circuit, ClientSpecs specs) {
+    return specs.remote().stream()
+        .filter(call -> call.circuit().equals(circuit))
+        .map(RemoteCallSpec::stage)
+        .toList();
+  }
+
+  private static CompileReport.LeveledModule leveled(
+      CompiledLeveled module,
+      EngineChoice engine,
+      ClientSpecs specs,
+      Calibration.Result calibration) {
+    RowSample sample = calibration.samples().get(module.module());
+    List<Integer> stages = stages(module.module(), specs);
+    double rows =
+        NonLinearModules.rowsPerRecord(sample, stages.size(), calibration.records());
+    double blocksPerRecord = module.blocks(engine.rows()) * rows / engine.rows();
+    LeveledParameters parameters = module.parameters();
+    return new CompileReport.LeveledModule(
+        module.module(),
+        engine,
+        stages,
+        module.inputs(),
+        module.outputs(),
+        rows,
+        sample.count(),
+        sample.maxAbs(),
+        module.ball().radius(),
+        parameters,
+        (parameters.levels() + 1) * LeveledParameters.PRIME_BITS,
+        module.log2SecureModulus(),
+        module.layers(),
+        module.error(),
+        module.allowedError(),
+        module.failure().log2PerValue(),
+        module.millisecondsPerBlock(),
+        module.millisecondsPerBlock() * blocksPerRecord,
+        parameters.evaluationKeyBytes(),
+        module.bytesUpPerBlock(),
+        module.bytesDownPerBlock(),
+        module.bytesUpPerBlock() * blocksPerRecord,
+        module.bytesDownPerBlock() * blocksPerRecord,
+        module.candidates(),
+        leakage(module));
+  }
+
+  private static String leakage(CompiledLeveled module) {
+    return "a client that scores with this module gets "
+        + module.outputs()
+        + " numbers a row, wrong by about "
+        + "%.1g".formatted(module.error())
+        + " of their spread, in ciphertexts it has the key of. The numbers are polynomials of the"
+        + " row, of which no block gives the weights by linear algebra as that of a linear module"
+        + " does; more is not claimed. Results are not re-randomised: their noise depends on the"
+        + " weights and on values inside the module, and what it tells the holder of the key beside"
+        + " the numbers is not known. With enough rows of its choice, also such as no record makes,"
+        + " a client can train a model that answers alike, and with very many solve for a small"
+        + " network. Limit how many records a client may score where that matters. client.json"
+        + " publishes shapes, the ring, mean and spread of each input over the calibration rows,"
+        + " their largest distance from the mean, the proven range of each output and the scale of"
+        + " the first layer, and no weight";
   }
 
   private static String leakage(CompiledLookups module) {

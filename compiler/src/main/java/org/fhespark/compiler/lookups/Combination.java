@@ -9,7 +9,7 @@ import java.util.Arrays;
  * @param weights of each
  * @param constant added
  */
-record Combination(int[] variables, double[] weights, double constant) {
+public record Combination(int[] variables, double[] weights, double constant) {
 
   /** One variable, alone. */
   static Combination of(int variable) {

@@ -90,6 +90,16 @@ public record CompiledLookups(
     return noise.outputs() * FittedNetwork.OUTPUT_HEAD_ROOM;
   }
 
+  /** Bytes sent for a row, without the mask's seed. */
+  public double bytesUpPerRow() {
+    return (double) inputs * packed.bodyLimbs();
+  }
+
+  /** Bytes received for a row. */
+  public double bytesDownPerRow() {
+    return (double) (parameters.lweDimension() + 1) * parameters.outputBytes() * outputs();
+  }
+
   /** Look-ups of a row. */
   public int lookups() {
     return layers.stream().mapToInt(Layer::lookups).sum();

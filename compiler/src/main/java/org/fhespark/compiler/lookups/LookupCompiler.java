@@ -3,12 +3,9 @@ package org.fhespark.compiler.lookups;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.lookups.FloatPart.Values;
 import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.Amplification;
@@ -50,13 +47,6 @@ public final class LookupCompiler {
   private static final int PATIENT_FITS = 4;
 
   private static final double TIGHTENING = 0.9;
-
-  private static final int CHECKED_ROWS = 64;
-
-  /** Of the outputs' root mean square; quantised activations round the other way now and then. */
-  private static final double TOLERANCE = 2e-3;
-
-  private static final double ROUNDING_TOLERANCE = 0.2;
 
   private LookupCompiler() {}
 
@@ -172,13 +162,8 @@ public final class LookupCompiler {
     List<Work> all = new ArrayList<>();
     for (Request request : requests) {
       requireValues(request);
-      RowLayout layout = request.sample.layout();
-      Network network = NetworkReader.read(model, request.regions.get(0), layout);
-      Work work = new Work(request, network);
-      for (LookupRegion region : request.regions) {
-        verify(model, region, layout, work);
-      }
-      all.add(work);
+      Network network = Network.read(model, request.module, request.regions, request.sample);
+      all.add(new Work(request, network));
     }
     BootstrapSearch.Choice choice = choose(all, accuracy);
     return all.stream().map(work -> finish(work, choice, accuracy)).toList();
@@ -394,53 +379,5 @@ public final class LookupCompiler {
               fit.misfit() / (2 * fit.range())));
     }
     return layers;
-  }
-
-  /** Compares the network with the float model on calibration rows. */
-  private static void verify(OnnxModel model, LookupRegion region, RowLayout layout, Work work) {
-    int records = Math.max(1, CHECKED_ROWS / layout.rowsPerRecord());
-    int count = records * layout.rowsPerRecord();
-    int width = layout.width();
-    float[] values = new float[count * width];
-    float[][] rows = new float[count][];
-    for (int r = 0; r < count; r++) {
-      rows[r] = work.rows[r % work.rows.length];
-      System.arraycopy(rows[r], 0, values, r * width, width);
-    }
-    float[] expected;
-    try (FloatPart part =
-        FloatPart.of(model, Set.of(region.input()), List.of(region.output()), true)) {
-      expected =
-          part.run(Map.of(region.input(), new Values(layout.shape(records), values)))
-              .get(region.output())
-              .values();
-    }
-    float[][] found = work.network.evaluate(rows).outputs();
-    double difference = 0;
-    double magnitude = 0;
-    for (int r = 0; r < count; r++) {
-      for (int j = 0; j < found.length; j++) {
-        double exact = expected[r * found.length + j];
-        difference += Math.pow(found[j][r] - exact, 2);
-        magnitude += exact * exact;
-      }
-    }
-    boolean rounds =
-        region.computingNodes().stream()
-            .anyMatch(node -> LookupRegions.isFakeQuantisation(model.graph(), node));
-    double tolerance = rounds ? ROUNDING_TOLERANCE : TOLERANCE;
-    if (!(Math.sqrt(difference) <= tolerance * Math.sqrt(magnitude) + Float.MIN_NORMAL)) {
-      throw new InvalidInputException(
-          model.file()
-              + ": module '"
-              + work.request.module
-              + "' does not compute what its operators look like, from '"
-              + region.input()
-              + "' to '"
-              + region.output()
-              + "': results differ by "
-              + Math.sqrt(difference / Math.max(magnitude, Double.MIN_NORMAL))
-              + " of their magnitude; name smaller remote modules");
-    }
   }
 }

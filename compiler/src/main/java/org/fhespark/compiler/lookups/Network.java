@@ -2,6 +2,8 @@ package org.fhespark.compiler.lookups;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.onnx.OnnxModel;
 
 /**
  * What a region computes of a row: layers of functions of combinations. Variables are numbered: the
@@ -12,9 +14,26 @@ import java.util.List;
  * @param outputs the result
  * @param outputShape the output's axes without the batch axis
  */
-record Network(int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
-  Network {
+public record Network(
+    int inputs, List<Layer> layers, Combination[] outputs, List<Long> outputShape) {
+  public Network {
     layers = List.copyOf(layers);
+  }
+
+  /**
+   * Reads what a module's calls compute, and compares it with the float model.
+   *
+   * @param module its key
+   * @param regions its calls, which share their weights
+   * @param sample rows that they read
+   * @throws InvalidInputException if a call computes something else than its operators look like
+   */
+  public static Network read(
+      OnnxModel model, String module, List<LookupRegion> regions, RowSample sample) {
+    Network network = NetworkReader.read(model, regions.get(0), sample.layout());
+    NetworkCheck check = new NetworkCheck(model, module, network);
+    regions.forEach(region -> check.requireAgreement(region, sample));
+    return network;
   }
 
   /**
@@ -23,7 +42,7 @@ record Network(int inputs, List<Layer> layers, Combination[] outputs, List<Long>
    * @param name of the tensor it makes, for reports
    * @param arguments combinations of earlier variables
    */
-  record Layer(String name, Combination[] arguments, ValueFunction function) {}
+  public record Layer(String name, Combination[] arguments, ValueFunction function) {}
 
   /**
    * What some rows make of a network.
@@ -32,7 +51,7 @@ record Network(int inputs, List<Layer> layers, Combination[] outputs, List<Long>
    * @param arguments {@code [argument][row]} of each layer
    * @param outputs {@code [output][row]}
    */
-  record Trace(float[][] variables, List<float[][]> arguments, float[][] outputs) {}
+  public record Trace(float[][] variables, List<float[][]> arguments, float[][] outputs) {}
 
   /** Number of look-ups. */
   int lookups() {
@@ -49,7 +68,7 @@ record Network(int inputs, List<Layer> layers, Combination[] outputs, List<Long>
    *
    * @param rows {@code [row][inputs]}
    */
-  Trace evaluate(float[][] rows) {
+  public Trace evaluate(float[][] rows) {
     int samples = rows.length;
     float[][] values = new float[variables()][];
     for (int i = 0; i < inputs; i++) {

@@ -177,7 +177,7 @@ public final class RowSample {
   }
 
   /** Some rows, {@code [row][width]}. */
-  float[][] rows() {
+  public float[][] rows() {
     return rows.toArray(float[][]::new);
   }
 

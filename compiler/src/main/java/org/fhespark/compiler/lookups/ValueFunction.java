@@ -1,7 +1,7 @@
 package org.fhespark.compiler.lookups;
 
 /** A function of single values. */
-interface ValueFunction {
+public interface ValueFunction {
   /** max(x, 0). */
   ValueFunction RELU =
       values -> {

@@ -200,6 +200,9 @@ final class GraphLayout {
         .modules()
         .forEach(module -> shapes.put(module.module(), module.dIn() + " → " + module.dOut()));
     report
+        .leveled()
+        .forEach(module -> shapes.put(module.module(), module.dIn() + " → " + module.dOut()));
+    report
         .lookups()
         .forEach(module -> shapes.put(module.module(), module.dIn() + " → " + module.dOut()));
     TreeMap<Integer, List<SplitGraph.Node>> byRank = new TreeMap<>();

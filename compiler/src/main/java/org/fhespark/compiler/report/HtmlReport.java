@@ -44,7 +44,9 @@ public final class HtmlReport {
                   "costs",
                   CostPlot.of(report),
                   "modules",
-                  ModuleFigures.of(report)));
+                  ModuleFigures.of(report),
+                  "leveled",
+                  LeveledPlots.of(report)));
     } catch (IOException e) {
       throw new UncheckedIOException("a template from the jar, written to memory", e);
     }

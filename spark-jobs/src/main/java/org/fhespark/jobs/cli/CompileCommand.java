@@ -10,8 +10,11 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.CompileReport;
+import org.fhespark.compiler.Engine;
+import org.fhespark.compiler.EngineChoice;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
+import org.fhespark.compiler.leveled.LeveledFigures;
 import org.fhespark.compiler.lookups.CompiledLookups;
 import org.fhespark.compiler.parameters.Cost;
 import org.fhespark.compiler.parameters.ParameterChoice;
@@ -130,6 +133,23 @@ final class CompileCommand implements Callable<Integer> {
   private Double lookupError;
 
   @Option(
+      names = "--engine",
+      paramLabel = "[KEY=]auto|pbs|simd",
+      description =
+          "What computes modules with non-linearities, all of them or one; may be repeated. pbs: look-ups"
+              + " by bootstrapping, row after row; simd: polynomials on encrypted numbers, thousands"
+              + " of rows at a time (default: auto, the faster for the expected batch).")
+  private List<String> engines = List.of();
+
+  @Option(
+      names = "--simd-error",
+      paramLabel = "SHARE",
+      description =
+          "Error of outputs of modules that simd computes: root mean square, as a share of that of"
+              + " their differences from their means (default: 0.02).")
+  private Double simdError;
+
+  @Option(
       names = "--sums",
       paramLabel = "M",
       description =
@@ -236,6 +256,17 @@ final class CompileCommand implements Callable<Integer> {
         options.limbs(key, value);
       }
     }
+    for (String engine : engines) {
+      String key = key(engine);
+      if (key.isEmpty()) {
+        options.engine(engine(engine));
+      } else {
+        options.engine(key, engine(value(engine)));
+      }
+    }
+    if (simdError != null) {
+      options.simdError(simdError);
+    }
     if (paddingMask != null) {
       options.paddingMask(paddingMask);
     }
@@ -262,6 +293,17 @@ final class CompileCommand implements Callable<Integer> {
 
   private static String value(String keyAndValue) {
     return keyAndValue.substring(keyAndValue.lastIndexOf('=') + 1);
+  }
+
+  private Engine engine(String value) {
+    for (Engine engine : Engine.values()) {
+      if (engine.label().equals(value)) {
+        return engine;
+      }
+    }
+    throw new ParameterException(
+        command.commandLine(),
+        "Invalid value for option '--engine': '" + value + "' is none of auto, pbs and simd");
   }
 
   private int number(String option, String value, String expected) {
@@ -309,6 +351,7 @@ final class CompileCommand implements Callable<Integer> {
                   + " learns of each");
     }
     report.lookups().forEach(module -> System.out.println(summary(module)));
+    report.leveled().forEach(module -> System.out.println(summary(module)));
     if (report.padding() != null) {
       System.out.println(report.padding());
     }
@@ -377,9 +420,56 @@ final class CompileCommand implements Callable<Integer> {
     return text.append(
             String.format(
                 Locale.ROOT,
-                "%n  outputs: noise %.2f %% of their range; judge it with score --mode simulate",
-                100 * module.outputDeviation()))
+                "%n  outputs: noise %.2f %% of their range; judge it with score --mode simulate%n  %s",
+                100 * module.outputDeviation(),
+                summary(module.engine())))
         .toString();
+  }
+
+  /** What a module on encrypted numbers became, in a few lines. */
+  private static String summary(CompileReport.LeveledModule module) {
+    StringBuilder text = new StringBuilder();
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "%s: %d -> %d, blocks of up to %,d rows on %d levels (modulus 2^%d; 128-bit security up"
+                + " to 2^%d, ePrint 2024/463): %,.0f ms a block on one core however full, %,.3g ms a"
+                + " record of the expected batch; evaluation key %,.1f MB; %,.1f MB a block up, %,.1f"
+                + " MB down",
+            module.module(),
+            module.dIn(),
+            module.dOut(),
+            module.parameters().polynomialSize(),
+            module.parameters().levels(),
+            module.log2Modulus(),
+            module.log2SecureModulus(),
+            module.millisecondsPerBlock(),
+            module.millisecondsPerRecord(),
+            module.evaluationKeyBytes() / 1e6,
+            module.bytesUpPerBlock() / 1e6,
+            module.bytesDownPerBlock() / 1e6));
+    for (LeveledFigures layer : module.layers()) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "%n  %s: polynomials of degree %d for %d neurons, range +-%.3g, error %.2f %%",
+              layer.tensor(),
+              layer.degreeInArguments(),
+              layer.neurons(),
+              layer.range(),
+              100 * layer.error()));
+    }
+    return text.append(
+            String.format(
+                Locale.ROOT,
+                "%n  outputs: error %.2f %% of their spread; judge it with score --mode simulate%n  %s",
+                100 * module.error(),
+                summary(module.engine())))
+        .toString();
+  }
+
+  private static String summary(EngineChoice choice) {
+    return "engine " + choice.chosen().label() + ": " + choice.why();
   }
 
   /** What a module became and why, in one line. */

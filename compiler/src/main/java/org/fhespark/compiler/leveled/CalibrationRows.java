@@ -1,0 +1,90 @@
+package org.fhespark.compiler.leveled;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
+/**
+ * Rows on their way through a chain: those that polynomials are fitted to, and those that errors
+ * are measured on.
+ *
+ * @param fitted {@code [row][value]}
+ * @param heldOut {@code [row][value]}
+ */
+record CalibrationRows(double[][] fitted, double[][] heldOut) {
+  /** One of so many rows is held out. */
+  private static final int HELD_OUT = 4;
+
+  /** Rows of a module, cut into the two. */
+  static CalibrationRows of(double[][] rows) {
+    return new CalibrationRows(
+        IntStream.range(0, rows.length)
+            .filter(t -> rows.length < HELD_OUT || t % HELD_OUT != 0)
+            .mapToObj(t -> rows[t])
+            .toArray(double[][]::new),
+        heldOut(rows));
+  }
+
+  /** Those of some rows that are held out. */
+  static <T> T[] heldOut(T[] rows) {
+    return IntStream.range(0, rows.length)
+        .filter(t -> t % HELD_OUT == 0)
+        .mapToObj(t -> rows[t])
+        .toArray(size -> Arrays.copyOf(rows, size));
+  }
+
+  /** The mean of each value over the fitted rows. */
+  double[] means() {
+    double[] means = new double[fitted[0].length];
+    for (double[] row : fitted) {
+      for (int j = 0; j < means.length; j++) {
+        means[j] += row[j] / fitted.length;
+      }
+    }
+    return means;
+  }
+
+  /** {@code factors[i] · (matrix · row)[i] + constants[i]} of each row. */
+  CalibrationRows affine(double[][] matrix, double[] constants) {
+    return new CalibrationRows(
+        affine(fitted, matrix, constants), affine(heldOut, matrix, constants));
+  }
+
+  private static double[][] affine(double[][] rows, double[][] matrix, double[] constants) {
+    double[][] results = new double[rows.length][matrix.length];
+    for (int t = 0; t < rows.length; t++) {
+      for (int i = 0; i < matrix.length; i++) {
+        double sum = constants[i];
+        for (int j = 0; j < matrix[i].length; j++) {
+          sum += matrix[i][j] * rows[t][j];
+        }
+        results[t][i] = sum;
+      }
+    }
+    return results;
+  }
+
+  /** A polynomial of each value. */
+  CalibrationRows map(ChebyshevPolynomial[] polynomials) {
+    return new CalibrationRows(map(fitted, polynomials), map(heldOut, polynomials));
+  }
+
+  private static double[][] map(double[][] rows, ChebyshevPolynomial[] polynomials) {
+    double[][] results = new double[rows.length][polynomials.length];
+    for (int t = 0; t < rows.length; t++) {
+      for (int i = 0; i < polynomials.length; i++) {
+        results[t][i] = polynomials[i].value(rows[t][i]);
+      }
+    }
+    return results;
+  }
+
+  /** A value of all fitted rows. */
+  double[] fitted(int value) {
+    return Arrays.stream(fitted).mapToDouble(row -> row[value]).toArray();
+  }
+
+  /** A value of all rows that are held out. */
+  double[] heldOut(int value) {
+    return Arrays.stream(heldOut).mapToDouble(row -> row[value]).toArray();
+  }
+}

@@ -1,0 +1,215 @@
+package org.fhespark.compiler.leveled;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import org.fhespark.nativelib.LeveledActivation.Form;
+import org.fhespark.nativelib.LeveledParameters;
+
+/**
+ * The fastest polynomials and ring that are exact enough. What each layer's polynomials make of the
+ * error is found with the best ones in all other layers; combinations that this promises are then
+ * tried, the fastest first.
+ */
+final class LeveledSearch {
+  /** Layers of activations whose polynomials are chosen one by one; of more, all have the same. */
+  private static final int MOST_CHOSEN_APART = 3;
+
+  /** A combination may be promised to miss the target by so much, for promises are not exact. */
+  private static final double SLACK = 1.15;
+
+  private final DenseChain chain;
+  private final ErrorMeasure measure;
+  private final double target;
+  private final long rows;
+  private final Map<List<ActivationShape>, PartialChain> begun = new HashMap<>();
+  private final Map<List<ActivationShape>, Double> errors = new HashMap<>();
+
+  /**
+   * A search.
+   *
+   * @param start the chain's beginning
+   * @param measure of errors
+   * @param target the largest error
+   * @param rows that come together
+   */
+  LeveledSearch(
+      DenseChain chain, PartialChain start, ErrorMeasure measure, double target, long rows) {
+    this.chain = chain;
+    this.measure = measure;
+    this.target = target;
+    this.rows = rows;
+    begun.put(List.of(), start);
+  }
+
+  /**
+   * What was found.
+   *
+   * @param error on rows that are held out, relative to the outputs' spread
+   * @param milliseconds of a block
+   * @param candidates combinations that were looked at
+   */
+  record Choice(
+      List<ActivationShape> activations,
+      LeveledParameters parameters,
+      PartialChain.Whole chain,
+      double error,
+      double milliseconds,
+      long candidates) {}
+
+  /** A combination with the ring that is fastest. */
+  private record Candidate(
+      List<ActivationShape> activations, LeveledParameters parameters, double milliseconds) {}
+
+  /**
+   * Searches.
+   *
+   * @throws NotLeveledException if no polynomials are exact enough, or those that are need more
+   *     levels than any ring has
+   */
+  Choice search() throws NotLeveledException {
+    List<List<ActivationShape>> all = combinations();
+    List<ActivationShape> best =
+        all.stream().max(Comparator.comparingInt(LeveledSearch::degreesInArguments)).orElseThrow();
+    double least = error(best);
+    if (!(least <= target)) {
+      throw new NotLeveledException(
+          ("the error of its outputs is %.2g of their spread even with polynomials of degree %d, and"
+                  + " %.2g was asked for")
+              .formatted(least, best.get(0).degree(), target));
+    }
+    Map<List<ActivationShape>, Double> promised = new HashMap<>();
+    for (List<ActivationShape> shapes : all) {
+      promised.put(shapes, promise(shapes, best, least));
+    }
+    List<List<ActivationShape>> promising =
+        all.stream().filter(shapes -> promised.get(shapes) <= SLACK * target).toList();
+    List<Candidate> candidates =
+        promising.stream()
+            .flatMap(shapes -> candidate(shapes).stream())
+            .sorted(Comparator.comparingDouble(Candidate::milliseconds))
+            .toList();
+    for (Candidate candidate : candidates) {
+      if (error(candidate.activations) <= target) {
+        return new Choice(
+            candidate.activations,
+            candidate.parameters,
+            partial(candidate.activations).finish(),
+            error(candidate.activations),
+            candidate.milliseconds / blocks(candidate.parameters),
+            all.size());
+      }
+    }
+    int needed =
+        promising.stream()
+            .filter(shapes -> promised.get(shapes) <= target)
+            .mapToInt(ActivationShape::levels)
+            .min()
+            .orElseGet(() -> ActivationShape.levels(best));
+    int largest = Rings.DEGREES.get(Rings.DEGREES.size() - 1);
+    throw new NotLeveledException(
+        "for an error of %.2g it needs %d levels, and the largest ring has %d"
+            .formatted(target, needed, Rings.mostLevels(largest)));
+  }
+
+  private static int degreesInArguments(List<ActivationShape> shapes) {
+    return shapes.stream()
+        .mapToInt(shape -> shape.form() == Form.EVEN ? 2 * shape.degree() : shape.degree())
+        .sum();
+  }
+
+  private List<List<ActivationShape>> combinations() throws NotLeveledException {
+    int layers = chain.activations().size();
+    List<List<ActivationShape>> all = List.of(List.of());
+    for (int g = 0; g < layers; g++) {
+      boolean isEven = isEven(g);
+      List<List<ActivationShape>> longer = new ArrayList<>();
+      for (List<ActivationShape> shapes : all) {
+        for (Form form : isEven ? Form.values() : new Form[] {Form.GENERAL}) {
+          for (int degree : ActivationShape.DEGREES) {
+            if (layers <= MOST_CHOSEN_APART || g == 0 || degree == shapes.get(0).degree()) {
+              longer.add(appended(shapes, new ActivationShape(form, degree)));
+            }
+          }
+        }
+      }
+      all = longer;
+    }
+    return all;
+  }
+
+  /**
+   * Whether a layer's function is even but for a line; later layers as the first polynomials go.
+   */
+  private boolean isEven(int layer) throws NotLeveledException {
+    int middle = ActivationShape.DEGREES.get(ActivationShape.DEGREES.size() / 2);
+    List<ActivationShape> before =
+        IntStream.range(0, layer).mapToObj(g -> new ActivationShape(Form.GENERAL, middle)).toList();
+    return partial(before).allows(Form.EVEN);
+  }
+
+  private static List<ActivationShape> appended(
+      List<ActivationShape> shapes, ActivationShape last) {
+    List<ActivationShape> longer = new ArrayList<>(shapes);
+    longer.add(last);
+    return List.copyOf(longer);
+  }
+
+  private PartialChain partial(List<ActivationShape> shapes) throws NotLeveledException {
+    PartialChain known = begun.get(shapes);
+    if (known == null) {
+      int last = shapes.size() - 1;
+      known =
+          partial(shapes.subList(0, last)).then(shapes.get(last).form(), shapes.get(last).degree());
+      if (last + 1 < chain.activations().size()) {
+        begun.put(List.copyOf(shapes), known);
+      }
+    }
+    return known;
+  }
+
+  private double error(List<ActivationShape> shapes) throws NotLeveledException {
+    Double known = errors.get(shapes);
+    if (known == null) {
+      known = measure.of(partial(shapes).finish().heldOut());
+      errors.put(shapes, known);
+    }
+    return known;
+  }
+
+  /** Errors of layers add up as if they were independent. */
+  private double promise(List<ActivationShape> shapes, List<ActivationShape> best, double least)
+      throws NotLeveledException {
+    double square = least * least;
+    for (int g = 0; g < shapes.size(); g++) {
+      List<ActivationShape> alone = new ArrayList<>(best);
+      alone.set(g, shapes.get(g));
+      double error = error(List.copyOf(alone));
+      square += Math.max(0, error * error - least * least);
+    }
+    return Math.sqrt(square);
+  }
+
+  private Optional<Candidate> candidate(List<ActivationShape> shapes) {
+    int levels = ActivationShape.levels(shapes);
+    return Rings.DEGREES.stream()
+        .filter(degree -> Rings.mostLevels(degree) >= levels)
+        .map(degree -> new LeveledParameters(degree, levels))
+        .map(
+            parameters ->
+                new Candidate(
+                    shapes,
+                    parameters,
+                    blocks(parameters)
+                        * LeveledCost.milliseconds(parameters, chain.widths(), shapes)))
+        .min(Comparator.comparingDouble(Candidate::milliseconds));
+  }
+
+  private long blocks(LeveledParameters parameters) {
+    return (rows + parameters.polynomialSize() - 1) / parameters.polynomialSize();
+  }
+}
