@@ -33,6 +33,7 @@ bench: native
 	bench/spark
 	bench/latency
 	bench/lookups
+	bench/engines
 	bench/minilm
 
 ## bench-scale: a million flights and fewer, on embedded Spark and on two workers: time a record, memory, a plot
@@ -140,7 +141,7 @@ lint:
 	$(MVN) -q -Pbench spotless:check
 	$(MVN) -q checkstyle:check
 	$(MVN) -q -Pbench test-compile -Denforcer.skip
-	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
+	for script in bin/* bench/layers bench/spark bench/latency bench/lookups bench/engines bench/minilm bench/crossing bench/cost-model bench/scale bench/soak .ci/run \
 	  examples/*/demo examples/text/libraries examples/smollm2/prepare dist/build; do bash -n $$script; done
 	python3 -m compileall -q native/oracle examples spark-jobs/src/test/python bench/peers bench/lookup-peers compiler/src/test/python \
 	  conf/lint docs/test dist

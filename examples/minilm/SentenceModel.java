@@ -80,6 +80,16 @@ public final class SentenceModel {
     return keys;
   }
 
+  /** The keys of its six feed-forward blocks: linear, GELU, linear, without the way past them. */
+  public static List<String> blocks() {
+    List<String> keys = new ArrayList<>();
+    for (int layer = 0; layer < 6; layer++) {
+      String prefix = "encoder.layer." + layer + ".";
+      keys.add(prefix + "intermediate+" + prefix + "output.dense");
+    }
+    return keys;
+  }
+
   private static NodeProto.Builder node(String operator, String name, String... inputs) {
     return NodeProto.newBuilder()
         .setOpType(operator)
