@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `FHEB` |
 //! | 4 | 2 | format version |
-//! | 6 | 1 | kind: on the way up 1 activations, 3 mask order, 5 bodies; on the way down 2, 4, 6, their results, and 7, what look-ups made of activations |
+//! | 6 | 1 | kind: on the way up 1 activations, 3 mask order, 5 bodies; on the way down 2, 4, 6, their results, and 7, what look-ups made of activations; 8 sums of results; 9 leveled activations, 10 their results |
 //! | 7 | 1 | zero |
 //! | 8 | 32 | SHA-256 of the circuit |
 //! | 40 | 16 | key id |
@@ -35,6 +35,10 @@
 //! Look-up results ([`crate::bootstrap`]) are one LWE ciphertext a record and feature, rounded to the bytes of
 //! an entry: the masks, `[record][feature][n]`, then the bodies, `[record][feature]`, little-endian. Their
 //! header has n in place of k and T in place of N.
+//!
+//! Leveled activations and results (crate fhe-leveled) are residues of 30 bits, a polynomial N of them, little-endian
+//! and without gaps: the bodies `[feature][prime][N]` under masks of the seed, with the number of primes in place of
+//! k, and the results `[output][2][N]` modulo one prime. Both entry fields are 4.
 
 use crate::bootstrap::BootstrapParameters;
 use crate::checksum::crc32c;
@@ -49,6 +53,17 @@ pub const HEADER_BYTES: usize = 128;
 
 const MAGIC: &[u8; 4] = b"FHEB";
 const VERSION: u16 = 4;
+
+/// Bytes that residues of leveled ciphertexts take in memory; on the wire they take [`LEVELED_ENTRY_BITS`].
+const LEVELED_ENTRY_BYTES: usize = 4;
+
+/// Bits of a residue of a leveled ciphertext.
+pub const LEVELED_ENTRY_BITS: usize = 30;
+
+/// Bytes of a polynomial of a leveled ciphertext, N residues without gaps.
+pub fn leveled_polynomial_bytes(polynomial_size: usize) -> usize {
+    (polynomial_size * LEVELED_ENTRY_BITS).div_ceil(8)
+}
 
 /// SHA-256 of a circuit file.
 pub type CircuitDigest = [u8; 32];
@@ -75,10 +90,14 @@ pub enum BlockKind {
     LookupResults,
     /// Results of several blocks, added: mask rows and body rows.
     Sums,
+    /// Encrypted activations of a leveled circuit, client to server: seed and body polynomials.
+    LeveledActivations,
+    /// What a leveled circuit made of them, server to client: ciphertexts modulo one prime.
+    LeveledResults,
 }
 
 impl BlockKind {
-    const ALL: [BlockKind; 8] = [
+    const ALL: [BlockKind; 10] = [
         BlockKind::Activations,
         BlockKind::Results,
         BlockKind::MaskOrder,
@@ -87,6 +106,8 @@ impl BlockKind {
         BlockKind::BodyResults,
         BlockKind::LookupResults,
         BlockKind::Sums,
+        BlockKind::LeveledActivations,
+        BlockKind::LeveledResults,
     ];
 
     fn code(self) -> u8 {
@@ -99,6 +120,8 @@ impl BlockKind {
             BlockKind::BodyResults => 6,
             BlockKind::LookupResults => 7,
             BlockKind::Sums => 8,
+            BlockKind::LeveledActivations => 9,
+            BlockKind::LeveledResults => 10,
         }
     }
 
@@ -112,11 +135,13 @@ impl BlockKind {
             BlockKind::Activations => Some(BlockKind::Results),
             BlockKind::MaskOrder => Some(BlockKind::MaskResults),
             BlockKind::Bodies => Some(BlockKind::BodyResults),
+            BlockKind::LeveledActivations => Some(BlockKind::LeveledResults),
             BlockKind::Results
             | BlockKind::MaskResults
             | BlockKind::BodyResults
             | BlockKind::LookupResults
-            | BlockKind::Sums => None,
+            | BlockKind::Sums
+            | BlockKind::LeveledResults => None,
         }
     }
 
@@ -136,6 +161,20 @@ impl BlockKind {
 
     fn has_slots(self) -> bool {
         matches!(self, BlockKind::Bodies | BlockKind::BodyResults)
+    }
+
+    /// Whether it belongs to a leveled circuit.
+    pub fn is_leveled(self) -> bool {
+        self.leveled_parts().is_some()
+    }
+
+    /// Polynomials of a feature for each prime, if it is leveled.
+    fn leveled_parts(self) -> Option<usize> {
+        match self {
+            BlockKind::LeveledActivations => Some(1),
+            BlockKind::LeveledResults => Some(2),
+            _ => None,
+        }
     }
 
     /// Whether it can be added to others.
@@ -273,7 +312,57 @@ impl BlockHeader {
         }
     }
 
-    /// Layout of the payload.
+    /// The header of the encrypted activations of a leveled circuit with so many primes.
+    pub fn of_leveled(
+        levels: usize,
+        polynomial_size: usize,
+        circuit: CircuitDigest,
+        key_id: KeyId,
+        features: usize,
+        records: usize,
+        block_number: u64,
+    ) -> Self {
+        BlockHeader {
+            kind: BlockKind::LeveledActivations,
+            circuit,
+            key_id,
+            mask_seed: [0; 16],
+            glwe_dimension: levels,
+            polynomial_size,
+            limbs: LEVELED_ENTRY_BYTES,
+            body_limbs: LEVELED_ENTRY_BYTES,
+            records,
+            first_slot: 0,
+            summands: 0,
+            max_summands: 0,
+            features,
+            block_number,
+        }
+    }
+
+    /// The header of a leveled circuit's results for the records of a block of activations.
+    pub fn of_leveled_results(activations: &BlockHeader, outputs: usize) -> Self {
+        BlockHeader {
+            kind: BlockKind::LeveledResults,
+            mask_seed: [0; 16],
+            glwe_dimension: 1,
+            features: outputs,
+            ..activations.clone()
+        }
+    }
+
+    /// Bytes of the payload.
+    pub fn payload_bytes(&self) -> usize {
+        match self.kind.leveled_parts() {
+            Some(parts) => {
+                let polynomials = self.features * self.glwe_dimension * parts;
+                polynomials * leveled_polynomial_bytes(self.polynomial_size)
+            }
+            None => self.layout().bytes(),
+        }
+    }
+
+    /// Layout of the payload, unless it is leveled.
     pub fn layout(&self) -> BlockLayout {
         let mask_rows = if self.kind.has_mask_rows() {
             self.glwe_dimension * self.polynomial_size
@@ -378,7 +467,13 @@ impl BlockHeader {
             Some(0)
         };
         let body_bytes = records as u128 * features as u128 * body_limbs as u128;
-        let expected = mask_bytes.and_then(|bytes| bytes.checked_add(body_bytes));
+        let expected = match kind.leveled_parts() {
+            Some(parts) => {
+                let polynomials = (features * parts) as u128 * glwe_dimension as u128;
+                Some(polynomials * leveled_polynomial_bytes(polynomial_size) as u128)
+            }
+            None => mask_bytes.and_then(|bytes| bytes.checked_add(body_bytes)),
+        };
         if expected != Some(payload.len() as u128) || payload_bytes != payload.len() as u64 {
             return Err(Error::invalid(format!(
                 "encrypted block is truncated or too long: {} payload bytes, its header says {payload_bytes}",
@@ -442,7 +537,7 @@ impl BlockHeader {
     /// If `block` is not as long as the header says.
     pub fn seal_with(&self, payload_checksum: u32, block: &mut [u8]) {
         let (head, payload) = block.split_at_mut(HEADER_BYTES);
-        assert_eq!(payload.len(), self.layout().bytes(), "payload bytes");
+        assert_eq!(payload.len(), self.payload_bytes(), "payload bytes");
         head.fill(0);
         head[0..4].copy_from_slice(MAGIC);
         head[4..6].copy_from_slice(&VERSION.to_le_bytes());

@@ -12,8 +12,11 @@ use crate::parameters::{MAX_INPUTS, MAX_OUTPUTS, PackedParameters};
 use crate::wire::Reader;
 use crate::{Error, Result};
 
-pub(crate) const MAGIC: &[u8; 4] = b"FHEC";
-pub(crate) const VERSION: u16 = 4;
+/// First bytes of a circuit file, of every kind.
+pub const MAGIC: &[u8; 4] = b"FHEC";
+
+/// Format version of circuit files, of every kind.
+pub const VERSION: u16 = 4;
 const PACKED_LINEAR: u16 = 1;
 const MAX_MODULE_KEY_BYTES: usize = 4096;
 

@@ -2,7 +2,7 @@
 
 use fhe_core::bootstrap::EvaluationKey;
 use fhe_core::{Error, Result};
-use fhe_leveled::{RelinearizationKey, is_relinearization_key};
+use fhe_leveled::{RelinearizationKey, RelinearizationKeyHeader, is_relinearization_key};
 use fhe_server::BootstrapKeys;
 use jni::JNIEnv;
 use jni::objects::{JByteArray, JByteBuffer, JClass, JIntArray, JObject, JValue};
@@ -135,7 +135,7 @@ fn expand_evaluation_key(
     let parameters = arrays::ints(env, parameters)?;
     let keys = if is_relinearization_key(file) {
         let parameters = leveled_methods::parameters_of(&parameters)?;
-        RelinearizationKey::check(file)?.expect(&key_id, &parameters)?;
+        RelinearizationKeyHeader::check(file)?.expect(&key_id, &parameters)?;
         EvaluationKeys::Relinearization(RelinearizationKey::open(file, threads)?)
     } else {
         let parameters = arrays::bootstrap_parameters(&parameters)?;
@@ -166,7 +166,7 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_checkEvaluationKey<'loc
     call(env, |env| {
         let file = arrays::byte_buffer(env, &file)?;
         let (key_id, parameters) = if is_relinearization_key(file) {
-            let header = RelinearizationKey::check(file)?;
+            let header = RelinearizationKeyHeader::check(file)?;
             (header.key_id, leveled_fields(&header.parameters))
         } else {
             let header = EvaluationKey::decode(file)?.header;

@@ -16,7 +16,7 @@ use jni::sys::{jboolean, jbyteArray, jdouble, jdoubleArray, jint, jintArray, jlo
 use crate::arrays;
 use crate::blocks::LeveledEvaluator;
 use crate::call::{call, release};
-use crate::evaluation_keys::{EvaluationKeys, progress_of};
+use crate::evaluation_keys::progress_of;
 use crate::handles::{EVALUATION_KEYS, KEYS, LEVELED_CIRCUITS, LEVELED_CLIENTS};
 use crate::library_methods::pointer;
 use crate::rows;
@@ -497,12 +497,10 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_encryptLeveled<'local>(
     unfolding: JIntArray<'local>,
     factors: JFloatArray<'local>,
     block_number: jlong,
-    threads: jint,
     block: JByteBuffer<'local>,
 ) {
     call(env, |env| {
         let client = LEVELED_CLIENTS.get(client)?;
-        let threads = arrays::count(threads, "number of threads")?;
         let inputs = client.ball.inputs();
         let records = rows::records(env, inputs, &buffers, &runs, &unfolding)?;
         let (normalized, found) = client.normalize(&records)?;
@@ -523,7 +521,6 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptLeveled<'local>(
     client: jlong,
     block: JByteBuffer<'local>,
     block_number: jlong,
-    threads: jint,
     columns: JIntArray<'local>,
     buffers: JObjectArray<'local>,
     runs: JLongArray<'local>,
@@ -532,7 +529,6 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_decryptLeveled<'local>(
         let client = LEVELED_CLIENTS.get(client)?;
         let out = rows::outputs(env, &columns, &buffers, &runs)?;
         let block = arrays::byte_buffer(env, &block)?;
-        let threads = arrays::count(threads, "number of threads")?;
         let sent = SentBlock {
             number: block_number as u64,
             records: out.records(),

@@ -5,7 +5,7 @@ use fhe_core::bootstrap::{
     Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, LookupRange, NoiseTarget,
     SearchRequest,
 };
-use fhe_core::{Error, Result};
+use fhe_core::Error;
 use fhe_server::PreparedBootstrapCircuit;
 use jni::JNIEnv;
 use jni::objects::{

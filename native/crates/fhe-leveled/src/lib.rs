@@ -5,18 +5,28 @@
 //! 2018/952), whose slots are real. Weights are clear integers, so that a linear layer is an integer matrix product
 //! of ciphertexts; an activation is a polynomial, evaluated by products of ciphertexts.
 
+mod activation;
+mod buffer;
 mod circuit;
+mod clear;
 mod client;
+mod key_file;
 mod lanes;
 mod noise;
+mod pack;
 mod parameters;
+mod plan;
+mod pointwise;
 mod ring;
+mod sampling;
 mod security;
+mod server;
+mod workers;
 
-pub use circuit::{
-    ActivationForm, LeveledActivation, LeveledCircuit, LeveledLayer, largest_output_scale,
-    levels_needed, nominal_scale,
-};
-pub use client::RecordBall;
+pub use circuit::{ActivationForm, LeveledActivation, LeveledCircuit, LeveledLayer};
+pub use client::{LeveledClient, LeveledClientKey, LeveledSpec, RecordBall, SentBlock};
+pub use key_file::{RelinearizationKeyHeader, is_relinearization_key};
 pub use parameters::LeveledParameters;
+pub use plan::{largest_output_scale, levels_needed, nominal_scale};
 pub use security::max_levels;
+pub use server::{AcceptedLeveled, PreparedLeveledCircuit, RelinearizationKey};

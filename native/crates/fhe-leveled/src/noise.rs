@@ -1,55 +1,59 @@
-//! Noise that the scheme brings, in the slots.
+//! What noise encryption and rescaling add, as standard deviations of a slot.
 //!
-//! An element of the conjugate-invariant ring whose n coefficients are independent, of variance v, has slots
-//! `a_0 + 2·Σ a_i·cos(…)` of variance 2n·v.
+//! A coefficient's error of variance V makes a slot's error of variance about 2n·V: slots are a_0 + 2 Σ a_i cos(·), and
+//! the squares of the cosines are 1/2 on average. Errors of slots of different ciphertexts are independent.
+//!
+//! * Fresh: errors of variance 10.5 (21 bits against 21), and the rounding of the encoding, 1/12.
+//! * Rescaling: both polynomials are rounded, by errors that are uniform in ±1/2; that of c_1 meets the secret, whose
+//!   coefficients have variance 2/3, in a product with slots of variance 2n/12 · 2n·2/3. Together, of a coefficient,
+//!   n/9 + 1/12. It is the same for all slots only on average: slots of the secret are not all of one size.
+//! * Relinearisation: L digits, uniform modulo their primes, times errors, over P and the prime of the rescaling: far
+//!   below what rounding adds, and counted all the same.
 
-use crate::parameters::LeveledParameters;
+use crate::plan::Place;
+use crate::ring::Primes;
+use crate::sampling::{ERROR_VARIANCE, SECRET_VARIANCE};
 
-/// Variance of an error's coefficient: centred binomial of 2·21 bits.
-pub(crate) const ERROR_VARIANCE: f64 = 10.5;
-
-/// Variance of a secret's coefficient: uniform on {−1, 0, 1}.
-const SECRET_VARIANCE: f64 = 2.0 / 3.0;
-
-/// Variance of what rounding takes.
+/// Variance of what rounding to integers loses.
 const ROUNDING_VARIANCE: f64 = 1.0 / 12.0;
 
-/// Standard deviations of noise in the slots.
-#[derive(Debug, Clone, Copy)]
+/// Noise of a ring.
+#[derive(Debug, Clone)]
 pub(crate) struct Noise {
-    polynomial_size: f64,
+    n: f64,
+    special: f64,
+    primes: Vec<f64>,
 }
 
 impl Noise {
-    pub(crate) fn of(parameters: &LeveledParameters) -> Self {
+    pub(crate) fn new(n: usize, primes: &Primes) -> Self {
         Noise {
-            polynomial_size: parameters.polynomial_size as f64,
+            n: n as f64,
+            special: f64::from(primes.special),
+            primes: primes.levels.iter().map(|&q| f64::from(q)).collect(),
         }
     }
 
-    /// Of a fresh ciphertext, with the rounding of what is encoded.
-    pub(crate) fn encryption(&self) -> f64 {
-        self.in_slots(ERROR_VARIANCE + ROUNDING_VARIANCE)
+    /// Standard deviation of a slot of a fresh ciphertext, in units of what it encrypts.
+    pub(crate) fn fresh(&self, scale: f64) -> f64 {
+        self.slot(ERROR_VARIANCE + ROUNDING_VARIANCE) / scale
     }
 
-    /// Of rescaling: both parts are rounded, the second one's rounding times the secret. A coefficient of a product
-    /// in the ring is a sum of 2n products, in n pairs of the same rounding error.
-    pub(crate) fn rescaling(&self) -> f64 {
-        let product = 2.0 * self.polynomial_size * SECRET_VARIANCE * ROUNDING_VARIANCE;
-        self.in_slots(product + ROUNDING_VARIANCE)
+    /// Standard deviation of what a rescaling adds to a slot, in units of what is left at `to`; with
+    /// `is_relinearised` that of the relinearisation before it too.
+    pub(crate) fn rescaling(&self, to: Place, is_relinearised: bool) -> f64 {
+        let rounding = ROUNDING_VARIANCE * (1.0 + 2.0 * self.n * SECRET_VARIANCE);
+        let digits = match is_relinearised {
+            true => to.level + 1,
+            false => 0,
+        };
+        let divisor = self.special * self.primes[to.level];
+        let digit = |prime: &f64| 2.0 * self.n * ERROR_VARIANCE * (prime / divisor).powi(2) / 12.0;
+        let relinearisation: f64 = self.primes[..digits].iter().map(digit).sum();
+        self.slot(rounding + relinearisation) / to.scale
     }
 
-    /// Of a product of two values at a level, relinearised and rescaled: that of rescaling, and of the
-    /// relinearisation key, whose errors are divided by the special prime and by the level's last.
-    pub(crate) fn product(&self, level: usize) -> f64 {
-        // A digit is uniform modulo a prime, all of which are about as large as the special one.
-        let digits = level as f64 * ROUNDING_VARIANCE;
-        let key = 2.0 * self.polynomial_size * digits * ERROR_VARIANCE;
-        let divided = key / f64::from(crate::security::PRIME_BITS).exp2().powi(2);
-        self.in_slots(divided).hypot(self.rescaling())
-    }
-
-    fn in_slots(&self, variance: f64) -> f64 {
-        (2.0 * self.polynomial_size * variance).sqrt()
+    fn slot(&self, variance: f64) -> f64 {
+        (2.0 * self.n * variance).sqrt()
     }
 }

@@ -16,6 +16,9 @@ const LARGEST_MODULUS_BITS: [(usize, u32); 6] = [
 /// Bits that every prime takes at most.
 pub(crate) const PRIME_BITS: u32 = 30;
 
+/// Most levels of any polynomial size.
+pub(crate) const MOST_LEVELS: usize = 868 / PRIME_BITS as usize - 1;
+
 /// log2 of the largest modulus of a polynomial size, the special prime included; nothing for sizes that are not in the
 /// table.
 pub(crate) fn largest_modulus_bits(polynomial_size: usize) -> Option<u32> {
@@ -53,5 +56,6 @@ mod tests {
             None,
         ];
         assert_eq!(sizes.map(max_levels), levels);
+        assert_eq!(max_levels(32768), Some(MOST_LEVELS));
     }
 }

@@ -57,8 +57,8 @@ impl PreparedCircuit {
         let circuit = &self.circuit;
         let parameters = &circuit.parameters;
         let (kind, results) = match header.kind.results() {
-            Some(results) => (header.kind, results),
-            None => (BlockKind::Activations, BlockKind::Results),
+            Some(results) if !header.kind.is_leveled() => (header.kind, results),
+            _ => (BlockKind::Activations, BlockKind::Results),
         };
         header.expect(kind, &self.digest, parameters, circuit.inputs)?;
         let public_key = if parameters.protects_weights() {

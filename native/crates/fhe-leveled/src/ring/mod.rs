@@ -5,7 +5,7 @@ mod modulus;
 mod primes;
 mod transform;
 
-pub(crate) use encoding::Encoder;
+pub(crate) use encoding::{Encoder, EncoderScratch};
 pub(crate) use modulus::{Factor, Modulus, ModulusLanes, splat_factor};
 pub(crate) use primes::Primes;
 pub(crate) use transform::{PAD, Transform};
@@ -64,8 +64,8 @@ impl Ring {
         self.levels.get(prime).unwrap_or(&self.special)
     }
 
-    /// q_level.
-    pub(crate) fn q(&self, level: usize) -> f64 {
-        f64::from(self.level(level).modulus().p())
+    /// Bytes of memory that its tables take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.all().map(Transform::memory_bytes).sum()
     }
 }

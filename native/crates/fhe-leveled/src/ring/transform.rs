@@ -82,8 +82,17 @@ impl Transform {
         &self.modulus
     }
 
-    /// Points of a polynomial. `source` holds its n coefficients, each a residue or, in two's complement, above -p,
-    /// and [`PAD`] zeros.
+    /// Bytes of memory that its tables take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let twiddles = [&self.forward, &self.inverse];
+        twiddles
+            .map(|t| size_of_val(&t.nodes[..]) + size_of_val(&t.blocks[..]))
+            .iter()
+            .sum()
+    }
+
+    /// Points of a polynomial. `source` holds its n coefficients, each below 2p or, in two's complement, above -p and
+    /// negative, and [`PAD`] zeros.
     pub(crate) fn forward(&self, source: &[u32], points: &mut [u32]) {
         assert_eq!((source.len(), points.len()), (self.n + PAD, self.n));
         dispatch(Forward {

@@ -367,14 +367,12 @@ final class FheNative {
       int[] unfolding,
       float[] factors,
       long blockNumber,
-      int threads,
       ByteBuffer block);
 
   static native void decryptLeveled(
       long client,
       ByteBuffer block,
       long blockNumber,
-      int threads,
       int[] columns,
       ByteBuffer[] buffers,
       long[] runs);

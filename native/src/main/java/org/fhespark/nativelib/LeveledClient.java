@@ -63,12 +63,11 @@ public final class LeveledClient implements AutoCloseable {
    *
    * @param factors written, as of {@link #normalize}
    * @param blockNumber comes back on the block of results
-   * @param threads threads to use at most, the calling one among them
    * @param block written; its capacity must be {@link #blockBytes}
    * @throws org.fhespark.InvalidInputException naming record and feature of a NaN or infinity
    */
   public void encrypt(
-      InputRows records, float[] factors, long blockNumber, int threads, ByteBuffer block) {
+      InputRows records, float[] factors, long blockNumber, ByteBuffer block) {
     FheNative.encryptLeveled(
         handle.get(),
         records.buffers(),
@@ -76,7 +75,6 @@ public final class LeveledClient implements AutoCloseable {
         records.unfolding(),
         factors,
         blockNumber,
-        threads,
         block);
   }
 
@@ -85,18 +83,16 @@ public final class LeveledClient implements AutoCloseable {
    *
    * @param block direct, all of it, to its capacity
    * @param blockNumber the number the block must carry
-   * @param threads threads to use at most, the calling one among them
    * @param outputs where the floats of {@code T} rows go
    * @throws org.fhespark.InvalidInputException if the block is damaged, made by another circuit,
    *     under another key, another block's result, or holds values that the circuit cannot have
    *     made of records within the ball
    */
-  public void decrypt(ByteBuffer block, long blockNumber, int threads, OutputRows outputs) {
+  public void decrypt(ByteBuffer block, long blockNumber, OutputRows outputs) {
     FheNative.decryptLeveled(
         handle.get(),
         block,
         blockNumber,
-        threads,
         outputs.columns(),
         outputs.buffers(),
         outputs.runs());

@@ -180,7 +180,7 @@ final class RemoteLayer {
    */
   void encrypt(InputRows rows, float[] scales, long number, int cores, ByteBuffer block) {
     if (leveled.isPresent()) {
-      leveled.get().encrypt(rows, scales, number, cores, block);
+      leveled.get().encrypt(rows, scales, number, block);
     } else {
       client.encrypt(rows, scales, number, cores, block);
     }
@@ -233,7 +233,7 @@ final class RemoteLayer {
    */
   void decrypt(ByteBuffer block, long number, float[] scales, int cores, OutputRows outputs) {
     if (leveled.isPresent()) {
-      leveled.get().decrypt(block, number, cores, outputs);
+      leveled.get().decrypt(block, number, outputs);
     } else if (lookups.isPresent()) {
       requireStaticScale(scales);
       warnOf(lookups.get().decrypt(block, number, cores, outputs));

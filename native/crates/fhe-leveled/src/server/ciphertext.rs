@@ -1,0 +1,108 @@
+//! Ciphertexts, and sums of products before they are rescaled.
+
+use fhe_core::Result;
+
+use crate::buffer::Buffer;
+
+/// c_0 + c_1·s, as points modulo q_0 … q_(level - 1).
+pub(crate) struct Ciphertext {
+    pub level: usize,
+    /// `[c_0, c_1][level][n]`.
+    points: Buffer,
+}
+
+/// d_0 + d_1·s + d_2·s², likewise.
+pub(crate) struct Tensor {
+    pub level: usize,
+    /// Whether d_2 is there.
+    pub is_quadratic: bool,
+    /// `[d_0, d_1, d_2][level][n]`.
+    points: Buffer,
+}
+
+impl Ciphertext {
+    /// Polynomial of a part modulo a prime.
+    pub(crate) fn points(&self, part: usize, prime: usize) -> &[u32] {
+        let n = self.points.len() / (2 * self.level);
+        &self.points[(part * self.level + prime) * n..][..n]
+    }
+
+    pub(crate) fn points_mut(&mut self, part: usize, prime: usize) -> &mut [u32] {
+        let n = self.points.len() / (2 * self.level);
+        &mut self.points[(part * self.level + prime) * n..][..n]
+    }
+}
+
+impl Tensor {
+    pub(crate) fn points(&self, part: usize, prime: usize) -> &[u32] {
+        let n = self.points.len() / (3 * self.level);
+        &self.points[(part * self.level + prime) * n..][..n]
+    }
+
+    pub(crate) fn points_mut(&mut self, part: usize, prime: usize) -> &mut [u32] {
+        let n = self.points.len() / (3 * self.level);
+        &mut self.points[(part * self.level + prime) * n..][..n]
+    }
+
+    /// The three polynomials modulo a prime.
+    pub(crate) fn parts_mut(&mut self, prime: usize) -> [&mut [u32]; 3] {
+        let n = self.points.len() / (3 * self.level);
+        let mut parts = self.points.chunks_exact_mut(self.level * n);
+        std::array::from_fn(|_| match parts.next() {
+            Some(part) => &mut part[prime * n..][..n],
+            None => &mut [],
+        })
+    }
+}
+
+/// Memory of ciphertexts that are not needed any more, by size.
+pub(crate) struct Pool {
+    n: usize,
+    /// By level.
+    ciphertexts: Vec<Vec<Buffer>>,
+    tensors: Vec<Vec<Buffer>>,
+}
+
+impl Pool {
+    pub(crate) fn new(n: usize, levels: usize) -> Self {
+        let none = || (0..=levels).map(|_| Vec::new()).collect();
+        Pool {
+            n,
+            ciphertexts: none(),
+            tensors: none(),
+        }
+    }
+
+    /// A ciphertext of any content.
+    pub(crate) fn ciphertext(&mut self, level: usize) -> Result<Ciphertext> {
+        let points = match self.ciphertexts[level].pop() {
+            Some(points) => points,
+            None => Buffer::zeros(2 * level * self.n)?,
+        };
+        Ok(Ciphertext { level, points })
+    }
+
+    /// Zero.
+    pub(crate) fn tensor(&mut self, level: usize) -> Result<Tensor> {
+        let points = match self.tensors[level].pop() {
+            Some(mut points) => {
+                points.fill(0);
+                points
+            }
+            None => Buffer::zeros(3 * level * self.n)?,
+        };
+        Ok(Tensor {
+            level,
+            is_quadratic: false,
+            points,
+        })
+    }
+
+    pub(crate) fn release(&mut self, ciphertext: Ciphertext) {
+        self.ciphertexts[ciphertext.level].push(ciphertext.points);
+    }
+
+    pub(crate) fn release_tensor(&mut self, tensor: Tensor) {
+        self.tensors[tensor.level].push(tensor.points);
+    }
+}

@@ -1,0 +1,13 @@
+//! The untrusted side: it holds circuits, relinearisation keys and ciphertexts, never a secret key.
+
+mod backend;
+mod ciphertext;
+mod evaluate;
+mod key;
+mod linear;
+mod planes;
+mod rescale;
+mod tensor;
+
+pub use evaluate::{AcceptedLeveled, PreparedLeveledCircuit};
+pub use key::RelinearizationKey;
