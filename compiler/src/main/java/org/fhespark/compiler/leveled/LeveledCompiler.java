@@ -74,8 +74,7 @@ public final class LeveledCompiler {
     float[][] heldOut = CalibrationRows.heldOut(rows);
     ErrorMeasure measure = new ErrorMeasure(network.evaluate(heldOut).outputs());
     LeveledSearch.Trial trial =
-        (parameters, whole) ->
-            measure.of(simulated(request, parameters, whole, ball, heldOut));
+        (parameters, whole) -> measure.of(simulated(request, parameters, whole, ball, heldOut));
     LeveledSearch.Choice choice =
         new LeveledSearch(chain, start, measure, trial, request.error, request.rows).search();
     PartialChain.Whole whole = choice.chain();
@@ -120,7 +119,8 @@ public final class LeveledCompiler {
       PartialChain.Whole whole,
       RecordBall ball,
       float[][] rows) {
-    double[] records = Arrays.stream(rows).map(ball::normalise).flatMapToDouble(Arrays::stream).toArray();
+    double[] records =
+        Arrays.stream(rows).map(ball::normalise).flatMapToDouble(Arrays::stream).toArray();
     byte[] circuit = LeveledCircuit.encode(parameters, integers(request, parameters, whole));
     double[] results;
     try (LeveledCircuit opened = LeveledCircuit.open(circuit)) {

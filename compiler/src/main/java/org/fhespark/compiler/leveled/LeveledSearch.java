@@ -93,8 +93,8 @@ final class LeveledSearch {
     double least = error(best);
     if (!(least <= target)) {
       throw new NotLeveledException(
-          ("the error of its outputs is %.2g of their spread even with polynomials of degree %d, and"
-                  + " %.2g was asked for")
+          ("the error of its outputs is %.3g of their spread even with polynomials of degree %d, and"
+                  + " %.3g was asked for")
               .formatted(least, best.get(0).degree(), target));
     }
     Map<List<ActivationShape>, Double> promised = new HashMap<>();
@@ -127,7 +127,7 @@ final class LeveledSearch {
     }
     if (noisiest > 0) {
       throw new NotLeveledException(
-          "noise takes the error of its outputs to %.2g of their spread, and %.2g was asked for"
+          "noise takes the error of its outputs to %.3g of their spread, and %.3g was asked for"
               .formatted(noisiest, target));
     }
     int needed =
@@ -138,7 +138,7 @@ final class LeveledSearch {
             .orElseGet(() -> ActivationShape.levels(best));
     int largest = Rings.DEGREES.get(Rings.DEGREES.size() - 1);
     throw new NotLeveledException(
-        "for an error of %.2g it needs %d levels, and the largest ring has %d"
+        "for an error of %.3g it needs %d levels, and the largest ring has %d"
             .formatted(target, needed, Rings.mostLevels(largest)));
   }
 

@@ -53,12 +53,11 @@ class LeveledSearchTest {
                   DenseChain chain = DenseChain.of(network);
                   ErrorMeasure measure =
                       new ErrorMeasure(network.evaluate(CalibrationRows.heldOut(rows)).outputs());
-                  PartialChain start =
-                      PartialChain.start(chain, RecordBall.of(rows, 0), rows);
+                  PartialChain start = PartialChain.start(chain, RecordBall.of(rows, 0), rows);
                   new LeveledSearch(chain, start, measure, (p, whole) -> 0.5, 0.1, 100).search();
                 })
             .getMessage();
-    assertTrue(reason.startsWith("noise takes the error of its outputs to 0.50"), reason);
+    assertTrue(reason.startsWith("noise takes the error of its outputs to 0.500"), reason);
   }
 
   @Test
