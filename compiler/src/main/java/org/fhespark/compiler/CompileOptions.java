@@ -32,8 +32,8 @@ public final class CompileOptions {
 
   /**
    * The default error of what modules on encrypted numbers give, relative to the spread of their
-   * outputs. Digit classifiers of one and two hidden layers agree with their float form on 99.8 % of
-   * images or more at 2 %.
+   * outputs. Digit classifiers of one and two hidden layers agree with their float form on 99.8 %
+   * of images or more at 2 %.
    */
   public static final double DEFAULT_SIMD_ERROR = 0.02;
 

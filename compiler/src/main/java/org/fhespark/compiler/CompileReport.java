@@ -205,7 +205,8 @@ public record CompileReport(
   }
 
   /**
-   * A remote module with non-linearities that is computed on encrypted numbers, many rows at a time.
+   * A remote module with non-linearities that is computed on encrypted numbers, many rows at a
+   * time.
    *
    * @param module its key
    * @param engine why it is one

@@ -171,8 +171,7 @@ public final class ModelCompiler {
       Calibration.Result seen = calibrator.calibrate(model, exposed, split, mask);
       seen.harm().ifPresent(harm -> LOG.warn("padding is computed like all else: {}", harm));
       List<CompiledCircuit> circuits = circuits(model, modules, split, seen, options);
-      NonLinearModules.Compiled nonLinear =
-          NonLinearModules.compile(model, modules, seen, options);
+      NonLinearModules.Compiled nonLinear = NonLinearModules.compile(model, modules, seen, options);
       ClientSpecs specs =
           ClientSpecsAssembly.of(model, signature, split, circuits, nonLinear, seen, mask, options);
       CompileReport report =

@@ -24,7 +24,9 @@ import org.fhespark.nativelib.Quantization;
 
 /** Compiles remote modules that have non-linearities, each by the engine that suits it. */
 final class NonLinearModules {
-  /** Rows of calibration that the engine is chosen by; with fewer it is the one that needs least. */
+  /**
+   * Rows of calibration that the engine is chosen by; with fewer it is the one that needs least.
+   */
   private static final long FEW_ROWS = 100;
 
   private final OnnxModel model;
@@ -65,7 +67,9 @@ final class NonLinearModules {
     List<LookupCompiler.Request> lookups = new ArrayList<>();
     for (RemoteModule module : modules) {
       if (module.hasLookups()) {
-        compiler.leveled(module).ifPresentOrElse(leveled::add, () -> lookups.add(compiler.lookups(module)));
+        compiler
+            .leveled(module)
+            .ifPresentOrElse(leveled::add, () -> lookups.add(compiler.lookups(module)));
       }
     }
     return new Compiled(
@@ -101,12 +105,10 @@ final class NonLinearModules {
     };
   }
 
-  private void choose(
-      RemoteModule module, Engine chosen, Double pbs, Double simd, String why) {
+  private void choose(RemoteModule module, Engine chosen, Double pbs, Double simd, String why) {
     choices.put(
         module.key(),
-        new EngineChoice(
-            options.engine(module.key()), chosen, rows(module), pbs, simd, why));
+        new EngineChoice(options.engine(module.key()), chosen, rows(module), pbs, simd, why));
   }
 
   private CompiledLeveled asked(RemoteModule module) {
@@ -125,12 +127,7 @@ final class NonLinearModules {
     }
     try {
       CompiledLeveled leveled = LeveledCompiler.compile(model, request(module));
-      choose(
-          module,
-          Engine.SIMD,
-          null,
-          milliseconds(leveled, rows(module)),
-          "it was asked for");
+      choose(module, Engine.SIMD, null, milliseconds(leveled, rows(module)), "it was asked for");
       return leveled;
     } catch (NotLeveledException reason) {
       throw new InvalidInputException(
@@ -257,8 +254,6 @@ final class NonLinearModules {
 
   private List<CompiledLookups> compile(List<LookupCompiler.Request> requests) {
     return LookupCompiler.compile(
-        model,
-        requests,
-        new LookupCompiler.Accuracy(options.lookupError(), options.log2PError()));
+        model, requests, new LookupCompiler.Accuracy(options.lookupError(), options.log2PError()));
   }
 }

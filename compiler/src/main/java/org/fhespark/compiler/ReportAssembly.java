@@ -86,8 +86,7 @@ final class ReportAssembly {
         nonLinear.leveled().stream()
             .map(
                 module ->
-                    leveled(
-                        module, nonLinear.choices().get(module.module()), specs, calibration))
+                    leveled(module, nonLinear.choices().get(module.module()), specs, calibration))
             .toList());
   }
 
@@ -185,8 +184,7 @@ final class ReportAssembly {
     BootstrapParameters parameters = module.parameters();
     RowSample sample = calibration.samples().get(module.module());
     List<Integer> stages = stages(module.module(), specs);
-    double rows =
-        NonLinearModules.rowsPerRecord(sample, stages.size(), calibration.records());
+    double rows = NonLinearModules.rowsPerRecord(sample, stages.size(), calibration.records());
     return new CompileReport.LookupModule(
         module.module(),
         engine,
@@ -230,8 +228,7 @@ final class ReportAssembly {
       Calibration.Result calibration) {
     RowSample sample = calibration.samples().get(module.module());
     List<Integer> stages = stages(module.module(), specs);
-    double rows =
-        NonLinearModules.rowsPerRecord(sample, stages.size(), calibration.records());
+    double rows = NonLinearModules.rowsPerRecord(sample, stages.size(), calibration.records());
     double blocksPerRecord = module.blocks(engine.rows()) * rows / engine.rows();
     LeveledParameters parameters = module.parameters();
     return new CompileReport.LeveledModule(

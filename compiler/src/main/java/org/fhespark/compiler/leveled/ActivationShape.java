@@ -2,6 +2,7 @@ package org.fhespark.compiler.leveled;
 
 import java.util.List;
 import org.fhespark.nativelib.LeveledActivation.Form;
+import org.fhespark.nativelib.LeveledCircuit;
 
 /**
  * What polynomials stand for a function, but for their coefficients.
@@ -19,10 +20,10 @@ record ActivationShape(Form form, int degree) {
     return form == Form.EVEN ? powers + 1 : powers;
   }
 
-  /**
-   * Levels of a fresh ciphertext: those of activations, of linear layers but the first, and q_0.
-   */
+  /** Levels of a fresh ciphertext that a chain with these activations takes. */
   static int levels(List<ActivationShape> activations) {
-    return 1 + activations.size() + activations.stream().mapToInt(ActivationShape::levels).sum();
+    return LeveledCircuit.levelsNeeded(
+        activations.stream().map(ActivationShape::form).toList(),
+        activations.stream().mapToInt(ActivationShape::degree).toArray());
   }
 }

@@ -11,6 +11,7 @@ import org.fhespark.compiler.onnx.OnnxModel;
 import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.LeveledChain;
 import org.fhespark.nativelib.LeveledCircuit;
+import org.fhespark.nativelib.LeveledLayer;
 import org.fhespark.nativelib.LeveledParameters;
 
 /**
@@ -72,23 +73,16 @@ public final class LeveledCompiler {
     PartialChain start = PartialChain.start(chain, ball, rows);
     float[][] heldOut = CalibrationRows.heldOut(rows);
     ErrorMeasure measure = new ErrorMeasure(network.evaluate(heldOut).outputs());
+    LeveledSearch.Trial trial =
+        (parameters, whole) -> measure.of(simulated(request, parameters, whole, ball, heldOut));
     LeveledSearch.Choice choice =
-        new LeveledSearch(chain, start, measure, request.error, request.rows).search();
+        new LeveledSearch(chain, start, measure, trial, request.error, request.rows).search();
     PartialChain.Whole whole = choice.chain();
     LeveledParameters parameters = choice.parameters();
-    double inputScale = Rings.nominalScale() * whole.layers().get(0).multipliers()[0];
-    double outputScale = Rings.largestOutputScale(parameters.polynomialSize());
-    LeveledChain integers =
-        new LeveledChain(
-            request.module,
-            chain.inputs(),
-            whole.layers(),
-            whole.activations(),
-            inputScale,
-            outputScale);
+    LeveledChain integers = integers(request, parameters, whole);
     double noise =
         LeveledNoise.firstLayer(
-            whole.layers().get(0), parameters.polynomialSize(), Rings.nominalScale());
+            whole.layers().get(0), parameters.polynomialSize(), LeveledCircuit.nominalScale());
     List<Long> recordShape = request.sample.recordShape();
     return new CompiledLeveled(
         parameters,
@@ -104,6 +98,42 @@ public final class LeveledCompiler {
         choice.milliseconds(),
         choice.candidates(),
         LeveledCircuit.encode(parameters, integers));
+  }
+
+  private static LeveledChain integers(
+      Request request, LeveledParameters parameters, PartialChain.Whole whole) {
+    LeveledLayer first = whole.layers().get(0);
+    return new LeveledChain(
+        request.module,
+        first.inputs(),
+        whole.layers(),
+        whole.activations(),
+        LeveledCircuit.nominalScale() * first.multipliers()[0],
+        LeveledCircuit.largestOutputScale(parameters.polynomialSize()));
+  }
+
+  /** Outputs of some rows, with noise as encryption brings it, {@code [row][output]}. */
+  private static double[][] simulated(
+      Request request,
+      LeveledParameters parameters,
+      PartialChain.Whole whole,
+      RecordBall ball,
+      float[][] rows) {
+    double[] records =
+        Arrays.stream(rows).map(ball::normalise).flatMapToDouble(Arrays::stream).toArray();
+    byte[] circuit = LeveledCircuit.encode(parameters, integers(request, parameters, whole));
+    double[] results;
+    try (LeveledCircuit opened = LeveledCircuit.open(circuit)) {
+      results = opened.evaluateInClear(records, true);
+    }
+    double[] ranges = whole.outputRanges();
+    double[][] outputs = new double[rows.length][ranges.length];
+    for (int t = 0; t < rows.length; t++) {
+      for (int i = 0; i < ranges.length; i++) {
+        outputs[t][i] = results[t * ranges.length + i] * ranges[i];
+      }
+    }
+    return outputs;
   }
 
   private static void requireRows(RowSample sample) throws NotLeveledException {

@@ -24,23 +24,38 @@ final class LeveledSearch {
 
   private final DenseChain chain;
   private final ErrorMeasure measure;
+  private final Trial trial;
   private final double target;
   private final long rows;
   private final Map<List<ActivationShape>, PartialChain> begun = new HashMap<>();
   private final Map<List<ActivationShape>, Double> errors = new HashMap<>();
+
+  /** Tries a whole chain with the noise of encryption. */
+  @FunctionalInterface
+  interface Trial {
+    /** The error of outputs of the rows that are held out. */
+    double error(LeveledParameters parameters, PartialChain.Whole chain);
+  }
 
   /**
    * A search.
    *
    * @param start the chain's beginning
    * @param measure of errors
+   * @param trial of what would be chosen
    * @param target the largest error
    * @param rows that come together
    */
   LeveledSearch(
-      DenseChain chain, PartialChain start, ErrorMeasure measure, double target, long rows) {
+      DenseChain chain,
+      PartialChain start,
+      ErrorMeasure measure,
+      Trial trial,
+      double target,
+      long rows) {
     this.chain = chain;
     this.measure = measure;
+    this.trial = trial;
     this.target = target;
     this.rows = rows;
     begun.put(List.of(), start);
@@ -49,7 +64,7 @@ final class LeveledSearch {
   /**
    * What was found.
    *
-   * @param error on rows that are held out, relative to the outputs' spread
+   * @param error with noise, on rows that are held out, relative to the outputs' spread
    * @param milliseconds of a block
    * @param candidates combinations that were looked at
    */
@@ -69,7 +84,7 @@ final class LeveledSearch {
    * Searches.
    *
    * @throws NotLeveledException if no polynomials are exact enough, or those that are need more
-   *     levels than any ring has
+   *     levels than any ring has, or noise makes them inexact
    */
   Choice search() throws NotLeveledException {
     List<List<ActivationShape>> all = combinations();
@@ -78,8 +93,8 @@ final class LeveledSearch {
     double least = error(best);
     if (!(least <= target)) {
       throw new NotLeveledException(
-          ("the error of its outputs is %.2g of their spread even with polynomials of degree %d, and"
-                  + " %.2g was asked for")
+          ("the error of its outputs is %.3g of their spread even with polynomials of degree %d, and"
+                  + " %.3g was asked for")
               .formatted(least, best.get(0).degree(), target));
     }
     Map<List<ActivationShape>, Double> promised = new HashMap<>();
@@ -93,16 +108,27 @@ final class LeveledSearch {
             .flatMap(shapes -> candidate(shapes).stream())
             .sorted(Comparator.comparingDouble(Candidate::milliseconds))
             .toList();
+    double noisiest = 0;
     for (Candidate candidate : candidates) {
       if (error(candidate.activations) <= target) {
-        return new Choice(
-            candidate.activations,
-            candidate.parameters,
-            partial(candidate.activations).finish(),
-            error(candidate.activations),
-            candidate.milliseconds / blocks(candidate.parameters),
-            all.size());
+        PartialChain.Whole whole = partial(candidate.activations).finish();
+        double noisy = trial.error(candidate.parameters, whole);
+        if (noisy <= target) {
+          return new Choice(
+              candidate.activations,
+              candidate.parameters,
+              whole,
+              noisy,
+              candidate.milliseconds / blocks(candidate.parameters),
+              all.size());
+        }
+        noisiest = Math.max(noisiest, noisy);
       }
+    }
+    if (noisiest > 0) {
+      throw new NotLeveledException(
+          "noise takes the error of its outputs to %.3g of their spread, and %.3g was asked for"
+              .formatted(noisiest, target));
     }
     int needed =
         promising.stream()
@@ -112,7 +138,7 @@ final class LeveledSearch {
             .orElseGet(() -> ActivationShape.levels(best));
     int largest = Rings.DEGREES.get(Rings.DEGREES.size() - 1);
     throw new NotLeveledException(
-        "for an error of %.2g it needs %d levels, and the largest ring has %d"
+        "for an error of %.3g it needs %d levels, and the largest ring has %d"
             .formatted(target, needed, Rings.mostLevels(largest)));
   }
 

@@ -2,7 +2,7 @@ package org.fhespark.compiler.leveled;
 
 import java.util.List;
 import java.util.Map;
-import org.fhespark.nativelib.LeveledParameters;
+import org.fhespark.nativelib.LeveledCircuit;
 
 /** Ring degrees that circuits are tried with, and what they hold. */
 final class Rings {
@@ -25,14 +25,6 @@ final class Rings {
 
   /** The most levels of a ring; evaluation keys have one prime more. */
   static int mostLevels(int degree) {
-    return log2SecureModulus(degree) / LeveledParameters.PRIME_BITS - 1;
-  }
-
-  static double nominalScale() {
-    return 0x1p29;
-  }
-
-  static double largestOutputScale(int degree) {
-    return 0x1p27;
+    return LeveledCircuit.maxLevels(degree);
   }
 }

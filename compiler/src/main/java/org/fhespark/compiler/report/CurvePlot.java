@@ -61,8 +61,7 @@ record CurvePlot(
   }
 
   private static DoubleStream both(LeveledFigures.Curve curve) {
-    return DoubleStream.concat(
-        Arrays.stream(curve.function()), Arrays.stream(curve.polynomial()));
+    return DoubleStream.concat(Arrays.stream(curve.function()), Arrays.stream(curve.polynomial()));
   }
 
   private static String points(double[] values, double least, double extent) {

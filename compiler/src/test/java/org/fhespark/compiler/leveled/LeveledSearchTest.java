@@ -20,7 +20,9 @@ class LeveledSearchTest {
     PartialChain start = PartialChain.start(chain, RecordBall.of(rows, 0), rows);
     ErrorMeasure measure =
         new ErrorMeasure(network.evaluate(CalibrationRows.heldOut(rows)).outputs());
-    return new LeveledSearch(chain, start, measure, target, records).search();
+    return new LeveledSearch(
+            chain, start, measure, (p, whole) -> measure.of(whole.heldOut()), target, records)
+        .search();
   }
 
   @Test
@@ -29,10 +31,33 @@ class LeveledSearchTest {
     assertEquals(3, new ActivationShape(Form.EVEN, 3).levels());
     assertEquals(6, new ActivationShape(Form.GENERAL, 63).levels());
     assertEquals(3, new ActivationShape(Form.GENERAL, 4).levels());
-    assertEquals(
-        1 + 2 + 4 + 6,
-        ActivationShape.levels(
-            List.of(new ActivationShape(Form.EVEN, 7), new ActivationShape(Form.GENERAL, 63))));
+    for (Form form : Form.values()) {
+      for (int degree : ActivationShape.DEGREES) {
+        ActivationShape shape = new ActivationShape(form, degree);
+        assertEquals(2 + shape.levels(), ActivationShape.levels(List.of(shape)), "" + shape);
+        assertEquals(
+            3 + shape.levels() + 2,
+            ActivationShape.levels(List.of(shape, new ActivationShape(Form.GENERAL, 3))));
+      }
+    }
+  }
+
+  @Test
+  void noiseThatMakesOutputsInexactIsAReason() {
+    Network network = RandomNetwork.chain(5, RandomNetwork.SILU, 12, 24, 4);
+    float[][] rows = RandomNetwork.rows(6, 200, 12);
+    String reason =
+        assertThrows(
+                NotLeveledException.class,
+                () -> {
+                  DenseChain chain = DenseChain.of(network);
+                  ErrorMeasure measure =
+                      new ErrorMeasure(network.evaluate(CalibrationRows.heldOut(rows)).outputs());
+                  PartialChain start = PartialChain.start(chain, RecordBall.of(rows, 0), rows);
+                  new LeveledSearch(chain, start, measure, (p, whole) -> 0.5, 0.1, 100).search();
+                })
+            .getMessage();
+    assertTrue(reason.startsWith("noise takes the error of its outputs to 0.500"), reason);
   }
 
   @Test
