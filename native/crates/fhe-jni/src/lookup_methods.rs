@@ -1,11 +1,11 @@
 //! Native methods of circuits with look-ups.
 
 use fhe_client::{LookupClient, LookupResultsSpec, NormalSamples};
+use fhe_core::Error;
 use fhe_core::bootstrap::{
     Amplification, BootstrapCircuit, CircuitAmplification, CircuitNoise, LookupRange, NoiseTarget,
     SearchRequest,
 };
-use fhe_core::Error;
 use fhe_server::PreparedBootstrapCircuit;
 use jni::JNIEnv;
 use jni::objects::{

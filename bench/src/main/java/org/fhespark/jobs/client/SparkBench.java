@@ -196,6 +196,7 @@ public final class SparkBench implements Callable<Integer> {
             WEIGHT_BITS,
             Double.NaN,
             Double.NaN,
+            null,
             null);
     return new RemoteLayer(call, Optional.empty(), client);
   }
