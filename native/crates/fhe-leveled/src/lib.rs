@@ -6,6 +6,8 @@
 //! of ciphertexts; an activation is a polynomial, evaluated by products of ciphertexts.
 
 mod activation;
+#[doc(hidden)]
+pub mod bench;
 mod buffer;
 mod circuit;
 mod clear;

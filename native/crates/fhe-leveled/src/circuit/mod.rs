@@ -191,8 +191,11 @@ fn check_count(name: &str, found: usize, least: usize, most: usize) -> Result<()
 
 fn check_reals(name: &str, reals: &[f64], expected: usize) -> Result<()> {
     check_count(name, reals.len(), expected, expected)?;
-    // Not a number is in no range.
-    match reals.iter().find(|real| !(real.abs() <= MAX_REAL)) {
+    // What is not a number is in no range.
+    match reals
+        .iter()
+        .find(|real| !(-MAX_REAL..=MAX_REAL).contains(*real))
+    {
         Some(real) => Err(Error::invalid(format!(
             "one of {name} is {real}, must be at most 2^20 in magnitude"
         ))),

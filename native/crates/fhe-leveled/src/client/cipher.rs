@@ -235,7 +235,7 @@ impl LeveledClient {
             if let Some(slot) = buffers
                 .slots
                 .iter()
-                .position(|y| !(y.abs() <= LARGEST_OUTPUT))
+                .position(|y| !(-LARGEST_OUTPUT..=LARGEST_OUTPUT).contains(y))
             {
                 return Err(Error::invalid(format!(
                     "results of encrypted block {} are broken: slot {slot} of output {output} holds {:.3}, circuits are made for at most 1: a record left the range that its circuit was made for, or the server returned something else",
@@ -262,7 +262,8 @@ impl LeveledClient {
 
     fn check_records(&self, records: &[f32], number: u64) -> Result<()> {
         let largest = LARGEST_ENCODED / self.spec.input_scale;
-        let is_wrong = |value: &f32| !(f64::from(value.abs()) <= largest);
+        // What is not a number is in no range.
+        let is_wrong = |&value: &f32| !(-largest..=largest).contains(&f64::from(value));
         match records.iter().position(is_wrong) {
             Some(at) => Err(Error::invalid(format!(
                 "block {number}: feature {} of record {} is {}, must be at most {largest:e} in magnitude",

@@ -83,7 +83,12 @@ mod tests {
             for p in [special].into_iter().chain(levels) {
                 assert!(p < before && p > 3 << 28);
                 assert_eq!(p as usize % (4 * n), 1);
-                assert!((2..).take_while(|d| d * d <= p).all(|d| p % d != 0), "{p}");
+                assert!(
+                    (2..)
+                        .take_while(|d| d * d <= p)
+                        .all(|d| !p.is_multiple_of(d)),
+                    "{p}"
+                );
                 before = p;
             }
         }
@@ -91,7 +96,12 @@ mod tests {
 
     #[test]
     fn primality_is_decided() {
-        let by_division = |c: u32| c > 1 && (2..).take_while(|d| d * d <= c).all(|d| c % d != 0);
+        let by_division = |c: u32| {
+            c > 1
+                && (2..)
+                    .take_while(|d| d * d <= c)
+                    .all(|d| !c.is_multiple_of(d))
+        };
         for candidate in 0..5000 {
             assert_eq!(is_prime(candidate), by_division(candidate), "{candidate}");
         }

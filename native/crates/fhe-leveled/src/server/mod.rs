@@ -9,5 +9,7 @@ mod planes;
 mod rescale;
 mod tensor;
 
+pub(crate) use backend::CiphertextBackend;
+pub(crate) use ciphertext::Ciphertext;
 pub use evaluate::{AcceptedLeveled, PreparedLeveledCircuit};
 pub use key::RelinearizationKey;
