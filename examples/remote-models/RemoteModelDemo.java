@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import org.apache.hadoop.fs.Path;
@@ -11,6 +12,7 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.Engine;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
@@ -40,8 +42,10 @@ public final class RemoteModelDemo {
   private final Path data;
   private final Path onnx;
   private final Path work;
+  private final Engine engine;
 
-  private RemoteModelDemo(SparkSession spark, Path data, Path onnx, Path work) {
+  private RemoteModelDemo(SparkSession spark, Path data, Path onnx, Path work, Engine engine) {
+    this.engine = engine;
     this.spark = spark;
     this.data = data;
     this.onnx = onnx;
@@ -60,7 +64,9 @@ public final class RemoteModelDemo {
     SparkSession spark = SparkSession.builder().config(conf).getOrCreate();
     boolean agrees;
     try {
-      agrees = new RemoteModelDemo(spark, data, onnx, work).run(Integer.parseInt(arguments[3]));
+      agrees = new RemoteModelDemo(
+                  spark, data, onnx, work, Engine.valueOf(arguments[4].toUpperCase(Locale.ROOT)))
+              .run(Integer.parseInt(arguments[3]));
     } finally {
       spark.stop();
     }
@@ -68,7 +74,9 @@ public final class RemoteModelDemo {
   }
 
   private boolean run(int images) throws IOException {
-    System.out.printf("%s, kernel: %s%n", onnx.getName(), NativeLibrary.kernelName());
+    System.out.printf(
+        "%s, engine %s, kernel: %s%n",
+        onnx.getName(), engine.label(), NativeLibrary.kernelName());
     compile();
     HybridModel model =
         HybridModel.load(
@@ -109,7 +117,7 @@ public final class RemoteModelDemo {
           .compile(
               onnx,
               records.batches(),
-              CompileOptions.remote(List.of(".")).build(),
+              CompileOptions.remote(List.of(".")).engine(engine).build(),
               new Path(work, "model"));
     }
   }

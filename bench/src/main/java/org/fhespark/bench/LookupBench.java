@@ -14,6 +14,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.Engine;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
@@ -180,7 +181,7 @@ public final class LookupBench {
     try (CalibrationTable records =
         CalibrationTable.open(
             spark, onnx, new Path(data.resolve("calibration.parquet").toString()))) {
-      CompileOptions options = CompileOptions.remote(List.of(".")).build();
+      CompileOptions options = CompileOptions.remote(List.of(".")).engine(Engine.PBS).build();
       new ModelCompiler(configuration).compile(onnx, records.batches(), options, out);
     }
     return HybridModel.load(new Path(out, "client"), new Path(out, "server"), configuration);

@@ -66,8 +66,7 @@ public final class LeveledClient implements AutoCloseable {
    * @param block written; its capacity must be {@link #blockBytes}
    * @throws org.fhespark.InvalidInputException naming record and feature of a NaN or infinity
    */
-  public void encrypt(
-      InputRows records, float[] factors, long blockNumber, ByteBuffer block) {
+  public void encrypt(InputRows records, float[] factors, long blockNumber, ByteBuffer block) {
     FheNative.encryptLeveled(
         handle.get(),
         records.buffers(),
@@ -90,12 +89,7 @@ public final class LeveledClient implements AutoCloseable {
    */
   public void decrypt(ByteBuffer block, long blockNumber, OutputRows outputs) {
     FheNative.decryptLeveled(
-        handle.get(),
-        block,
-        blockNumber,
-        outputs.columns(),
-        outputs.buffers(),
-        outputs.runs());
+        handle.get(), block, blockNumber, outputs.columns(), outputs.buffers(), outputs.runs());
   }
 
   /** Writes outputs in units of their ranges {@code [T][d_out]} as {@link #decrypt} does. */

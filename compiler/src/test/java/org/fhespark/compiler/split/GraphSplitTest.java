@@ -387,8 +387,7 @@ class GraphSplitTest {
     assertTrue(refusalOf("bert", "encoder.layer.*").contains("cannot go remote"));
     assertTrue(refusalOf("bert", "pooler.*+encoder.*").contains("joins modules by patterns"));
     String dense = "encoder.layer.0.output.dense";
-    assertTrue(
-        refusalOf("bert", "encoder.layer.0.intermediate+" + dense, dense).contains(dense));
+    assertTrue(refusalOf("bert", "encoder.layer.0.intermediate+" + dense, dense).contains(dense));
     assertTrue(
         refusalOf("nested_sequential", "seq.*")
             .endsWith("; it fits 'seq.*': name those that can: seq.0, seq.2, seq.3"));

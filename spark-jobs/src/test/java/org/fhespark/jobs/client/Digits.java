@@ -13,6 +13,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.Engine;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.jobs.tables.TableFormat;
 import org.fhespark.jobs.tables.TableReader;
@@ -29,6 +30,7 @@ public final class Digits {
   private static Path workFolder;
   private static Path compiled;
   private static Path compiledWhole;
+  private static Path compiledLeveled;
 
   private Digits() {}
 
@@ -91,9 +93,22 @@ public final class Digits {
   /** mlp.onnx, 64-32-10, compiled as a whole: its ReLU is looked up. It must not be changed. */
   public static synchronized Path compiledWhole(SparkSession spark) {
     if (compiledWhole == null) {
-      compiledWhole = compile(spark, "mlp.onnx", CompileOptions.remote(List.of(".")).build());
+      compiledWhole = compileWhole(spark, "mlp.onnx", Engine.PBS);
     }
     return compiledWhole;
+  }
+
+  /** The same with polynomials for its ReLU. It must not be changed. */
+  public static synchronized Path compiledLeveled(SparkSession spark) {
+    if (compiledLeveled == null) {
+      compiledLeveled = compileWhole(spark, "mlp.onnx", Engine.SIMD);
+    }
+    return compiledLeveled;
+  }
+
+  /** Compiles a model of the example as a whole. */
+  public static Path compileWhole(SparkSession spark, String model, Engine engine) {
+    return compile(spark, model, CompileOptions.remote(List.of(".")).engine(engine).build());
   }
 
   /** Compiles the example anew. */

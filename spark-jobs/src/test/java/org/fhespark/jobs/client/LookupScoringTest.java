@@ -23,6 +23,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.Engine;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
@@ -180,7 +181,9 @@ class LookupScoringTest {
     HybridModel mixed =
         Digits.load(
             Digits.compile(
-                spark, "mlp.onnx", CompileOptions.remote(List.of("hidden", "head")).build()));
+                spark,
+                "mlp.onnx",
+                CompileOptions.remote(List.of("hidden", "head")).engine(Engine.PBS).build()));
     assertEquals(
         List.of(true, false),
         mixed.specs().remote().stream().map(RemoteCallSpec::hasLookups).toList());
