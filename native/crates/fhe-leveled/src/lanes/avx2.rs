@@ -40,6 +40,34 @@ fn blend(even: __m256i, odd: __m256i) -> __m256i {
     unsafe { _mm256_blend_epi32::<0b1010_1010>(even, odd) }
 }
 
+/// Within both halves of registers, rows to columns.
+#[inline(always)]
+fn transpose_four(rows: [__m256i; 4]) -> [__m256i; 4] {
+    let [a, b, c, d] = rows;
+    // SAFETY: called where the machine has AVX2.
+    unsafe {
+        let (low_ab, high_ab) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+        let (low_cd, high_cd) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(low_ab, low_cd),
+            _mm256_unpackhi_epi64(low_ab, low_cd),
+            _mm256_unpacklo_epi64(high_ab, high_cd),
+            _mm256_unpackhi_epi64(high_ab, high_cd),
+        ]
+    }
+}
+
+/// a + m·p of four products, whose low halves are zero. Constants are the same in every lane, so that their even ones
+/// serve all.
+#[inline(always)]
+fn montgomery(a: __m256i, p: __m256i, negated_inverse: __m256i) -> __m256i {
+    // SAFETY: called where the machine has AVX2.
+    unsafe {
+        let m = _mm256_mul_epu32(a, negated_inverse);
+        _mm256_add_epi64(a, _mm256_mul_epu32(m, p))
+    }
+}
+
 impl Lanes for Avx2 {
     type V = __m256i;
     /// Those of the even lanes, then those of the odd ones.
@@ -127,30 +155,18 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn transpose(self, rows: [__m256i; LANES]) -> [__m256i; LANES] {
         let [a, b, c, d, e, f, g, h] = rows;
+        let [first, second] = [transpose_four([a, b, c, d]), transpose_four([e, f, g, h])];
         // SAFETY: `detect` has seen AVX2.
         unsafe {
-            // Pairs of rows, then fours of rows, then both halves of registers.
-            let pairs = [(a, b), (c, d), (e, f), (g, h)]
-                .map(|(x, y)| [_mm256_unpacklo_epi32(x, y), _mm256_unpackhi_epi32(x, y)]);
-            let fours = [(pairs[0], pairs[1]), (pairs[2], pairs[3])].map(|(x, y)| {
-                [
-                    _mm256_unpacklo_epi64(x[0], y[0]),
-                    _mm256_unpackhi_epi64(x[0], y[0]),
-                    _mm256_unpacklo_epi64(x[1], y[1]),
-                    _mm256_unpackhi_epi64(x[1], y[1]),
-                ]
-            });
-            let low = |i: usize| _mm256_permute2x128_si256::<0x20>(fours[0][i], fours[1][i]);
-            let high = |i: usize| _mm256_permute2x128_si256::<0x31>(fours[0][i], fours[1][i]);
             [
-                low(0),
-                low(1),
-                low(2),
-                low(3),
-                high(0),
-                high(1),
-                high(2),
-                high(3),
+                _mm256_permute2x128_si256::<0x20>(first[0], second[0]),
+                _mm256_permute2x128_si256::<0x20>(first[1], second[1]),
+                _mm256_permute2x128_si256::<0x20>(first[2], second[2]),
+                _mm256_permute2x128_si256::<0x20>(first[3], second[3]),
+                _mm256_permute2x128_si256::<0x31>(first[0], second[0]),
+                _mm256_permute2x128_si256::<0x31>(first[1], second[1]),
+                _mm256_permute2x128_si256::<0x31>(first[2], second[2]),
+                _mm256_permute2x128_si256::<0x31>(first[3], second[3]),
             ]
         }
     }
@@ -192,14 +208,11 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn montgomery(self, a: [__m256i; 2], p: __m256i, negated_inverse: __m256i) -> __m256i {
+        let (even, odd) = (
+            montgomery(a[0], p, negated_inverse),
+            montgomery(a[1], p, negated_inverse),
+        );
         // SAFETY: `detect` has seen AVX2.
-        unsafe {
-            let [even, odd] = a.map(|a| {
-                // Both are the same in every lane, so that their even lanes serve all.
-                let m = _mm256_mul_epu32(a, negated_inverse);
-                _mm256_add_epi64(a, _mm256_mul_epu32(m, p))
-            });
-            blend(_mm256_srli_epi64::<32>(even), odd)
-        }
+        blend(unsafe { _mm256_srli_epi64::<32>(even) }, odd)
     }
 }

@@ -1,7 +1,8 @@
 //! Eight residues at a time.
 //!
 //! Code is written once over [`Lanes`] and compiled for AVX2 and for any machine; both give the same bits, and the
-//! same order of points of a transform, which goes over the wire.
+//! same order of points of a transform, which goes over the wire. Vectors are handled outside of closures: these are compiled for
+//! an instruction set only if they happen to be inlined.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -199,23 +199,37 @@ impl Task for Forward<'_> {
 /// Folds, and splits in two halves.
 #[inline(always)]
 fn fold<L: Lanes>(m: &ModulusLanes<L>, twiddles: &Twiddles, source: &[u32], points: &mut [u32]) {
-    let (n, half) = (points.len(), points.len() / 2);
+    let half = points.len() / 2;
     let minus_i = splat_factor(m.lanes, twiddles.fold);
     let w = splat_factor(m.lanes, twiddles.nodes[1]);
-    let at = |index: usize| m.lanes.lift(m.lanes.load(vector(source, index)), m.p);
-    let folded = |index: usize| {
-        let mirrored = m.lanes.reverse(at(n - index - (LANES - 1)));
-        let product = m.lanes.mul_shoup(mirrored, minus_i.0, minus_i.1, m.p);
-        m.lanes.add(at(index), product)
-    };
     let (low, high) = points.split_at_mut(half);
     let low = low.as_chunks_mut().0.iter_mut();
     let high = high.as_chunks_mut().0.iter_mut();
     for ((low, high), index) in low.zip(high).zip((0..).step_by(LANES)) {
-        let (sum, difference) = split(m, folded(index), folded(index + half), w);
+        let low_input = folded(m, source, index, minus_i);
+        let high_input = folded(m, source, index + half, minus_i);
+        let (sum, difference) = split(m, low_input, high_input, w);
         m.lanes.store(sum, low);
         m.lanes.store(difference, high);
     }
+}
+
+/// a_i - I·a_(n-i), below 4p.
+#[inline(always)]
+fn folded<L: Lanes>(
+    m: &ModulusLanes<L>,
+    source: &[u32],
+    index: usize,
+    minus_i: (L::V, L::V),
+) -> L::V {
+    let n = source.len() - PAD;
+    let direct = m.lanes.lift(m.lanes.load(vector(source, index)), m.p);
+    let mirrored = m.lanes.load(vector(source, n - index - (LANES - 1)));
+    let mirrored = m.lanes.reverse(m.lanes.lift(mirrored, m.p));
+    m.lanes.add(
+        direct,
+        m.lanes.mul_shoup(mirrored, minus_i.0, minus_i.1, m.p),
+    )
 }
 
 /// Eight entries from `index` on.
@@ -248,8 +262,9 @@ fn split_in_two<L: Lanes>(m: &ModulusLanes<L>, w: Factor, block: &mut [u32]) {
 /// Two layers at once.
 #[inline(always)]
 fn split_in_four<L: Lanes>(m: &ModulusLanes<L>, nodes: &[Factor], node: usize, block: &mut [u32]) {
-    let [w, low_w, high_w] =
-        [node, 2 * node, 2 * node + 1].map(|n| splat_factor(m.lanes, nodes[n]));
+    let w = splat_factor(m.lanes, nodes[node]);
+    let low_w = splat_factor(m.lanes, nodes[2 * node]);
+    let high_w = splat_factor(m.lanes, nodes[2 * node + 1]);
     for [a, b, c, d] in quarters(block) {
         let (low, high) = (m.lanes.load(a), m.lanes.load(b));
         let (low, third) = split(m, low, m.lanes.load(c), w);
@@ -273,33 +288,107 @@ fn quarters(block: &mut [u32]) -> impl Iterator<Item = [&mut Lane8; 4]> {
     a.zip(b).zip(c.zip(d)).map(|((a, b), (c, d))| [a, b, c, d])
 }
 
-/// The pairs of the layers of eight vectors, and the constant of each: layer l has 2^l nodes.
-const PAIRS: [[(usize, usize, usize); 4]; 3] = [
-    [(0, 4, 0), (1, 5, 0), (2, 6, 0), (3, 7, 0)],
-    [(0, 2, 1), (1, 3, 1), (4, 6, 2), (5, 7, 2)],
-    [(0, 1, 3), (2, 3, 4), (4, 5, 5), (6, 7, 6)],
-];
+/// Constants of three layers, of 1, 2 and 4 nodes.
+trait Constants<L: Lanes> {
+    /// The k-th.
+    fn at(&self, lanes: L, k: usize) -> (L::V, L::V);
+}
+
+/// The same in all lanes.
+struct OfRows<'a>(&'a [Factor; 7]);
+
+impl<L: Lanes> Constants<L> for OfRows<'_> {
+    #[inline(always)]
+    fn at(&self, lanes: L, k: usize) -> (L::V, L::V) {
+        splat_factor(lanes, self.0[k])
+    }
+}
+
+/// One of its own in every lane.
+struct OfColumns<'a>(&'a [[Lane8; 2]; 7]);
+
+impl<L: Lanes> Constants<L> for OfColumns<'_> {
+    #[inline(always)]
+    fn at(&self, lanes: L, k: usize) -> (L::V, L::V) {
+        let [value, shoup] = &self.0[k];
+        (lanes.load(value), lanes.load(shoup))
+    }
+}
+
+/// Three layers of eight vectors, written out so that these stay in registers.
+#[inline(always)]
+fn split_eight<L: Lanes>(
+    m: &ModulusLanes<L>,
+    constants: &impl Constants<L>,
+    vectors: [L::V; LANES],
+) -> [L::V; LANES] {
+    let [a, b, c, d, e, f, g, h] = vectors;
+    let w = constants.at(m.lanes, 0);
+    let (a, e) = split(m, a, e, w);
+    let (b, f) = split(m, b, f, w);
+    let (c, g) = split(m, c, g, w);
+    let (d, h) = split(m, d, h, w);
+    let w = constants.at(m.lanes, 1);
+    let (a, c) = split(m, a, c, w);
+    let (b, d) = split(m, b, d, w);
+    let w = constants.at(m.lanes, 2);
+    let (e, g) = split(m, e, g, w);
+    let (f, h) = split(m, f, h, w);
+    let (a, b) = split(m, a, b, constants.at(m.lanes, 3));
+    let (c, d) = split(m, c, d, constants.at(m.lanes, 4));
+    let (e, f) = split(m, e, f, constants.at(m.lanes, 5));
+    let (g, h) = split(m, g, h, constants.at(m.lanes, 6));
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The same backwards.
+#[inline(always)]
+fn join_eight<L: Lanes>(
+    m: &ModulusLanes<L>,
+    constants: &impl Constants<L>,
+    vectors: [L::V; LANES],
+) -> [L::V; LANES] {
+    let [a, b, c, d, e, f, g, h] = vectors;
+    let (a, b) = join(m, a, b, constants.at(m.lanes, 3));
+    let (c, d) = join(m, c, d, constants.at(m.lanes, 4));
+    let (e, f) = join(m, e, f, constants.at(m.lanes, 5));
+    let (g, h) = join(m, g, h, constants.at(m.lanes, 6));
+    let w = constants.at(m.lanes, 1);
+    let (a, c) = join(m, a, c, w);
+    let (b, d) = join(m, b, d, w);
+    let w = constants.at(m.lanes, 2);
+    let (e, g) = join(m, e, g, w);
+    let (f, h) = join(m, f, h, w);
+    let w = constants.at(m.lanes, 0);
+    let (a, e) = join(m, a, e, w);
+    let (b, f) = join(m, b, f, w);
+    let (c, g) = join(m, c, g, w);
+    let (d, h) = join(m, d, h, w);
+    [a, b, c, d, e, f, g, h]
+}
+
+#[inline(always)]
+fn load_block<L: Lanes>(lanes: L, block: &[Lane8; LANES]) -> [L::V; LANES] {
+    let [a, b, c, d, e, f, g, h] = block;
+    [
+        lanes.load(a),
+        lanes.load(b),
+        lanes.load(c),
+        lanes.load(d),
+        lanes.load(e),
+        lanes.load(f),
+        lanes.load(g),
+        lanes.load(h),
+    ]
+}
 
 /// The last six layers: three on rows, three on columns, which are left as they are.
 #[inline(always)]
 fn split_block<L: Lanes>(m: &ModulusLanes<L>, w: &BlockTwiddles, block: &mut [Lane8; LANES]) {
-    let lanes = m.lanes;
-    let mut vectors = [lanes.splat(0); LANES];
-    for (vector, row) in vectors.iter_mut().zip(&*block) {
-        *vector = lanes.load(row);
-    }
-    for (low, high, k) in PAIRS.into_iter().flatten() {
-        let w = splat_factor(lanes, w.rows[k]);
-        (vectors[low], vectors[high]) = split(m, vectors[low], vectors[high], w);
-    }
-    vectors = lanes.transpose(vectors);
-    for (low, high, k) in PAIRS.into_iter().flatten() {
-        let [value, shoup] = &w.columns[k];
-        let w = (lanes.load(value), lanes.load(shoup));
-        (vectors[low], vectors[high]) = split(m, vectors[low], vectors[high], w);
-    }
-    for (vector, row) in vectors.into_iter().zip(block) {
-        lanes.store(m.reduce(vector), row);
+    let rows = split_eight(m, &OfRows(&w.rows), load_block(m.lanes, block));
+    let columns = split_eight(m, &OfColumns(&w.columns), m.lanes.transpose(rows));
+    for (vector, column) in columns.into_iter().zip(block) {
+        m.lanes.store(m.reduce(vector), column);
     }
 }
 
@@ -373,8 +462,9 @@ fn join_two<L: Lanes>(m: &ModulusLanes<L>, w: Factor, block: &mut [u32]) {
 /// Two layers at once.
 #[inline(always)]
 fn join_four<L: Lanes>(m: &ModulusLanes<L>, nodes: &[Factor], node: usize, block: &mut [u32]) {
-    let [w, low_w, high_w] =
-        [node, 2 * node, 2 * node + 1].map(|n| splat_factor(m.lanes, nodes[n]));
+    let w = splat_factor(m.lanes, nodes[node]);
+    let low_w = splat_factor(m.lanes, nodes[2 * node]);
+    let high_w = splat_factor(m.lanes, nodes[2 * node + 1]);
     for [a, b, c, d] in quarters(block) {
         let (low, high) = join(m, m.lanes.load(a), m.lanes.load(b), low_w);
         let (third, fourth) = join(m, m.lanes.load(c), m.lanes.load(d), high_w);
@@ -389,23 +479,10 @@ fn join_four<L: Lanes>(m: &ModulusLanes<L>, nodes: &[Factor], node: usize, block
 /// The first six layers backwards.
 #[inline(always)]
 fn join_block<L: Lanes>(m: &ModulusLanes<L>, w: &BlockTwiddles, block: &mut [Lane8; LANES]) {
-    let lanes = m.lanes;
-    let mut vectors = [lanes.splat(0); LANES];
-    for (vector, row) in vectors.iter_mut().zip(&*block) {
-        *vector = lanes.load(row);
-    }
-    for (low, high, k) in PAIRS.into_iter().rev().flatten() {
-        let [value, shoup] = &w.columns[k];
-        let w = (lanes.load(value), lanes.load(shoup));
-        (vectors[low], vectors[high]) = join(m, vectors[low], vectors[high], w);
-    }
-    vectors = lanes.transpose(vectors);
-    for (low, high, k) in PAIRS.into_iter().rev().flatten() {
-        let w = splat_factor(lanes, w.rows[k]);
-        (vectors[low], vectors[high]) = join(m, vectors[low], vectors[high], w);
-    }
-    for (vector, row) in vectors.into_iter().zip(block) {
-        lanes.store(vector, row);
+    let columns = join_eight(m, &OfColumns(&w.columns), load_block(m.lanes, block));
+    let rows = join_eight(m, &OfRows(&w.rows), m.lanes.transpose(columns));
+    for (vector, row) in rows.into_iter().zip(block) {
+        m.lanes.store(vector, row);
     }
 }
 
@@ -436,12 +513,6 @@ fn unfold<L: Lanes>(
     let n = points.len();
     let i = splat_factor(m.lanes, twiddles.fold);
     let half = m.lanes.splat(modulus.p() / 2);
-    let unfolded = |direct: &Lane8, mirrored: L::V| {
-        let product = m.lanes.mul_shoup(mirrored, i.0, i.1, m.p);
-        let sum = m.reduce(m.lanes.add(m.lanes.load(direct), product));
-        let moved = m.lanes.reduce(m.lanes.add(sum, half), m.p);
-        m.lanes.sub(moved, half)
-    };
     let (out, pad) = coefficients.split_at_mut(n);
     pad.fill(0);
     let (out, _) = out.as_chunks_mut::<LANES>();
@@ -449,13 +520,29 @@ fn unfold<L: Lanes>(
     for (k, (out, direct)) in out.iter_mut().zip(vectors).enumerate().skip(1) {
         let mirrored = m.lanes.load(vector(points, n - LANES * k - (LANES - 1)));
         m.lanes
-            .store(unfolded(direct, m.lanes.reverse(mirrored)), out);
+            .store(unfolded(m, direct, m.lanes.reverse(mirrored), i, half), out);
     }
     // Coefficient 0 has itself, divided by I, for its mirror image.
     let mut mirrored: Lane8 = std::array::from_fn(|k| if k == 0 { 0 } else { points[n - k] });
     mirrored[0] = modulus.mul(points[0] % modulus.p(), modulus.negate(twiddles.fold.value));
-    m.lanes
-        .store(unfolded(&vectors[0], m.lanes.load(&mirrored)), &mut out[0]);
+    m.lanes.store(
+        unfolded(m, &vectors[0], m.lanes.load(&mirrored), i, half),
+        &mut out[0],
+    );
+}
+
+/// direct + I·mirrored, centred.
+#[inline(always)]
+fn unfolded<L: Lanes>(
+    m: &ModulusLanes<L>,
+    direct: &Lane8,
+    mirrored: L::V,
+    i: (L::V, L::V),
+    half: L::V,
+) -> L::V {
+    let product = m.lanes.mul_shoup(mirrored, i.0, i.1, m.p);
+    let sum = m.reduce(m.lanes.add(m.lanes.load(direct), product));
+    m.lanes.sub(m.add(sum, half), half)
 }
 
 #[cfg(test)]

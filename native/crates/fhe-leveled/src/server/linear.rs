@@ -114,10 +114,9 @@ impl Task for Combine<'_> {
                 }
                 for ((total, sum), factors) in totals.iter_mut().zip(sums).zip(factors) {
                     // Sums are above -2p; products by Shoup's method take any positive number.
-                    let [low, high] = [0, 1].map(|half| {
-                        let positive = lanes.add(sum[half], m.two_p);
-                        m.mul_factor(positive, splat_factor(lanes, factors[half]))
-                    });
+                    let (low, high) = (lanes.add(sum[0], m.two_p), lanes.add(sum[1], m.two_p));
+                    let low = m.mul_factor(low, splat_factor(lanes, factors[0]));
+                    let high = m.mul_factor(high, splat_factor(lanes, factors[1]));
                     *total = m.add(*total, m.add(low, high));
                 }
             }

@@ -274,7 +274,8 @@ impl Task for UpperRemainder<'_> {
         let inverse = splat_factor(lanes, inverse);
         let half = lanes.splat(self.modulus.p() / 2);
         for (upper, lower) in vectors_mut(self.upper).iter_mut().zip(vectors(self.lower)) {
-            let [r_q, r_p] = [&*upper, lower].map(|r| lanes.lift(lanes.load(r), m.p));
+            let r_q = lanes.lift(lanes.load(upper), m.p);
+            let r_p = lanes.lift(lanes.load(lower), m.p);
             let difference = lanes.add(lanes.sub(r_q, r_p), m.p);
             let quotient = m.mul_factor(difference, inverse);
             // As `Transform::inverse` centres.
@@ -302,7 +303,8 @@ impl Task for CombineRemainder<'_> {
         let special = splat_factor(lanes, self.modulus.factor(self.special));
         let parts = vectors(self.lower).iter().zip(vectors(self.upper));
         for (combined, (lower, upper)) in vectors_mut(self.combined).iter_mut().zip(parts) {
-            let [lower, upper] = [lower, upper].map(|r| lanes.lift(lanes.load(r), m.p));
+            let lower = lanes.lift(lanes.load(lower), m.p);
+            let upper = lanes.lift(lanes.load(upper), m.p);
             let product = lanes.mul_shoup(upper, special.0, special.1, m.p);
             lanes.store(lanes.reduce(lanes.add(lower, product), m.two_p), combined);
         }
@@ -340,12 +342,11 @@ impl Task for Divide<'_> {
         for (quotient, (dividend, (product, remainder))) in
             vectors_mut(self.quotient).iter_mut().zip(terms)
         {
-            let [dividend, product, remainder] =
-                [dividend, product, remainder].map(|x| lanes.load(x));
-            let difference = lanes.add(lanes.sub(product, remainder), m.p);
+            let difference = lanes.sub(lanes.load(product), lanes.load(remainder));
+            let difference = lanes.add(difference, m.p);
             // Below 4p.
             let sum = lanes.add(
-                lanes.mul_shoup(dividend, q.0, q.1, m.p),
+                lanes.mul_shoup(lanes.load(dividend), q.0, q.1, m.p),
                 lanes.mul_shoup(difference, both.0, both.1, m.p),
             );
             lanes.store(m.reduce(sum), quotient);

@@ -57,7 +57,8 @@ impl AddProduct<'_> {
         let [d0, d1, d2] = self.sum.map(vectors_mut);
         let factors = a0.iter().zip(a1).zip(b0.iter().zip(b1));
         for (((d0, d1), d2), ((a0, a1), (b0, b1))) in d0.iter_mut().zip(d1).zip(d2).zip(factors) {
-            let [a0, a1, mut b0, mut b1] = [a0, a1, b0, b1].map(|points| lanes.load(points));
+            let (a0, a1) = (lanes.load(a0), lanes.load(a1));
+            let (mut b0, mut b1) = (lanes.load(b0), lanes.load(b1));
             if DOUBLES {
                 (b0, b1) = (m.add(b0, b0), m.add(b1, b1));
             }
