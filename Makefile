@@ -70,11 +70,13 @@ test-java: native
 test-sanitizer:
 	ASAN_OPTIONS=allocator_may_return_null=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --release --locked --manifest-path native/Cargo.toml \
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer \
-	  -p fhe-core -p fhe-server -p fhe-client --lib --test exactness --test noise
+	  -p fhe-core -p fhe-server -p fhe-client -p fhe-leveled --lib --test exactness --test noise --test networks
 
-## test-rust-slow: the Rust tests that take minutes: noise and failures over many bootstraps
+## test-rust-slow: the Rust tests that take minutes: noise and failures over many bootstraps, hostile records in thousands of
+## blocks
 test-rust-slow:
 	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-client --test lookups -- --ignored
+	$(CARGO) test --release --locked --manifest-path native/Cargo.toml -p fhe-leveled --test adversarial -- --ignored
 
 ## test-pages: that links between pages lead somewhere, and that each message of an error is explained
 test-pages:
@@ -129,7 +131,7 @@ fuzz-java: native
 fuzz-sanitizer:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) build --release --locked --manifest-path native/Cargo.toml \
 	  --target x86_64-unknown-linux-gnu --target-dir native/target/sanitizer -p fhe-fuzz \
-	  $(foreach crate,fhe-core fhe-client fhe-server,--config profile.release.package.$(crate).overflow-checks=true)
+	  $(foreach crate,fhe-core fhe-client fhe-server fhe-leveled,--config profile.release.package.$(crate).overflow-checks=true)
 	ASAN_OPTIONS=allocator_may_return_null=1 native/target/sanitizer/x86_64-unknown-linux-gnu/release/fuzz \
 	  --inputs $(FUZZ_SANITIZER_INPUTS) $(if $(FUZZ_RUN),--run $(FUZZ_RUN))
 
