@@ -9,12 +9,13 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
 import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /** Starts the process of each pod that appears, says in the pod's status what became of it, and ends it with the pod. */
 final class Kubelet implements ResourceEventHandler<Pod>, AutoCloseable {
@@ -24,6 +25,7 @@ final class Kubelet implements ResourceEventHandler<Pod>, AutoCloseable {
   private final Image image;
   private final Path folder;
   private final Map<String, Process> processes = new ConcurrentHashMap<>();
+  private final ExecutorService threads = Executors.newCachedThreadPool();
   private final SharedIndexInformer<Pod> pods;
 
   /**
@@ -38,13 +40,20 @@ final class Kubelet implements ResourceEventHandler<Pod>, AutoCloseable {
 
   @Override
   public void onAdd(Pod pod) {
+    threads.execute(() -> run(pod));
+  }
+
+  private void run(Pod pod) {
     try {
       Process process = start(pod);
       processes.put(pod.getMetadata().getName(), process);
       report(pod, running());
-      process.onExit().thenAccept(ended -> report(pod, ended(ended.exitValue())));
-    } catch (IOException e) {
-      throw new UncheckedIOException(pod.getMetadata().getName(), e);
+      report(pod, ended(process.waitFor()));
+    } catch (IOException | RuntimeException e) {
+      e.printStackTrace();
+      report(pod, ended(1));
+    } catch (InterruptedException e) {
+      // This ends, and so do the processes.
     }
   }
 
@@ -118,6 +127,7 @@ final class Kubelet implements ResourceEventHandler<Pod>, AutoCloseable {
   @Override
   public void close() {
     pods.close();
+    threads.shutdownNow();
     processes.values().forEach(Process::destroy);
   }
 }

@@ -8,9 +8,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 
 /** The folders that stand for a pod's volumes; there are no mounts, so paths below mount points become paths in them. */
 final class Volumes {
+  private static final int WAIT_SECONDS = 60;
+
   private final Map<Path, Path> folders = new HashMap<>();
 
   /**
@@ -22,9 +26,14 @@ final class Volumes {
     for (Volume volume : pod.getSpec().getVolumes()) {
       Path made = Files.createDirectories(folder.resolve(volume.getName()));
       if (volume.getConfigMap() != null) {
-        String name = volume.getConfigMap().getName();
+        // Spark makes it behind the pods; a container waits for its volumes.
         Map<String, String> files =
-            client.configMaps().inNamespace(pod.getMetadata().getNamespace()).withName(name).require().getData();
+            client
+                .configMaps()
+                .inNamespace(pod.getMetadata().getNamespace())
+                .withName(volume.getConfigMap().getName())
+                .waitUntilCondition(Objects::nonNull, WAIT_SECONDS, TimeUnit.SECONDS)
+                .getData();
         for (Map.Entry<String, String> file : files.entrySet()) {
           Files.writeString(made.resolve(file.getKey()), file.getValue());
         }
