@@ -171,9 +171,10 @@ final class NonLinearModules {
         simd,
         String.format(
             Locale.ROOT,
-            "%,d rows take %s with simd, in blocks of %,d that cost the same however full, and %s"
+            "%,d row%s %s with simd, in blocks of %,d that cost the same however full, and %s"
                 + " with pbs",
             rows,
+            rows == 1 ? " takes" : "s take",
             duration(simd),
             leveled.slots(),
             duration(pbs)));

@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.stream.IntStream;
 import org.fhespark.nativelib.LeveledActivation.Form;
 import org.fhespark.nativelib.LeveledParameters;
@@ -130,16 +131,22 @@ final class LeveledSearch {
           "noise takes the error of its outputs to %.3g of their spread, and %.3g was asked for"
               .formatted(noisiest, target));
     }
-    int needed =
-        promising.stream()
-            .filter(shapes -> promised.get(shapes) <= target)
-            .mapToInt(ActivationShape::levels)
-            .min()
-            .orElseGet(() -> ActivationShape.levels(best));
-    int largest = Rings.DEGREES.get(Rings.DEGREES.size() - 1);
-    throw new NotLeveledException(
-        "for an error of %.3g it needs %d levels, and the largest ring has %d"
-            .formatted(target, needed, Rings.mostLevels(largest)));
+    throw unreached(promising);
+  }
+
+  /** Of what was promised to be exact enough, rings lack levels, or it was not. */
+  private NotLeveledException unreached(List<List<ActivationShape>> promising) {
+    int most = Rings.mostLevels(Rings.DEGREES.get(Rings.DEGREES.size() - 1));
+    OptionalInt needed =
+        promising.stream().mapToInt(ActivationShape::levels).filter(levels -> levels > most).min();
+    if (needed.isPresent()) {
+      return new NotLeveledException(
+          "for an error of %.3g it needs %d levels, and the largest ring has %d"
+              .formatted(target, needed.getAsInt(), most));
+    }
+    return new NotLeveledException(
+        "the error of its outputs is %.3g of their spread at least, and %.3g was asked for"
+            .formatted(errors.values().stream().min(Double::compare).orElseThrow(), target));
   }
 
   private static int degreesInArguments(List<ActivationShape> shapes) {

@@ -109,6 +109,34 @@ class CompileTest {
     compile("--remote", "seq.0", "--limbs", "seq.9=4").assertRefused("limbs", "seq.9");
   }
 
+  @Test
+  void theEngineOfAModuleWithNonLinearitiesIsChosenOrAskedForAndSaid() {
+    CommandRun chosen =
+        compile(Digits.file("mlp.onnx"), Digits.file("calibration.parquet"), out, "--remote", ".");
+    chosen.assertDone();
+    assertTrue(chosen.out().contains(".: 64 -> 10, blocks of up to 8,192 rows on"), chosen.out());
+    assertTrue(
+        chosen.out().contains("128-bit security up to 2^214, ePrint 2024/463"), chosen.out());
+    assertTrue(chosen.out().contains("engine simd: 4,096 rows take"), chosen.out());
+    CommandRun exact =
+        compile(
+            Digits.file("mlp.onnx"),
+            Digits.file("calibration.parquet"),
+            out,
+            "--remote",
+            ".",
+            "--engine",
+            ".=simd",
+            "--simd-error",
+            "0.01");
+    exact.assertDone();
+    assertTrue(exact.out().contains("engine simd: it was asked for"), exact.out());
+    assertTrue(exact.out().contains("polynomials of degree 30 for 32 neurons"), exact.out());
+    compile("--remote", ".", "--engine", "fast").assertRefused("--engine", "none of auto, pbs");
+    compile("--remote", ".", "--engine", "seq.9=simd").assertRefused("engines", "seq.9");
+    compile("--remote", ".", "--simd-error", "2").assertRefused("simd error", "up to 1");
+  }
+
   private String choiceOf(String module, String... options) {
     List<String> arguments = new ArrayList<>(List.of("--remote", module));
     arguments.addAll(List.of(options));
