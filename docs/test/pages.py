@@ -1,7 +1,8 @@
 """A plugin of pytest that runs the blocks of Markdown pages; `make test-docs` calls it.
 
-A page's blocks run in order, in one bash, in a copy of bin, conf and examples below build/docs. In their text ``/tmp/`` and
-``hdfs://zone`` become folders of that copy, and ports 15002 and 15003 free ones. By the language of its fence a block is
+A page's blocks run in order, in one bash, in a copy of bin, conf and examples below build/docs. In their text ``/tmp/``,
+``/mnt/``, ``/dev/shm/`` and ``hdfs://zone`` become folders of that copy, and ports 15002 and 15003 free ones. By the language
+of its fence a block is
 
 * ``sh``: run by the page's bash, under ``set -euo pipefail``;
 * ``python``, ``sql``: run there by python and spark-sql;
@@ -13,34 +14,27 @@ Any other fails, as does one without a language. A comment on the line before th
 * ``<!-- not run: WHY -->``: only the syntax is checked;
 * ``<!-- background -->``, ``<!-- background: TEXT -->``: the block goes on beside the next ones, which wait until it has printed
   TEXT;
+* ``<!-- needs: SERVICE -->``: one of docs/test/services runs from here to the page's end, and hosts and folders that it stands for
+  become its own in the text;
+* ``<!-- terminal: ANSWERS -->``: bash is on a terminal, where what asks for secrets is given these; ``@FILE`` is the first line of a
+  file;
 * ``<!-- python: NAME REQUIREMENTS -->``: the environment, as arguments of bin/python-env;
 * ``<!-- java: PARAMETERS -->``: what the body's method is given.
 """
 
-import contextlib
-import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import SkipTest
 
+from environments import JAR, ROOT, SPARK_PYTHON, python_of, spark_home
 from markdown_it import MarkdownIt
+from page import Page
 from sybil import Document, Example, Region, Sybil
 
-ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "build" / "docs"
-JAR = ROOT / "spark-jobs" / "target" / "fhe-spark.jar"
 CLASS_PATH = f"{JAR}:{JAR.parent}/spark/*"
-COPIED = ("bin", "conf", "examples")
-PYTHON = ("fcsmall", "examples/fcsmall/requirements.txt")
-SPARK_PYTHON = ("spark", "spark-jobs/src/test/python/requirements.txt")
-BLOCK_SECONDS = 1800
-MARK = re.compile(r"<!-- (not run|background|python|java)(?:: (.+))? -->\s*")
+MARK = re.compile(r"<!-- (not run|background|needs|terminal|python|java)(?:: (.+))? -->\s*")
 PACKAGES = ("java.util", "java.util.function", "org.apache.spark.sql", "org.fhespark.jobs.client", "org.fhespark.nativelib")
 
 
@@ -52,120 +46,6 @@ class Block:
     text: str
     mark: str = ""
     detail: str = ""
-
-
-def python_of(environment: tuple[str, str]) -> Path:
-    name, requirements = environment
-    made = subprocess.run([ROOT / "bin/python-env", name, ROOT / requirements], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(made.stdout.strip())
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
-class Page:
-    """The bash of a page, and the folder it works in."""
-
-    def __init__(self, path: Path, needs_python: bool):
-        self.folder = WORK / path.stem
-        shutil.rmtree(self.folder, ignore_errors=True)
-        (self.folder / "tmp").mkdir(parents=True)
-        for name in COPIED:
-            shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (self.folder / "spark-jobs").symlink_to(ROOT / "spark-jobs")
-        self.redirected = {
-            "/tmp/": f"{self.folder}/tmp/",
-            "hdfs://zone": f"{self.folder}/tmp/zone",
-            "15002": free_port(),
-            "15003": free_port(),
-        }
-        self.blocks = 0
-        self.background: list[Path] = []
-        self.log = self.folder / "log"
-        environment = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
-        environment["SPARK_LOCAL_IP"] = "127.0.0.1"
-        if needs_python:
-            environment["PATH"] = f"{python_of(PYTHON).parent}:{environment['PATH']}"
-        with self.log.open("w") as log:
-            self.bash = subprocess.Popen(
-                ["bash"],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.say("set -euo pipefail")
-
-    def say(self, line: str) -> None:
-        self.bash.stdin.write(line.encode() + b"\n")
-        self.bash.stdin.flush()
-
-    def redirect(self, text: str) -> str:
-        return re.sub(
-            r"(?<![\w/])/tmp/|hdfs://zone\b|\b1500[23]\b", lambda place: self.redirected[place[0]], text
-        )
-
-    def file(self, name: str, text: str) -> Path:
-        self.blocks += 1
-        folder = self.folder / f"block{self.blocks}"
-        folder.mkdir()
-        file = folder / name
-        file.write_text(self.redirect(text))
-        return file
-
-    def run(self, line: str) -> str | None:
-        """Runs a line; tells what it printed if it fails."""
-        ended = [str(end) for end in self.background if end.exists()]
-        if ended:
-            return f"what was to run beside this has ended: see {', '.join(ended)}"
-        if self.bash.poll() is not None:
-            return "a block before has failed, and the page's bash has ended"
-        before = self.log.stat().st_size
-        done = self.folder / f"block{self.blocks}" / "done"
-        self.say(f"{line} </dev/null\n: >'{done}'")
-        return self.wait(done.exists, lambda: self.bash.poll() is not None, lambda: self.log.read_bytes()[before:])
-
-    def start(self, script: Path, expected: str) -> str | None:
-        """Runs a script beside what follows; waits until it has printed a text."""
-        log, end = script.parent / "log", script.parent / "end"
-        log.touch()
-        self.say(f"{{ ( . '{script}' ) >'{log}' 2>&1 </dev/null; : >'{end}'; }} &")
-        if expected:
-            failure = self.wait(lambda: expected in log.read_text(errors="replace"), end.exists, log.read_bytes)
-            if failure:
-                return failure
-        self.background.append(end)
-        return None
-
-    @staticmethod
-    def wait(is_done, has_failed, printed) -> str | None:
-        deadline = time.monotonic() + BLOCK_SECONDS
-        while not is_done():
-            failed = has_failed()
-            if is_done():
-                break
-            if failed or time.monotonic() > deadline:
-                return f"{'failed' if failed else 'has not ended'}, and printed:\n{printed().decode(errors='replace')}"
-            time.sleep(0.05)
-        return None
-
-    def close(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self.bash.pid, number)
-            except ProcessLookupError:
-                break
-            try:
-                self.bash.wait(15)
-            except subprocess.TimeoutExpired:
-                continue
-        with contextlib.suppress(BrokenPipeError):
-            self.bash.stdin.close()
 
 
 def check_syntax(block: Block) -> str | None:
@@ -194,14 +74,21 @@ def run_java(page: Page, block: Block) -> str | None:
 
 
 def run(page: Page, block: Block) -> str | None:
+    failure = page.need(block.detail) if block.mark == "needs" else None
+    if failure:
+        return failure
     if block.language == "sh":
         script = page.file("block.sh", block.text)
-        return page.start(script, block.detail) if block.mark == "background" else page.run(f". '{script}'")
+        if block.mark == "background":
+            return page.start(script, block.detail)
+        if block.mark == "terminal":
+            return page.run_on_terminal(script, block.detail)
+        return page.run(f". '{script}'")
     if block.language == "python":
         python = python_of(tuple(block.detail.split())) if block.mark == "python" else "python"
         return page.run(f"'{python}' '{page.file('block.py', block.text)}'")
     if block.language == "sql":
-        [home] = python_of(SPARK_PYTHON).parents[1].glob("lib/python*/site-packages/pyspark")
+        home = spark_home()
         spark_sql = f"SPARK_HOME='{home}' '{home}/bin/spark-sql'"
         settings = f"--master 'local[2]' --properties-file '{ROOT}/conf/spark-defaults.conf' --jars '{JAR}'"
         return page.run(f"{spark_sql} {settings} -f '{page.file('block.sql', block.text)}'")

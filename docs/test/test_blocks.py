@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from pages import Block, Page, blocks, check_syntax, run
+from page import Page
+from pages import Block, blocks, check_syntax, run
 from sybil import Document
 
 

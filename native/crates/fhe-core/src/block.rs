@@ -666,3 +666,56 @@ impl BlockHeader {
 pub fn short_hex(bytes: &[u8]) -> String {
     bytes.iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leveled() -> BlockHeader {
+        let header = BlockHeader::of_leveled(3, 64, [8; 32], [9; 16], 2, 40, 77);
+        BlockHeader {
+            mask_seed: [5; 16],
+            ..header
+        }
+    }
+
+    fn sealed(header: &BlockHeader) -> Vec<u8> {
+        let mut block = vec![7; HEADER_BYTES + header.payload_bytes()];
+        header.seal(&mut block);
+        block
+    }
+
+    #[test]
+    fn leveled_blocks_come_back() {
+        let activations = leveled();
+        assert_eq!(activations.payload_bytes(), 2 * 3 * 240);
+        let results = BlockHeader::of_leveled_results(&activations, 5);
+        assert_eq!(results.payload_bytes(), 5 * 2 * 240);
+        assert_eq!(activations.kind.results(), Some(results.kind));
+        for header in [activations, results] {
+            let block = sealed(&header);
+            let (parsed, payload) = BlockHeader::parse(&block).unwrap();
+            assert_eq!((parsed, payload), (header, &block[HEADER_BYTES..]));
+        }
+    }
+
+    #[test]
+    fn leveled_blocks_of_another_length_are_refused() {
+        let block = sealed(&leveled());
+        for length in [HEADER_BYTES, block.len() - 1, block.len() + 1] {
+            let mut altered = block.clone();
+            altered.resize(length, 0);
+            let error = BlockHeader::parse(&altered).unwrap_err().to_string();
+            assert!(error.contains("truncated or too long"), "{error}");
+        }
+        // k, N and features: as much as 32 bits hold.
+        let mut extreme = block;
+        for field in [72, 76, 88] {
+            extreme[field..field + 4].fill(0xff);
+        }
+        let checksum = crc32c(&extreme[..HEADER_BYTES - 4]).to_le_bytes();
+        extreme[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&checksum);
+        let error = BlockHeader::parse(&extreme).unwrap_err().to_string();
+        assert!(error.contains("truncated or too long"), "{error}");
+    }
+}

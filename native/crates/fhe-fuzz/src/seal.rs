@@ -1,6 +1,6 @@
 //! Makes checksums, and lengths, of a mutated input right again.
 
-use fhe_core::block::HEADER_BYTES;
+use fhe_core::block::{HEADER_BYTES, LEVELED_ENTRY_BITS};
 use fhe_core::checksum::crc32c;
 use rand::{Rng, RngExt};
 
@@ -46,6 +46,21 @@ fn fit_payload(block: &mut Vec<u8>) {
         return;
     }
     let field = |offset| read(block, offset, 4).unwrap_or(0) as usize;
+    let polynomials = match block[6] {
+        9 => Some(field(72)),
+        10 => Some(field(72).saturating_mul(2)),
+        _ => None,
+    };
+    if let Some(polynomials) = polynomials {
+        let polynomial = field(76).saturating_mul(LEVELED_ENTRY_BITS).div_ceil(8);
+        let bytes = polynomials
+            .saturating_mul(polynomial)
+            .saturating_mul(field(88));
+        if bytes <= LONGEST_PAYLOAD {
+            block.resize(HEADER_BYTES + bytes, 0x5a);
+        }
+        return;
+    }
     let has_mask_rows = matches!(block[6], 2 | 4 | 7 | 8);
     let mask_rows = if has_mask_rows {
         field(72).saturating_mul(field(76))

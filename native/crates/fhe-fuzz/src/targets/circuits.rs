@@ -22,7 +22,7 @@ pub(super) fn packed() -> Target {
     let kernels = Kernel::available();
     Target {
         name: "packed-circuit",
-        share: 180,
+        share: 140,
         seeds,
         // Of what evaluation takes the mask of all inputs is the most.
         most_bytes: (64, 32 << 20),

@@ -113,10 +113,7 @@ impl Module {
 
 /// A block of test data.
 pub(super) fn fill(header: &BlockHeader) -> Vec<u8> {
-    let mut block = data(
-        header.records as u64,
-        HEADER_BYTES + header.layout().bytes(),
-    );
+    let mut block = data(header.records as u64, HEADER_BYTES + header.payload_bytes());
     header.seal(&mut block);
     block
 }

@@ -6,6 +6,7 @@ mod decryption;
 mod evaluation;
 mod fixtures;
 mod keys;
+mod leveled;
 mod lookups;
 mod specs;
 mod sums;
@@ -29,6 +30,10 @@ pub fn all() -> Vec<Target> {
         decryption::ahead(),
         lookups::results(),
         lookups::evaluation(),
+        leveled::circuit_file(),
+        leveled::key(),
+        leveled::evaluation(),
+        leveled::results(),
         specs::modules(),
         specs::windows(),
     ];

@@ -142,7 +142,7 @@ impl LeveledCircuit {
             |multiplier: &&f64| (**multiplier / expected - 1.0).abs() > MULTIPLIER_TOLERANCE;
         if let Some(multiplier) = multipliers.iter().find(differs) {
             return Err(Error::invalid(format!(
-                "a multiplier of its first layer is {multiplier}, all must be {expected}, its input scale / 2^30"
+                "a multiplier of its first layer is {multiplier:e}, all must be {expected:e}, its input scale / 2^30"
             )));
         }
         Plan::check_levels(self.parameters.levels, &self.activation_shapes())
@@ -197,7 +197,7 @@ fn check_reals(name: &str, reals: &[f64], expected: usize) -> Result<()> {
         .find(|real| !(-MAX_REAL..=MAX_REAL).contains(*real))
     {
         Some(real) => Err(Error::invalid(format!(
-            "one of {name} is {real}, must be at most 2^20 in magnitude"
+            "one of {name} is {real:e}, must be at most 2^20 in magnitude"
         ))),
         None => Ok(()),
     }
@@ -208,6 +208,6 @@ fn check_scale(name: &str, scale: f64, most: f64) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "its {name} is {scale}, must be in 1..={most}"
+        "its {name} is {scale:e}, must be in 1..={most}"
     )))
 }

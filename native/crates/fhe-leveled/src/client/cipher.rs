@@ -15,7 +15,7 @@ use crate::buffer::Buffer;
 use crate::pack::{pack, unpack};
 use crate::plan::largest_output_scale;
 use crate::pointwise::{add_product, subtract_product};
-use crate::ring::{Encoder, EncoderScratch, PAD};
+use crate::ring::{Encoder, EncoderScratch, Integers, PAD};
 use crate::sampling::{Errors, input_stream, uniform};
 
 /// Largest magnitude of an input times its scale: those of other records stay exact beside it.
@@ -168,17 +168,12 @@ impl LeveledClient {
             for (prime, body) in bodies.chunks_exact_mut(bytes).enumerate() {
                 let transform = key.ring().level(prime);
                 let modulus = transform.modulus();
-                let p = modulus.p();
-                for (residue, &coefficient) in
-                    buffers.residues.iter_mut().zip(&*buffers.coefficients)
-                {
-                    *residue = coefficient.rem_euclid(i64::from(p)) as u32;
-                }
+                buffers.integers.residues(modulus, &mut buffers.residues);
                 transform.forward(&buffers.residues, &mut buffers.points);
                 uniform(
                     &masks,
                     input_stream(feature, prime, levels),
-                    p,
+                    modulus.p(),
                     &mut buffers.mask,
                 );
                 subtract_product(
@@ -328,6 +323,7 @@ struct Buffers {
     errors: Errors,
     slots: Zeroizing<Vec<f64>>,
     coefficients: Zeroizing<Vec<i64>>,
+    integers: Integers,
     /// Of one prime, padded.
     residues: Zeroizing<Vec<u32>>,
     points: Zeroizing<Vec<u32>>,
@@ -343,6 +339,7 @@ impl Buffers {
             errors: Errors::new(&seed),
             slots: Zeroizing::new(vec![0.0; n]),
             coefficients: Zeroizing::new(vec![0; n]),
+            integers: Integers::zeros(n)?,
             residues: Zeroizing::new(vec![0; n + PAD]),
             points: Zeroizing::new(vec![0; n]),
             mask: Buffer::zeros(n)?,
@@ -357,5 +354,6 @@ impl Buffers {
             *coefficient = value.round() as i64;
         }
         self.errors.add_to(self.coefficients.iter_mut());
+        self.integers.set(&self.coefficients);
     }
 }

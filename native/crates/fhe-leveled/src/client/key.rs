@@ -59,6 +59,13 @@ impl LeveledClientKey {
         })
     }
 
+    /// For tests of rings that are too small to be secure.
+    #[cfg(test)]
+    pub(crate) fn insecure(n: usize, levels: usize) -> Self {
+        let ring = Ring::new(n, levels).expect("primes");
+        Self::of_ring(&[1; 16], [2; 16], ring).expect("memory")
+    }
+
     /// The client key that it is part of.
     pub fn id(&self) -> &KeyId {
         &self.key_id
@@ -99,7 +106,8 @@ impl LeveledClientKey {
         self.relinearization_key_of(parameters.validate()?, threads, progress)
     }
 
-    fn relinearization_key_of(
+    /// The same, whether it is secure or not.
+    pub(crate) fn relinearization_key_of(
         &self,
         parameters: LeveledParameters,
         threads: usize,

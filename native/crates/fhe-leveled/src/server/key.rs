@@ -27,6 +27,15 @@ impl RelinearizationKey {
     /// [`Error::InvalidInput`] naming what is wrong; lengths are checked before anything is allocated.
     pub fn open(bytes: &[u8], threads: usize) -> Result<Self> {
         let (header, bodies) = RelinearizationKeyHeader::decode(bytes)?;
+        Self::expand(header, bodies, threads)
+    }
+
+    /// Of the bodies of a file.
+    pub(super) fn expand(
+        header: RelinearizationKeyHeader,
+        bodies: &[u8],
+        threads: usize,
+    ) -> Result<Self> {
         let LeveledParameters {
             polynomial_size: n,
             levels,

@@ -15,7 +15,7 @@ use super::ciphertext::{Ciphertext, Tensor};
 use crate::buffer::Buffer;
 use crate::lanes::{Lanes, Task, dispatch};
 use crate::pointwise::{add_multiple, vectors, vectors_mut};
-use crate::ring::{Modulus, PAD, Ring, splat_factor};
+use crate::ring::{Factor, Modulus, PAD, Ring, splat_factor};
 use crate::security::MOST_LEVELS;
 
 /// Digits whose products a sum of 64 bits holds, less one bit: products are below 2^60.
@@ -70,7 +70,6 @@ fn rescale_linear(
     result: &mut Ciphertext,
 ) {
     let last = sum.level - 1;
-    let q = ring.level(last).modulus().p();
     let [coefficients, ..] = &mut scratch.coefficients;
     for part in 0..2 {
         ring.level(last)
@@ -80,7 +79,7 @@ fn rescale_linear(
             transform.forward(coefficients, &mut scratch.remainder);
             dispatch(DivideLinear {
                 modulus: transform.modulus(),
-                divisor: q,
+                inverse: ring.inverse(last, prime),
                 dividend: sum.points(part, prime),
                 remainder: &scratch.remainder,
                 quotient: result.points_mut(part, prime),
@@ -140,7 +139,7 @@ fn relinearise_and_rescale(
         q.inverse(&mut sums[part], t);
         dispatch(UpperRemainder {
             modulus: q.modulus(),
-            special: special.modulus().p(),
+            inverse: ring.inverse(ring.levels(), last),
             lower: r,
             upper: &mut t[..n],
         });
@@ -161,7 +160,10 @@ fn relinearise_and_rescale(
             transform.forward(combined, remainder);
             dispatch(Divide {
                 modulus,
-                divisors: [q.modulus().p(), special],
+                inverses: [
+                    ring.inverse(last, prime),
+                    ring.inverse(ring.levels(), prime),
+                ],
                 dividend: products.sum.points(part, prime),
                 product: &sums[part],
                 remainder,
@@ -259,7 +261,8 @@ impl Task for InnerProduct<'_> {
 /// t = (r_q - r_P)/P modulo q, centred, in place of r_q.
 struct UpperRemainder<'a> {
     modulus: &'a Modulus,
-    special: u32,
+    /// 1/P.
+    inverse: Factor,
     lower: &'a [u32],
     upper: &'a mut [u32],
 }
@@ -270,8 +273,7 @@ impl Task for UpperRemainder<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let m = self.modulus.lanes(lanes);
-        let inverse = self.modulus.factor(self.modulus.inverse(self.special));
-        let inverse = splat_factor(lanes, inverse);
+        let inverse = splat_factor(lanes, self.inverse);
         let half = lanes.splat(self.modulus.p() / 2);
         for (upper, lower) in vectors_mut(self.upper).iter_mut().zip(vectors(self.lower)) {
             let r_q = lanes.lift(lanes.load(upper), m.p);
@@ -314,8 +316,8 @@ impl Task for CombineRemainder<'_> {
 /// dividend/q + (product - remainder)/(P·q).
 struct Divide<'a> {
     modulus: &'a Modulus,
-    /// q and P.
-    divisors: [u32; 2],
+    /// 1/q and 1/P.
+    inverses: [Factor; 2],
     dividend: &'a [u32],
     product: &'a [u32],
     remainder: &'a [u32],
@@ -328,14 +330,10 @@ impl Task for Divide<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let m = self.modulus.lanes(lanes);
-        let [q, special] = self
-            .divisors
-            .map(|divisor| self.modulus.inverse(divisor % self.modulus.p()));
-        let both = self.modulus.factor(self.modulus.mul(q, special));
-        let (q, both) = (
-            splat_factor(lanes, self.modulus.factor(q)),
-            splat_factor(lanes, both),
-        );
+        let [q, special] = self.inverses;
+        let both = self.modulus.mul(q.value, special.value);
+        let both = splat_factor(lanes, self.modulus.factor(both));
+        let q = splat_factor(lanes, q);
         let terms = vectors(self.dividend)
             .iter()
             .zip(vectors(self.product).iter().zip(vectors(self.remainder)));
@@ -357,8 +355,8 @@ impl Task for Divide<'_> {
 /// (dividend - remainder)/q.
 struct DivideLinear<'a> {
     modulus: &'a Modulus,
-    /// q.
-    divisor: u32,
+    /// 1/q.
+    inverse: Factor,
     dividend: &'a [u32],
     remainder: &'a [u32],
     quotient: &'a mut [u32],
@@ -370,12 +368,227 @@ impl Task for DivideLinear<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let m = self.modulus.lanes(lanes);
-        let inverse = self.modulus.inverse(self.divisor % self.modulus.p());
-        let inverse = splat_factor(lanes, self.modulus.factor(inverse));
+        let inverse = splat_factor(lanes, self.inverse);
         let terms = vectors(self.dividend).iter().zip(vectors(self.remainder));
         for (quotient, (dividend, remainder)) in vectors_mut(self.quotient).iter_mut().zip(terms) {
             let difference = lanes.sub(lanes.load(dividend), lanes.load(remainder));
             lanes.store(m.mul_factor(lanes.add(difference, m.p), inverse), quotient);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Noise;
+    use crate::plan::Place;
+    use crate::ring::Primes;
+    use crate::sampling::uniform;
+    use crate::server::ciphertext::Pool;
+    use crate::server::tensor::add_product;
+    use crate::{LeveledClientKey, LeveledParameters, RelinearizationKeyHeader};
+    use fhe_core::keystream::Keystream;
+
+    const LEVELS: usize = 4;
+
+    /// A key of a ring that is too small to be secure, and its secret.
+    fn key(n: usize) -> (LeveledClientKey, RelinearizationKey) {
+        let secret = LeveledClientKey::insecure(n, LEVELS);
+        let parameters = LeveledParameters {
+            polynomial_size: n,
+            levels: LEVELS,
+        };
+        let mut file = secret
+            .relinearization_key_of(parameters, 1, &mut |_| true)
+            .unwrap();
+        let header = RelinearizationKeyHeader {
+            key_id: *secret.id(),
+            parameters,
+            seed: file[32..48].try_into().unwrap(),
+        };
+        let bodies = crate::key_file::bodies_mut(&mut file);
+        let key = RelinearizationKey::expand(header, bodies, 1).unwrap();
+        (secret, key)
+    }
+
+    /// c_0 + c_1·s of points modulo the first prime, centred coefficients.
+    fn decrypt(secret: &LeveledClientKey, ring: &Ring, ciphertext: &Ciphertext) -> Vec<i32> {
+        let modulus = ring.level(0).modulus();
+        let mut points = ciphertext.points(0, 0).to_vec();
+        crate::pointwise::add_product(
+            modulus,
+            &mut points,
+            ciphertext.points(1, 0),
+            secret.level(0),
+        );
+        let mut coefficients = vec![0; ring.n() + PAD];
+        ring.level(0).inverse(&mut points, &mut coefficients);
+        coefficients[..ring.n()].iter().map(|&c| c as i32).collect()
+    }
+
+    /// An encryption without error of small coefficients at a level.
+    fn encrypt(
+        secret: &LeveledClientKey,
+        ring: &Ring,
+        pool: &mut Pool,
+        level: usize,
+        message: &[i64],
+        seed: u8,
+    ) -> Ciphertext {
+        let masks = Keystream::new(&[seed; 16]);
+        let mut ciphertext = pool.ciphertext(level).unwrap();
+        for prime in 0..level {
+            let modulus = ring.level(prime).modulus();
+            let mut coefficients = vec![0; ring.n() + PAD];
+            for (coefficient, &m) in coefficients.iter_mut().zip(message) {
+                *coefficient = modulus.of_integer(m.into());
+            }
+            let mut mask = vec![0; ring.n()];
+            uniform(&masks, prime as u64, modulus.p(), &mut mask);
+            let body = ciphertext.points_mut(0, prime);
+            ring.level(prime).forward(&coefficients, body);
+            crate::pointwise::subtract_product(modulus, body, &mask, secret.level(prime));
+            ciphertext.points_mut(1, prime).copy_from_slice(&mask);
+        }
+        ciphertext
+    }
+
+    /// The product in Z[X + X^-1]/(X^2n + 1), coefficient by coefficient.
+    fn product(a: &[i64], b: &[i64]) -> Vec<i128> {
+        let n = a.len();
+        let at = |half: &[i64], i: usize| match i {
+            0 => i128::from(half[0]),
+            i if i < n => half[i].into(),
+            i if i == n => 0,
+            i => -i128::from(half[2 * n - i]),
+        };
+        let mut sums = vec![0; n];
+        for i in 0..2 * n {
+            for j in 0..2 * n {
+                let sign = if i + j >= 2 * n { -1 } else { 1 };
+                if let Some(sum) = sums.get_mut((i + j) % (2 * n)) {
+                    *sum += sign * at(a, i) * at(b, j);
+                }
+            }
+        }
+        sums
+    }
+
+    fn numbers(n: usize, most: i64, seed: i64) -> Vec<i64> {
+        let step = |x: &i64| {
+            Some(
+                x.wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407),
+            )
+        };
+        std::iter::successors(Some(seed), step)
+            .skip(1)
+            .take(n)
+            .map(|x| (x >> 20) % most)
+            .collect()
+    }
+
+    #[test]
+    fn products_are_divided_with_no_error_but_rounding() {
+        let n = 256;
+        let (secret, key) = key(n);
+        let ring = key.ring();
+        let mut pool = Pool::new(n, LEVELS);
+        let mut scratch = RescaleScratch::new(n, LEVELS).unwrap();
+        let primes = Primes::find(n, LEVELS).unwrap();
+        let noise = Noise::new(n, &primes);
+        for level in 2..=LEVELS {
+            let (mut squares, mut count, runs) = (0.0, 0.0, 8);
+            for run in 0..runs {
+                let [a, b] = [1, 2].map(|seed| numbers(n, 1 << 21, seed + 10 * run));
+                let mut sum = pool.tensor(level).unwrap();
+                let encrypted = [(&a, 1), (&b, 2)].map(|(m, seed)| {
+                    encrypt(&secret, ring, &mut pool, level, m, seed + 2 * run as u8)
+                });
+                add_product(ring, &mut sum, &encrypted[0], &encrypted[1], false);
+                let mut result = pool.ciphertext(level - 1).unwrap();
+                rescale(&key, &mut sum, &mut scratch, &mut result);
+                let q = f64::from(primes.levels[level - 1]);
+                for (found, exact) in decrypt(&secret, ring, &result)
+                    .into_iter()
+                    .zip(product(&a, &b))
+                {
+                    squares += (f64::from(found) - exact as f64 / q).powi(2);
+                    count += 1.0;
+                }
+            }
+            // Of a slot, in units of a coefficient's.
+            let place = Place {
+                level: level - 1,
+                scale: (2.0 * n as f64).sqrt(),
+            };
+            let (measured, predicted) = (
+                (squares / count as f64).sqrt(),
+                noise.rescaling(place, true),
+            );
+            assert!(
+                (measured / predicted - 1.0).abs() < 0.15,
+                "level {level}: {measured}, {predicted} predicted"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_quadratic_is_divided_and_rounded_exactly() {
+        let n = 128;
+        let (secret, key) = key(n);
+        let ring = key.ring();
+        let mut pool = Pool::new(n, LEVELS);
+        let mut scratch = RescaleScratch::new(n, LEVELS).unwrap();
+        let message = numbers(n, 1 << 42, 5);
+        // Without a mask nothing but c_0 is rounded.
+        let mut encrypted = encrypt(&secret, ring, &mut pool, LEVELS, &message, 1);
+        let mut sum = pool.tensor(LEVELS).unwrap();
+        for prime in 0..LEVELS {
+            let mask = encrypted.points(1, prime).to_vec();
+            crate::pointwise::add_product(
+                ring.level(prime).modulus(),
+                encrypted.points_mut(0, prime),
+                &mask,
+                secret.level(prime),
+            );
+            sum.points_mut(0, prime)
+                .copy_from_slice(encrypted.points(0, prime));
+        }
+        let mut result = pool.ciphertext(LEVELS - 1).unwrap();
+        rescale(&key, &mut sum, &mut scratch, &mut result);
+        let q = ring.level(LEVELS - 1).modulus().p();
+        let expected: Vec<i32> = message
+            .iter()
+            .map(|&m| (m as f64 / f64::from(q)).round() as i32)
+            .collect();
+        assert_eq!(decrypt(&secret, ring, &result), expected);
+    }
+
+    #[test]
+    fn a_sum_of_products_is_rescaled_once() {
+        let n = 128;
+        let (secret, key) = key(n);
+        let ring = key.ring();
+        let mut pool = Pool::new(n, LEVELS);
+        let mut scratch = RescaleScratch::new(n, LEVELS).unwrap();
+        let [a, b, c] = [1, 2, 3].map(|seed| numbers(n, 1 << 21, seed));
+        let mut sum = pool.tensor(3).unwrap();
+        // Factors from a higher level serve too.
+        let [x, y, z] = [(&a, 1, 4), (&b, 2, 3), (&c, 3, 3)]
+            .map(|(m, seed, level)| encrypt(&secret, ring, &mut pool, level, m, seed));
+        add_product(ring, &mut sum, &x, &y, true);
+        add_product(ring, &mut sum, &z, &x, false);
+        let mut result = pool.ciphertext(2).unwrap();
+        rescale(&key, &mut sum, &mut scratch, &mut result);
+        let q = f64::from(ring.level(2).modulus().p());
+        let exact = product(&a, &b)
+            .into_iter()
+            .zip(product(&c, &a))
+            .map(|(ab, ca)| (2 * ab + ca) as f64 / q);
+        for (found, exact) in decrypt(&secret, ring, &result).into_iter().zip(exact) {
+            // Rounding has a standard deviation of about 4.
+            assert!((f64::from(found) - exact).abs() < 40.0, "{found} {exact}");
         }
     }
 }

@@ -39,7 +39,11 @@ record ClientKeys(
     Map<String, Broadcast<Circuit>> file = Map.of(circuit.digest(), circuit.file());
     String key = header.key();
     if (circuit.looksUp()) {
-      require(evaluation.keySet(), key, circuit.function() + " looks values up", "evaluation key");
+      require(
+          evaluation.keySet(),
+          key,
+          circuit.function() + " takes an evaluation key",
+          "evaluation key");
       return new EvaluateBlocks(file, Map.of(circuit.digest(), evaluation.get(key)));
     }
     if (circuit.rerandomizes()) {

@@ -331,9 +331,7 @@ public final class LookupRegions {
         default -> {
           if (!AFFINE.contains(node.getOpType())) {
             throw refusal(
-                node,
-                "look-ups compute affine operators, functions of single values and maxima; name the"
-                    + " modules before and behind it");
+                node, "look-ups compute affine operators, functions of single values and maxima");
           }
           boolean joins = node.getOpType().equals("Concat");
           if (!joins && (reads.size() != 1 || !reads.get(0).equals(node.getInput(0)))) {

@@ -18,7 +18,8 @@ public final class ModuleListing {
    * @param label its key, behind the lines of the tree
    * @param kind its PyTorch class if the file tells; otherwise what it is, or its operators
    * @param parameters names and shapes of its own parameters
-   * @param remote "yes", "yes, by look-ups", or "no" and why not
+   * @param remote "yes", "yes, by look-ups", or "no" and why not, which is told once: of a module
+   *     that is refused for what a module below it holds, "no, as" that module
    */
   public record Row(String label, String kind, String parameters, String remote) {}
 
@@ -52,9 +53,14 @@ public final class ModuleListing {
     }
   }
 
-  private static String remote(ModuleInfo module) {
+  private String remote(ModuleInfo module) {
     if (!module.canGoRemote()) {
-      return "no: " + module.refusal();
+      String parent = module.key().equals(ModuleTree.WHOLE_MODEL) ? "" : module.key();
+      return children.getOrDefault(parent, List.of()).stream()
+          .filter(child -> child.refusal().equals(module.refusal()))
+          .findFirst()
+          .map(child -> "no, as " + child.key())
+          .orElse("no: " + module.refusal());
     }
     return module.lookups().isEmpty() ? "yes" : "yes, by look-ups";
   }

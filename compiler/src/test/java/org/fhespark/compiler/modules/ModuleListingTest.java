@@ -52,6 +52,15 @@ class ModuleListingTest {
   }
 
   @Test
+  void whatModulesBelowAreRefusedForIsToldThere() {
+    List<String> remote = rows("transformer").stream().map(ModuleListing.Row::remote).toList();
+    assertTrue(remote.contains("no, as encoder.layer"), remote.toString());
+    assertTrue(remote.contains("no, as encoder.layer.0.attention"), remote.toString());
+    String reason = "no: contains MatMul at node /encoder/layer.0/attention/self/MatMul";
+    assertEquals(1, remote.stream().filter(cell -> cell.startsWith(reason)).count());
+  }
+
+  @Test
   void withoutClassesTheOperatorsTellTheKind() {
     List<ModuleListing.Row> rows = rows("nested_sequential");
     assertEquals("whole model", rows.get(0).kind());

@@ -233,7 +233,7 @@ class ModuleTreeTest {
     assertTrue(refusal("transformer", "encoder.layer.0.norm").contains("LayerNormalization"));
     assertEquals(
         "contains Softmax at node node_softmax: look-ups compute affine operators, functions of"
-            + " single values and maxima; name the modules before and behind it",
+            + " single values and maxima",
         refusal("dynamo/nested_sequential", "."));
     assertEquals(
         "contains MatMul at node /encoder/layer.0/attention/self/MatMul: it multiplies two"

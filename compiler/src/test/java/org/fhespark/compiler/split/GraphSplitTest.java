@@ -297,6 +297,15 @@ class GraphSplitTest {
   }
 
   @Test
+  void aRefusalHasOneWayOut() {
+    assertEquals(
+        "module '.' cannot go remote: contains Softmax at node /Softmax: look-ups compute affine"
+            + " operators, functions of single values and maxima; name its linear modules instead:"
+            + " seq.0, seq.2.0, seq.3, head; or, with their non-linearities: seq",
+        refusalOf("nested_sequential", "."));
+  }
+
+  @Test
   void keysAreNamedOnceAndAtLeastOneIs() {
     assertTrue(refusalOf("conv", "classifier", "classifier").contains("named twice"));
     assertTrue(refusalOf("shared_block", "a", "heads.a").contains("are the same module"));

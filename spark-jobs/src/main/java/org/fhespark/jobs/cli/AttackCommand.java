@@ -4,7 +4,6 @@ import java.security.SecureRandom;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
@@ -63,7 +62,7 @@ final class AttackCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    HybridModel model = HybridModel.load(client, server, new Configuration());
+    HybridModel model = HybridModel.load(client, server, HadoopSettings.submitted());
     RemoteCallSpec call = call(model);
     try (PackedCircuit circuit = PackedCircuit.open(model.circuit(call.circuit()))) {
       attack(call, circuit);

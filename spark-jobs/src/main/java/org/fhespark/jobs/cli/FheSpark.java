@@ -64,8 +64,7 @@ public final class FheSpark {
 
   private static int explainUsage(ParameterException error, String[] arguments) {
     String command = error.getCommandLine().getCommandSpec().qualifiedName();
-    System.err.println(
-        command + ": " + firstLine(error.getMessage()) + " (" + command + " --help)");
+    System.err.println(command + ": " + UsageMessage.of(error) + " (" + command + " --help)");
     return ExitCode.USAGE;
   }
 
@@ -84,9 +83,5 @@ public final class FheSpark {
     System.err.println(command + ": internal error, please report it:");
     error.printStackTrace();
     return ExitCode.SOFTWARE;
-  }
-
-  private static String firstLine(String message) {
-    return message.lines().findFirst().orElse("wrong usage");
   }
 }

@@ -9,7 +9,6 @@ import java.util.function.DoubleConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
-import org.apache.hadoop.conf.Configuration;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.KeyFolder;
@@ -75,7 +74,7 @@ final class KeygenCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    HybridModel model = HybridModel.load(client, new Configuration());
+    HybridModel model = HybridModel.load(client, HadoopSettings.submitted());
     if (evaluationKeysOnly && isRotation) {
       throw new ParameterException(
           command.commandLine(), "--rotate makes all keys anew: leave out --evaluation-keys-only");

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Function;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.fhespark.compiler.modules.ModuleListing;
 import org.fhespark.compiler.modules.ModuleTree;
@@ -31,7 +30,7 @@ final class ModulesCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     List<ModuleListing.Row> rows =
-        ModuleListing.of(ModuleTree.of(OnnxModel.load(model, new Configuration())));
+        ModuleListing.of(ModuleTree.of(OnnxModel.load(model, HadoopSettings.submitted())));
     TextTable table =
         TextTable.forColumns(
             Help.defaultColorScheme(Ansi.AUTO),

@@ -101,7 +101,7 @@ public final class EvaluationJob implements AutoCloseable {
   /**
    * Broadcasts the circuits of a server artefact, and keys of clients.
    *
-   * @param evaluationKeys files, or folders of them; needed if a circuit looks values up
+   * @param evaluationKeys files, or folders of them; needed if a circuit takes one
    * @param publicKeys files, one a client; needed if a circuit re-randomises results
    * @throws InvalidInputException if the artefact or a key cannot be used, or an evaluation key is
    *     missing
@@ -175,7 +175,7 @@ public final class EvaluationJob implements AutoCloseable {
         throw new InvalidInputException(
             "circuit '"
                 + listed.name()
-                + "' looks values up, which takes the client's evaluation key: give the file that"
+                + "' takes the client's evaluation key: give the file that"
                 + " keygen wrote with --evaluation-keys");
       }
       if (fitting.size() > 1) {

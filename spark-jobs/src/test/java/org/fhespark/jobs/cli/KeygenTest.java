@@ -58,6 +58,22 @@ class KeygenTest {
   }
 
   @Test
+  void theFileSystemsThatSparkSubmitWasToldOfAreKnown() {
+    Path keys = Digits.newFolder("keys");
+    String link = "spark.hadoop.fs.viewfs.mounttable.zone.link./model";
+    List<String> command =
+        List.of("keygen", "--client", "viewfs://zone/model", "--out", keys.toString());
+    CommandRun.of(command).assertRefused("viewfs://zone/model");
+    System.setProperty(link, shared.client().toUri().toString());
+    try {
+      CommandRun.of(command).assertDone();
+    } finally {
+      System.clearProperty(link);
+    }
+    assertTrue(Files.exists(keys.resolve("client.key")));
+  }
+
+  @Test
   void theServerArtefactIsNoClientArtefact() {
     keygen(shared.server(), Digits.newFolder("keys")).assertRefused("client.json");
   }

@@ -162,7 +162,7 @@ class LookupCommandsTest {
             blocks)
         .assertDone();
     CommandRun.of("evaluate", "--server", server, "--input", blocks, "--out", results)
-        .assertRefused("looks values up", "--evaluation-keys");
+        .assertRefused("takes the client's evaluation key", "--evaluation-keys");
     CommandRun.of(
             "evaluate",
             "--server",

@@ -51,9 +51,19 @@ class UsageTest {
     CommandRun.of("compile", "--model", "m", "--calibration", "c", "--out", "o")
         .assertRefused("--remote");
     CommandRun.of("compile", "--model", "m", "--remote", "k", "--out", "o")
-        .assertRefused("--calibration", "--statistics");
+        .assertRefused(": give --calibration DATA or --statistics FILE (fhe-spark compile --help)");
     CommandRun.of("score", "--client", "c", "--server", "s", "--input", "i")
         .assertRefused("--output");
+  }
+
+  @Test
+  void valuesOfOptionsAreToldAsTheyAreWritten() {
+    CommandRun.of("score", "--mode", "fast")
+        .assertRefused(
+            "'--mode': expected one of torch, calibrate, disable, simulate, execute, remote but was"
+                + " 'fast'");
+    CommandRun.of("compile", "--server-kernel", "x").assertRefused("amx, avx512-vnni, avx2");
+    CommandRun.of("compile", "--expected-batch", "x").assertRefused("--expected-batch", "'x'");
   }
 
   @Test
@@ -70,7 +80,7 @@ class UsageTest {
             "c",
             "--statistics",
             "s")
-        .assertRefused("--calibration", "--statistics");
+        .assertRefused(": give --calibration DATA or --statistics FILE (fhe-spark compile --help)");
   }
 
   @Test
