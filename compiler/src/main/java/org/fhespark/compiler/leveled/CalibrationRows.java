@@ -49,16 +49,26 @@ record CalibrationRows(double[][] fitted, double[][] heldOut) {
         affine(fitted, matrix, constants), affine(heldOut, matrix, constants));
   }
 
+  /** The same of rows that are held out. */
+  double[][] heldOutAffine(double[][] matrix, double[] constants) {
+    return affine(heldOut, matrix, constants);
+  }
+
   private static double[][] affine(double[][] rows, double[][] matrix, double[] constants) {
-    double[][] results = new double[rows.length][matrix.length];
-    for (int t = 0; t < rows.length; t++) {
-      for (int i = 0; i < matrix.length; i++) {
-        double sum = constants[i];
-        for (int j = 0; j < matrix[i].length; j++) {
-          sum += matrix[i][j] * rows[t][j];
-        }
-        results[t][i] = sum;
+    return Arrays.stream(rows)
+        .parallel()
+        .map(row -> affine(row, matrix, constants))
+        .toArray(double[][]::new);
+  }
+
+  private static double[] affine(double[] row, double[][] matrix, double[] constants) {
+    double[] results = constants.clone();
+    for (int i = 0; i < matrix.length; i++) {
+      double sum = 0;
+      for (int j = 0; j < matrix[i].length; j++) {
+        sum += matrix[i][j] * row[j];
       }
+      results[i] += sum;
     }
     return results;
   }
@@ -69,11 +79,16 @@ record CalibrationRows(double[][] fitted, double[][] heldOut) {
   }
 
   private static double[][] map(double[][] rows, ChebyshevPolynomial[] polynomials) {
-    double[][] results = new double[rows.length][polynomials.length];
-    for (int t = 0; t < rows.length; t++) {
-      for (int i = 0; i < polynomials.length; i++) {
-        results[t][i] = polynomials[i].value(rows[t][i]);
-      }
+    return Arrays.stream(rows)
+        .parallel()
+        .map(row -> map(row, polynomials))
+        .toArray(double[][]::new);
+  }
+
+  private static double[] map(double[] row, ChebyshevPolynomial[] polynomials) {
+    double[] results = new double[row.length];
+    for (int i = 0; i < row.length; i++) {
+      results[i] = polynomials[i].value(row[i]);
     }
     return results;
   }

@@ -1,6 +1,7 @@
 package org.fhespark.compiler.leveled;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * What the values of a chain can be, for every record of a ball. Beside the interval of each value
@@ -59,14 +60,17 @@ final class ForwardBounds {
     this.slopeHalves = new double[width];
     this.activationReference = new double[width];
     this.activationRanges = new Interval[width];
-    for (int i = 0; i < width; i++) {
-      reach[i] = ranges[i].reach(reference[i]);
-      Interval slopes = activations[i].secants(reference[i], ranges[i]);
-      middleSlopes[i] = slopes.middle();
-      slopeHalves[i] = slopes.half();
-      activationReference[i] = activations[i].value(reference[i]);
-      activationRanges[i] = activations[i].bounds();
-    }
+    IntStream.range(0, width)
+        .parallel()
+        .forEach(
+            i -> {
+              reach[i] = ranges[i].reach(reference[i]);
+              Interval slopes = activations[i].secants(reference[i], ranges[i]);
+              middleSlopes[i] = slopes.middle();
+              slopeHalves[i] = slopes.half();
+              activationReference[i] = activations[i].value(reference[i]);
+              activationRanges[i] = activations[i].bounds();
+            });
     this.norm = norm();
   }
 
@@ -125,20 +129,37 @@ final class ForwardBounds {
     double[] at = new double[next.length];
     Interval[] own = new Interval[next.length];
     boolean isDeep = products(next.length) <= MOST_PRODUCTS;
-    for (int i = 0; i < next.length; i++) {
-      double low = constants[i];
-      double high = constants[i];
-      at[i] = constants[i];
-      for (int k = 0; k < next[i].length; k++) {
-        double weight = next[i][k];
-        low += weight * (weight > 0 ? activationRanges[k].low() : activationRanges[k].high());
-        high += weight * (weight > 0 ? activationRanges[k].high() : activationRanges[k].low());
-        at[i] += weight * activationReference[k];
-      }
-      double half = differenceOfActivations(next[i], isDeep) * (1 + ROUNDING);
-      own[i] = new Interval(low, high).intersection(new Interval(at[i] - half, at[i] + half));
-    }
+    IntStream.range(0, next.length)
+        .parallel()
+        .forEach(
+            i -> {
+              at[i] = constants[i] + dot(next[i], activationReference);
+              double half = differenceOfActivations(next[i], isDeep) * (1 + ROUNDING);
+              own[i] =
+                  fromRanges(next[i], constants[i])
+                      .intersection(new Interval(at[i] - half, at[i] + half));
+            });
     return new Layer(radius, this, next, at, own);
+  }
+
+  /** What a linear map of activations can be, by the range of each alone. */
+  private Interval fromRanges(double[] row, double constant) {
+    double low = constant;
+    double high = constant;
+    for (int k = 0; k < row.length; k++) {
+      double weight = row[k];
+      low += weight * (weight > 0 ? activationRanges[k].low() : activationRanges[k].high());
+      high += weight * (weight > 0 ? activationRanges[k].high() : activationRanges[k].low());
+    }
+    return new Interval(low, high);
+  }
+
+  private static double dot(double[] a, double[] b) {
+    double sum = 0;
+    for (int k = 0; k < a.length; k++) {
+      sum += a[k] * b[k];
+    }
+    return sum;
   }
 
   /** Products that a pass back takes for so many rows. */

@@ -208,7 +208,7 @@ final class LeveledSearch {
   private double error(List<ActivationShape> shapes) throws NotLeveledException {
     Double known = errors.get(shapes);
     if (known == null) {
-      known = measure.of(partial(shapes).finish().heldOut());
+      known = measure.of(partial(shapes).heldOut());
       errors.put(shapes, known);
     }
     return known;

@@ -29,8 +29,8 @@ final class PartialChain {
   private final List<LeveledActivation> activations;
   private final List<LeveledFigures> figures;
 
-  /** Null before the first layer. */
-  private final ForwardBounds bounds;
+  /** Null before the first layer; nothing needs them to tell how exact a chain is. */
+  private final Once<ForwardBounds> bounds;
 
   /** What the next layer reads: normalised rows, or normalised activations. */
   private final CalibrationRows values;
@@ -40,7 +40,10 @@ final class PartialChain {
 
   private final double[] biases;
 
-  /** The next layer in integers, for polynomials of each form; made when it is asked for. */
+  /** The next layer in integers, if it is not the first. */
+  private final Once<LaterRows> laterRows = new Once<>(this::laterRows);
+
+  /** The same in ranges, for polynomials of each form. */
   private final Map<Form, Linear> linears = new EnumMap<>(Form.class);
 
   private PartialChain(
@@ -49,7 +52,7 @@ final class PartialChain {
       List<LeveledLayer> layers,
       List<LeveledActivation> activations,
       List<LeveledFigures> figures,
-      ForwardBounds bounds,
+      Once<ForwardBounds> bounds,
       CalibrationRows values,
       double[][] weights,
       double[] biases) {
@@ -194,8 +197,15 @@ final class PartialChain {
     }
   }
 
-  /** A later layer has a step of each row, and its biases keep the mean that it has in float. */
-  private Linear laterLinear(boolean isCentered) {
+  /**
+   * The integers of a later layer.
+   *
+   * @param biases that keep the mean which the layer has in float
+   */
+  private record LaterRows(IntegerRows rows, double[][] matrix, double[] biases) {}
+
+  /** A later layer has a step of each row. */
+  private LaterRows laterRows() {
     double[] steps = new double[weights.length];
     for (int i = 0; i < steps.length; i++) {
       double largest = Arrays.stream(weights[i]).map(Math::abs).max().orElseThrow();
@@ -210,13 +220,18 @@ final class PartialChain {
         corrected[i] += (weights[i][k] - matrix[i][k]) * means[k];
       }
     }
-    ForwardBounds.Layer own = bounds.then(matrix, corrected);
+    return new LaterRows(rows, matrix, corrected);
+  }
+
+  private Linear laterLinear(boolean isCentered) {
+    LaterRows later = laterRows.get();
+    ForwardBounds.Layer own = bounds.get().then(later.matrix, later.biases);
     double[][] chosen = offsetsAndUnits(own.ranges(), isCentered);
-    double[] multipliers = new double[steps.length];
-    for (int i = 0; i < steps.length; i++) {
-      multipliers[i] = steps[i] / chosen[1][i];
+    double[] multipliers = new double[weights.length];
+    for (int i = 0; i < multipliers.length; i++) {
+      multipliers[i] = later.rows.steps()[i] / chosen[1][i];
     }
-    return linear(rows, multipliers, corrected, chosen[0], chosen[1], own);
+    return linear(later.rows, multipliers, later.biases, chosen[0], chosen[1], own);
   }
 
   private static Linear linear(
@@ -255,7 +270,7 @@ final class PartialChain {
         append(layers, linear.layer),
         append(activations, layer.activation()),
         append(figures, layer.figures()),
-        linear.bounds.activated(layer.polynomials()),
+        new Once<>(() -> linear.bounds.activated(layer.polynomials())),
         arguments.map(layer.polynomials()),
         next,
         moved(chain.linear().get(layers.size() + 1), layer.middles()));
@@ -282,15 +297,15 @@ final class PartialChain {
       double[] outputRanges,
       double[][] heldOut) {}
 
-  /** The whole chain, if all activations are there. */
+  /** Outputs of the rows that are held out, in the module's units, if all activations are there. */
+  double[][] heldOut() {
+    LaterRows last = laterRows.get();
+    return values.heldOutAffine(last.matrix, last.biases);
+  }
+
+  /** The whole chain, in that case. */
   Whole finish() {
     Linear last = laterLinear(false);
-    double[][] outputs = values.affine(last.bounds.matrix(), last.layer.biases()).heldOut();
-    for (double[] row : outputs) {
-      for (int i = 0; i < row.length; i++) {
-        row[i] *= last.units[i];
-      }
-    }
-    return new Whole(append(layers, last.layer), activations, figures, last.units, outputs);
+    return new Whole(append(layers, last.layer), activations, figures, last.units, heldOut());
   }
 }

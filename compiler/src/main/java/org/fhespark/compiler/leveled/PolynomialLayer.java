@@ -44,19 +44,23 @@ record PolynomialLayer(
     double[] middles = new double[neurons];
     double[] halves = new double[neurons];
     double largest = Arrays.stream(values).map(Math::abs).max().orElseThrow();
-    double largestError = 0;
+    double[] errors = new double[neurons];
     double median = Arrays.stream(units).sorted().toArray()[neurons / 2];
-    for (int i = 0; i < neurons; i++) {
-      double[] own = Arrays.copyOfRange(values, i * nodes.length, (i + 1) * nodes.length);
-      ChebyshevPolynomial polynomial = fit.fit(own, arguments.fitted(i));
-      for (int g = 0; g < nodes.length; g++) {
-        largestError = Math.max(largestError, Math.abs(polynomial.value(nodes[g]) - own[g]));
-      }
-      Interval bounds = polynomial.bounds();
-      middles[i] = bounds.middle();
-      halves[i] = bounds.half() > LEAST_HALF * largest ? bounds.half() : 1;
-      polynomials[i] = polynomial.normalised(middles[i], halves[i]);
-    }
+    IntStream.range(0, neurons)
+        .parallel()
+        .forEach(
+            i -> {
+              double[] own = Arrays.copyOfRange(values, i * nodes.length, (i + 1) * nodes.length);
+              ChebyshevPolynomial polynomial = fit.fit(own, arguments.fitted(i));
+              for (int g = 0; g < nodes.length; g++) {
+                errors[i] = Math.max(errors[i], Math.abs(polynomial.value(nodes[g]) - own[g]));
+              }
+              Interval bounds = polynomial.bounds();
+              middles[i] = bounds.middle();
+              halves[i] = bounds.half() > LEAST_HALF * largest ? bounds.half() : 1;
+              polynomials[i] = polynomial.normalised(middles[i], halves[i]);
+            });
+    double largestError = Arrays.stream(errors).max().orElseThrow();
     PolynomialLayer layer = new PolynomialLayer(polynomials, middles, halves, null);
     return new PolynomialLayer(
         polynomials,
