@@ -523,7 +523,7 @@ mod tests {
                 scale: (2.0 * n as f64).sqrt(),
             };
             let (measured, predicted) = (
-                (squares / count as f64).sqrt(),
+                (squares / count).sqrt(),
                 noise.rescaling(place, true),
             );
             assert!(
