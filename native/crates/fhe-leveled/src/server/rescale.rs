@@ -522,10 +522,7 @@ mod tests {
                 level: level - 1,
                 scale: (2.0 * n as f64).sqrt(),
             };
-            let (measured, predicted) = (
-                (squares / count).sqrt(),
-                noise.rescaling(place, true),
-            );
+            let (measured, predicted) = ((squares / count).sqrt(), noise.rescaling(place, true));
             assert!(
                 (measured / predicted - 1.0).abs() < 0.15,
                 "level {level}: {measured}, {predicted} predicted"
