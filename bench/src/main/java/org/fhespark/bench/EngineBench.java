@@ -28,8 +28,8 @@ import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.nativelib.ClientKey;
 
 /**
- * The engines of modules with non-linearities side by side: the MLP 64-32-10 of examples/digits with
- * ReLU, GELU and SiLU, all of it encrypted, through Spark on two cores.
+ * The engines of modules with non-linearities side by side: the MLP 64-32-10 of examples/digits
+ * with ReLU, GELU and SiLU, all of it encrypted, through Spark on two cores.
  */
 public final class EngineBench {
   private static final int CORES = 2;
@@ -150,7 +150,8 @@ public final class EngineBench {
       double agreement = (double) same / IMAGES;
       check("same class as float, all images", agreement, listed.leastAgreement);
       System.out.printf(
-          "  RMS error of logits %.4f%n", Math.sqrt(squares / IMAGES / logits(found.get(0)).size()));
+          "  RMS error of logits %.4f%n",
+          Math.sqrt(squares / IMAGES / logits(found.get(0)).size()));
       check("x look-ups, all images", pbs / (whole.seconds() / IMAGES), LEAST_RATIO);
       check("x look-ups, full block", pbs / (full.seconds() / full.records()), LEAST_RATIO);
     }
