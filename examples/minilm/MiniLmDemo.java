@@ -12,6 +12,7 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
+import org.fhespark.compiler.Engine;
 import org.fhespark.compiler.ModelCompiler;
 import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
@@ -34,6 +35,10 @@ import org.fhespark.nativelib.NativeLibrary;
  */
 public final class MiniLmDemo {
   private static final double LOWEST_MEAN_COSINE = 0.998;
+
+  /** Of what a feed-forward block adds to a token, relative to its spread. */
+  private static final double BLOCK_ERROR = 0.05;
+
   private static final double LOWEST_MEAN_COSINE_OF_BLOCKS = 0.99;
   private static final int CORES = 2;
 
@@ -168,13 +173,17 @@ public final class MiniLmDemo {
   private void compile(Path onnx) throws IOException {
     long start = System.nanoTime();
     List<String> remote = isOfBlocks ? SentenceModel.blocks() : SentenceModel.linears();
+    CompileOptions.Builder options = CompileOptions.remote(remote);
+    if (isOfBlocks) {
+      options.engine(Engine.SIMD).simdError(BLOCK_ERROR);
+    }
     try (CalibrationTable records =
         CalibrationTable.open(spark, hadoop(onnx), hadoop(work.resolve("calibration")))) {
       new ModelCompiler(spark.sparkContext().hadoopConfiguration())
           .compile(
               hadoop(onnx),
               records.batches(),
-              CompileOptions.remote(remote).build(),
+              options.build(),
               hadoop(work.resolve("model")));
     }
     System.out.printf(

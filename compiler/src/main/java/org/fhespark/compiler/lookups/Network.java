@@ -41,6 +41,7 @@ public record Network(
    *
    * @param name of the tensor it makes, for reports
    * @param arguments combinations of earlier variables
+   * @param function of single values
    */
   public record Layer(String name, Combination[] arguments, ValueFunction function) {}
 
