@@ -85,14 +85,16 @@ test-pages:
 PAGES = README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs
 
 ## test-docs: runs every block of README and docs, and checks the links between them; PAGES=docs/export.md for one page.
-## PyTorch for the exports takes 12 GB of disk
+## PyTorch for the exports takes 12 GB of disk, what S3A is made of one; needs nginx, age and Buildah (Debian: apt-get install
+## nginx-light age buildah)
 test-docs: demo
 	PYTHONPATH=docs/test $$(bin/python-env docs docs/test/requirements.txt) -m pytest -p pages -p no:cacheprovider -rs $(PAGES)
 
 ## test-all: the slow ones too (standalone Spark cluster, drivers and executors killed, whole models remote, MiniLM, SmolLM2,
 ## report.html in a browser, what `make dist` packs, the notebooks, a short soak), the pages' blocks, and the sanitizer's.
 ## PyTorch for SmolLM2's export takes 6 GB of disk, the notebooks' environment one; needs Chromium and its driver (Debian:
-## apt-get install chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER
+## apt-get install chromium chromium-driver), on the path or named by FHE_SPARK_TEST_CHROMIUM and FHE_SPARK_TEST_CHROMEDRIVER,
+## and what test-docs needs
 test-all: test-rust test-rust-slow test-sanitizer dist
 	examples/remote-models/demo mlp 50
 	examples/remote-models/demo deep 20

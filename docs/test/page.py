@@ -30,7 +30,8 @@ class Page:
             (self.folder / name).mkdir(parents=True)
         for name in COPIED:
             shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (self.folder / "spark-jobs/target/spark").symlink_to(JAR.parent / "spark")
+        for libraries in ("spark", "connect"):
+            (self.folder / "spark-jobs/target" / libraries).symlink_to(JAR.parent / libraries)
         # No symbolic link: what builds an image leaves those alone that lead out of the folder.
         os.link(JAR, self.folder / "spark-jobs/target" / JAR.name)
         self.places = {

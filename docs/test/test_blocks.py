@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from page import Page
 from pages import Block, blocks, check_syntax, run
+from services import SERVICES
+from services.service import Service
 from sybil import Document
 
 
@@ -51,6 +53,43 @@ def test_what_runs_beside_others_has_to_print_what_is_expected_and_to_go_on(page
 
 def test_what_runs_beside_others_and_ends_before_fails(page):
     assert "other" in run(page, Block("sh", "echo other\n", "background", "ready"))
+
+
+def test_questions_on_a_terminal_are_answered(page):
+    asking = "read -rsp 'Secret: ' first </dev/tty; read -rsp 'Again: ' second </dev/tty; test $first$second = ab"
+    assert run(page, Block("sh", "echo b > /tmp/answer\n")) is None
+    assert run(page, Block("sh", asking, "terminal", "a @/tmp/answer")) is None
+    assert "failed" in run(page, Block("sh", asking, "terminal", "b a"))
+
+
+def test_a_terminal_that_asks_too_little_fails(page):
+    assert "terminal.py" in run(page, Block("sh", "true\n", "terminal", "a"))
+
+
+def test_a_service_that_nobody_knows_fails(page):
+    assert "no service 'a mainframe'" in run(page, Block("sh", "true\n", "needs", "a mainframe"))
+
+
+def test_a_service_that_cannot_start_fails_its_block(page, monkeypatch):
+    class Broken(Service):
+        closed = False
+
+        def start(self, page):
+            raise FileNotFoundError("broken is not installed")
+
+        def close(self):
+            Broken.closed = True
+
+    monkeypatch.setitem(SERVICES, "broken", Broken)
+    assert "broken is not installed" in run(page, Block("sh", "true\n", "needs", "broken"))
+    page.close()
+    assert Broken.closed
+
+
+def test_places_of_a_page_become_those_of_its_services(page):
+    page.places |= {"spark://HOST:7077": "spark://127.0.0.1:1", "/opt/spark": "/here/spark", "15443": "2"}
+    assert page.redirect("spark://HOST:7077 /opt/spark/bin sc://h:15443") == "spark://127.0.0.1:1 /here/spark/bin sc://h:2"
+    assert page.redirect("/opt/fhe-spark /x/opt/spark 154430 spark://HOST:70770") == "/opt/fhe-spark /x/opt/spark 154430 spark://HOST:70770"
 
 
 def test_marks_are_read_and_text_is_left_alone():

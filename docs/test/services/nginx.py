@@ -11,9 +11,12 @@ from .service import Service, folder_of, free_port, program
 # What Debian's nginx has below /run and /var, where root alone writes.
 OF_ITS_OWN = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
+# Not localhost, which clients speak to without TLS.
+ADDRESS = "127.0.0.1"
+
 
 class Nginx(Service):
-    """The configuration and a certificate for localhost; the page starts nginx itself."""
+    """The configuration and a certificate; the page starts nginx itself."""
 
     pid_file: Path | None = None
 
@@ -22,7 +25,7 @@ class Nginx(Service):
         folder = folder_of(page, "nginx")
         self.pid_file = folder / "pid"
         port = str(free_port())
-        places = {"/etc/fhe-spark": str(folder), "sc://HOST:15443": f"sc://localhost:{port}", "15443": port}
+        places = {"/etc/fhe-spark": str(folder), "sc://HOST:15443": f"sc://{ADDRESS}:{port}", "15443": port}
         self.certify(folder)
         page.places |= places
         configuration = page.folder / "conf" / "nginx-connect.conf"
@@ -35,8 +38,8 @@ class Nginx(Service):
     @staticmethod
     def certify(folder: Path) -> None:
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-            + ["-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "server.key", "-out", folder / "server.crt"],
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={ADDRESS}"]
+            + ["-addext", f"subjectAltName=IP:{ADDRESS}", "-keyout", folder / "server.key", "-out", folder / "server.crt"],
             check=True,
             capture_output=True,
         )
