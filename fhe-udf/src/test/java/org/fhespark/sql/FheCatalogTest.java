@@ -158,7 +158,15 @@ class FheCatalogTest {
         registered.stream().map(row -> row.getString(1)).toList());
     assertEquals(
         RowFactory.create(
-            "digits", "digits_seq_0", "seq.0", layer.circuit().digest().hex(), 6, 3, false, false),
+            "digits",
+            "digits_seq_0",
+            "seq.0",
+            layer.circuit().digest().hex(),
+            6,
+            3,
+            false,
+            false,
+            false),
         registered.get(0));
     assertEquals(registered, sql("CALL fhe.list()"));
     blocks(layer.encrypt(layer.records(5, 1), 0), null, layer.encrypt(layer.records(70, 2), 2));

@@ -29,7 +29,12 @@ final class UsageMessage {
       return "Invalid value for option '%s': expected one of %s but was '%s'"
           .formatted(option.longestName(), names(option.type()), error.getValue());
     }
-    return error.getMessage().lines().findFirst().orElse("wrong usage");
+    return error
+        .getMessage()
+        .replaceFirst("^Error: ", "")
+        .lines()
+        .findFirst()
+        .orElse("wrong usage");
   }
 
   private static boolean isChoice(List<ArgSpec> missing) {

@@ -58,10 +58,6 @@ class UsageTest {
 
   @Test
   void valuesOfOptionsAreToldAsTheyAreWritten() {
-    CommandRun.of("score", "--mode", "fast")
-        .assertRefused(
-            "'--mode': expected one of torch, calibrate, disable, simulate, execute, remote but was"
-                + " 'fast'");
     CommandRun.of("compile", "--server-kernel", "x").assertRefused("amx, avx512-vnni, avx2");
     CommandRun.of("compile", "--expected-batch", "x").assertRefused("--expected-batch", "'x'");
   }
@@ -80,7 +76,7 @@ class UsageTest {
             "c",
             "--statistics",
             "s")
-        .assertRefused(": give --calibration DATA or --statistics FILE (fhe-spark compile --help)");
+        .assertRefused("compile: --calibration=DATA, --statistics=FILE are mutually exclusive");
   }
 
   @Test
@@ -122,7 +118,9 @@ class UsageTest {
             "o",
             "--mode",
             "simulat")
-        .assertRefused("--mode", "simulat", "EXECUTE");
+        .assertRefused(
+            "'--mode': expected one of torch, calibrate, disable, simulate, execute, remote but was"
+                + " 'simulat'");
   }
 
   @Test
