@@ -180,7 +180,7 @@ class AggregatesTest {
 
     evaluate("sums").assertRefused("blocks or sums already", "another folder");
     decrypt("sums").assertRefused("in groups", "--aggregate");
-    decrypt("sums", "--aggregate", "max").assertRefused("--aggregate", "SUM, MEAN");
+    decrypt("sums", "--aggregate", "max").assertRefused("--aggregate", "sum, mean");
     decrypt("sums", "--aggregate", "sum").assertDone();
     assertAggregates(false);
     decrypt("sums", "--aggregate", "sum", "--overwrite").assertRefused("scored already");
