@@ -17,5 +17,6 @@ pub mod parameters;
 pub mod public_key;
 pub mod random;
 pub mod wire;
+pub mod workers;
 
 pub use error::{Error, Result};

@@ -269,6 +269,30 @@ extern "system" fn Java_org_fhespark_nativelib_FheNative_leveledMaxLevels(
 }
 
 #[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_leveledLargestModulusBits(
+    env: JNIEnv,
+    _class: JClass,
+    polynomial_size: jint,
+) -> jint {
+    call(env, |_| {
+        let polynomial_size = arrays::count(polynomial_size, "polynomial size")?;
+        Ok(fhe_leveled::largest_modulus_bits(polynomial_size).unwrap_or(0) as jint)
+    })
+}
+
+/// Standard deviation of the noise of a fresh ciphertext, in units of inputs.
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_fhespark_nativelib_FheNative_leveledInputNoise(
+    env: JNIEnv,
+    _class: JClass,
+    circuit: jlong,
+) -> jdouble {
+    call(env, |_| {
+        Ok(LEVELED_CIRCUITS.get(circuit)?.input_noise_deviation())
+    })
+}
+
+#[unsafe(no_mangle)]
 extern "system" fn Java_org_fhespark_nativelib_FheNative_leveledNominalScale(
     _env: JNIEnv,
     _class: JClass,

@@ -23,12 +23,11 @@ mod ring;
 mod sampling;
 mod security;
 mod server;
-mod workers;
 
 pub use circuit::{ActivationForm, LeveledActivation, LeveledCircuit, LeveledLayer};
 pub use client::{LeveledClient, LeveledClientKey, LeveledSpec, RecordBall, SentBlock};
 pub use key_file::{RelinearizationKeyHeader, is_relinearization_key};
 pub use parameters::LeveledParameters;
 pub use plan::{largest_output_scale, levels_needed, nominal_scale};
-pub use security::max_levels;
+pub use security::{largest_modulus_bits, max_levels};
 pub use server::{AcceptedLeveled, PreparedLeveledCircuit, RelinearizationKey};

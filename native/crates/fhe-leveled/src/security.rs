@@ -21,7 +21,7 @@ pub(crate) const MOST_LEVELS: usize = 868 / PRIME_BITS as usize - 1;
 
 /// log2 of the largest modulus of a polynomial size, the special prime included; nothing for sizes that are not in the
 /// table.
-pub(crate) fn largest_modulus_bits(polynomial_size: usize) -> Option<u32> {
+pub fn largest_modulus_bits(polynomial_size: usize) -> Option<u32> {
     LARGEST_MODULUS_BITS
         .into_iter()
         .find(|&(size, _)| size == polynomial_size)

@@ -12,8 +12,8 @@ use crate::pack::pack;
 use crate::pointwise::{add_multiple, add_product, subtract_product};
 use crate::ring::{PAD, Ring, Transform};
 use crate::sampling::{Errors, ternary, uniform};
-use crate::workers::share;
 use crate::{LeveledParameters, max_levels};
+use fhe_core::workers::share;
 
 /// A secret polynomial, for circuits of one polynomial size with any number of levels.
 ///

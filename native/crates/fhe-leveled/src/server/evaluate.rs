@@ -22,7 +22,7 @@ use crate::plan::{LayerPlan, Plan};
 use crate::pointwise::add_constant;
 use crate::ring::Primes;
 use crate::sampling::{input_stream, uniform};
-use crate::workers::share;
+use fhe_core::workers::share;
 
 /// A block that passed every check against a circuit and a key, but for its payload's checksum and residues.
 pub struct AcceptedLeveled<'a> {
@@ -242,12 +242,6 @@ impl PreparedLeveledCircuit {
     /// Standard deviation of the noise of a fresh ciphertext, in units of inputs.
     pub fn input_noise_deviation(&self) -> f64 {
         self.noise.fresh(self.circuit.input_scale)
-    }
-
-    /// Standard deviation of the noise that the last rescaling adds, in units of outputs: the least that results have.
-    pub fn output_noise_deviation(&self) -> f64 {
-        let last = self.plan.layers[self.plan.layers.len() - 1];
-        self.noise.rescaling(last.output, false)
     }
 }
 

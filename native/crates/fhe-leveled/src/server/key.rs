@@ -10,7 +10,7 @@ use crate::key_file::{self, RelinearizationKeyHeader};
 use crate::pack::unpack;
 use crate::ring::Ring;
 use crate::sampling::uniform;
-use crate::workers::share;
+use fhe_core::workers::share;
 
 /// A relinearisation key whose masks are expanded; immutable, shared by all threads.
 pub struct RelinearizationKey {

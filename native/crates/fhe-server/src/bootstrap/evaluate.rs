@@ -1,12 +1,10 @@
 //! Evaluation of a circuit with look-ups on an encrypted block.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use fhe_core::block::{BlockHeader, BlockKind, CircuitDigest, HEADER_BYTES};
 use fhe_core::bootstrap::{BootstrapCircuit, Step};
 use fhe_core::circuit::PackedCircuit;
 use fhe_core::memory::zeros;
+use fhe_core::workers::share;
 use fhe_core::{Error, Result};
 
 use super::BootstrapKeys;
@@ -356,44 +354,23 @@ impl Run<'_> {
         parts: impl Iterator<Item = T> + Send,
         work: impl Fn(&mut Worker<'_>, T) + Sync,
     ) -> Result<()> {
-        let parts = Mutex::new(parts);
-        let is_stopped = AtomicBool::new(false);
         let keys = self.keys;
-        let worker = |should_stop: &mut dyn FnMut() -> bool| {
-            let mut worker = Worker {
+        let buffers = || {
+            Ok(Worker {
                 lookups: Lookups::new(keys),
                 values: Vec::new(),
-            };
-            loop {
-                if is_stopped.load(Ordering::Relaxed) {
-                    return Err(Error::Stopped);
-                }
-                // In a statement of its own, so that the lock is released.
-                let part = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(part) = part else {
-                    return Ok(());
-                };
-                if should_stop() {
-                    is_stopped.store(true, Ordering::Relaxed);
-                    return Err(Error::Stopped);
-                }
-                work(&mut worker, part);
-            }
+            })
         };
-        let worker = &worker;
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..self.threads)
-                .map(|_| scope.spawn(move || worker(&mut || false)))
-                .collect();
-            let mut result = worker(&mut *self.should_stop);
-            for other in others {
-                let part = other
-                    .join()
-                    .unwrap_or_else(|_| Err(Error::Internal("a thread panicked".into())));
-                result = result.and(part);
-            }
-            result
-        })
+        share(
+            parts,
+            self.threads,
+            &mut *self.should_stop,
+            buffers,
+            |worker, part| {
+                work(worker, part);
+                Ok(())
+            },
+        )
     }
 }
 

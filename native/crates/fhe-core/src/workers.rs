@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use fhe_core::{Error, Result};
+use crate::{Error, Result};
 
 /// Does `work` on every part with up to `threads` threads, this one among them, each with buffers of its own.
 ///
@@ -11,7 +11,7 @@ use fhe_core::{Error, Result};
 ///
 /// # Errors
 /// The first that `buffers` or `work` gives; [`Error::Stopped`] if `should_stop` said so.
-pub(crate) fn share<T: Send, B>(
+pub fn share<T: Send, B>(
     parts: impl Iterator<Item = T> + Send,
     threads: usize,
     should_stop: &mut dyn FnMut() -> bool,
