@@ -2,29 +2,20 @@ package org.fhespark.bench;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.types.StructType;
-import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.Engine;
-import org.fhespark.compiler.ModelCompiler;
-import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.ScoreReport;
 import org.fhespark.jobs.client.SparkSettings;
-import org.fhespark.jobs.tables.TableFormat;
-import org.fhespark.jobs.tables.TableReader;
-import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.nativelib.ClientKey;
 
 /**
@@ -51,16 +42,14 @@ public final class EngineBench {
           new Model("mlp_silu.onnx", 0.995));
 
   private final SparkSession spark;
-  private final java.nio.file.Path data;
   private final java.nio.file.Path work;
-  private final List<Row> images;
+  private final DigitImages images;
   private boolean isMet = true;
 
   private EngineBench(SparkSession spark, java.nio.file.Path data, java.nio.file.Path work) {
     this.spark = spark;
-    this.data = data;
     this.work = work;
-    this.images = read(new Path(data.resolve("digits.parquet").toString()));
+    this.images = new DigitImages(spark, data, work);
   }
 
   /** Arguments: examples/digits and a folder to work in. */
@@ -97,7 +86,7 @@ public final class EngineBench {
 
   /** Seconds a record of the MLP with ReLU by look-ups. */
   private double lookUps() throws IOException {
-    HybridModel model = compile("mlp.onnx", Engine.PBS);
+    HybridModel model = images.compile("mlp.onnx", Engine.PBS);
     double seconds = 0;
     try (Keys keys = Keys.of(model, work.resolve("keys-pbs"));
         HybridSession session = model.session(spark, Mode.EXECUTE, keys.client, keys.folder)) {
@@ -117,7 +106,7 @@ public final class EngineBench {
   }
 
   private void leveled(Model listed, double pbs) throws IOException {
-    HybridModel model = compile(listed.file, Engine.SIMD);
+    HybridModel model = images.compile(listed.file, Engine.SIMD);
     java.nio.file.Path output = work.resolve("execute");
     try (Keys keys = Keys.of(model, work.resolve("keys-" + listed.file));
         HybridSession session = model.session(spark, Mode.EXECUTE, keys.client, keys.folder);
@@ -130,28 +119,30 @@ public final class EngineBench {
         row(full);
       }
       Path torch = new Path(work.resolve("torch").toString());
-      Path all = table(IMAGES);
+      Path all = images.table(IMAGES);
       clear.score(all, torch, true, ScoreProgress.SILENT);
       ScoreReport whole =
           session.score(all, new Path(output.toString()), true, ScoreProgress.SILENT);
       row(whole);
-      List<Row> expected = read(torch);
-      List<Row> found = read(new Path(output.toString()));
+      List<Row> expected = images.read(torch);
+      List<Row> found = images.read(new Path(output.toString()));
       int same = 0;
       double squares = 0;
       for (int i = 0; i < IMAGES; i++) {
-        List<Float> left = logits(expected.get(i));
-        List<Float> right = logits(found.get(i));
-        same += top(left) == top(right) ? 1 : 0;
-        for (int j = 0; j < left.size(); j++) {
-          squares += Math.pow(left.get(j) - right.get(j), 2);
+        Row left = expected.get(i);
+        Row right = found.get(i);
+        same += DigitImages.topClass(left) == DigitImages.topClass(right) ? 1 : 0;
+        List<Float> wanted = DigitImages.logits(left);
+        List<Float> given = DigitImages.logits(right);
+        for (int j = 0; j < wanted.size(); j++) {
+          squares += Math.pow(wanted.get(j) - given.get(j), 2);
         }
       }
       double agreement = (double) same / IMAGES;
       check("same class as float, all images", agreement, listed.leastAgreement);
       System.out.printf(
           "  RMS error of logits %.4f%n",
-          Math.sqrt(squares / IMAGES / logits(found.get(0)).size()));
+          Math.sqrt(squares / IMAGES / DigitImages.logits(found.get(0)).size()));
       check("x look-ups, all images", pbs / (whole.seconds() / IMAGES), LEAST_RATIO);
       check("x look-ups, full block", pbs / (full.seconds() / full.records()), LEAST_RATIO);
     }
@@ -213,52 +204,6 @@ public final class EngineBench {
 
   private ScoreReport score(HybridSession session, int records) {
     Path output = new Path(work.resolve("scored").toString());
-    return session.score(table(records), output, true, ScoreProgress.SILENT);
-  }
-
-  private HybridModel compile(String file, Engine engine) throws IOException {
-    Path onnx = new Path(data.resolve(file).toString());
-    Path out = new Path(work.resolve("model-" + engine.label() + "-" + file).toString());
-    Configuration configuration = new Configuration();
-    try (CalibrationTable records =
-        CalibrationTable.open(
-            spark, onnx, new Path(data.resolve("calibration.parquet").toString()))) {
-      CompileOptions options = CompileOptions.remote(List.of(".")).engine(engine).build();
-      new ModelCompiler(configuration).compile(onnx, records.batches(), options, out);
-    }
-    return HybridModel.load(new Path(out, "client"), new Path(out, "server"), configuration);
-  }
-
-  /** So many images, from the first again after the last. */
-  private Path table(int count) {
-    StructType schema = images.get(0).schema();
-    Path table = new Path(work.resolve("images-" + count).toString());
-    try (TableWriter writer = TableWriter.create(spark, table, schema, TableFormat.PARQUET, true)) {
-      for (int i = 0; i < count; i++) {
-        writer.write(images.get(i % images.size()));
-      }
-      writer.commit();
-    }
-    return table;
-  }
-
-  private List<Row> read(Path table) {
-    List<Row> rows = new ArrayList<>();
-    try (TableReader reader = TableReader.open(spark, table)) {
-      reader.rows().forEachRemaining(rows::add);
-    }
-    return rows;
-  }
-
-  private static List<Float> logits(Row row) {
-    return row.getList(row.fieldIndex("logits"));
-  }
-
-  private static int top(List<Float> logits) {
-    int best = 0;
-    for (int i = 1; i < logits.size(); i++) {
-      best = logits.get(i) > logits.get(best) ? i : best;
-    }
-    return best;
+    return session.score(images.table(records), output, true, ScoreProgress.SILENT);
   }
 }

@@ -7,25 +7,17 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.types.StructType;
-import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.Engine;
-import org.fhespark.compiler.ModelCompiler;
-import org.fhespark.jobs.client.CalibrationTable;
 import org.fhespark.jobs.client.HybridModel;
 import org.fhespark.jobs.client.HybridSession;
 import org.fhespark.jobs.client.Mode;
 import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.client.ScoreReport;
 import org.fhespark.jobs.client.SparkSettings;
-import org.fhespark.jobs.tables.TableFormat;
-import org.fhespark.jobs.tables.TableReader;
-import org.fhespark.jobs.tables.TableWriter;
 import org.fhespark.nativelib.ClientKey;
 
 /**
@@ -37,13 +29,13 @@ public final class LookupBench {
   private static final int WARM_UP_IMAGES = 4;
 
   private final SparkSession spark;
-  private final java.nio.file.Path data;
   private final java.nio.file.Path work;
+  private final DigitImages images;
 
   private LookupBench(SparkSession spark, java.nio.file.Path data, java.nio.file.Path work) {
     this.spark = spark;
-    this.data = data;
     this.work = work;
+    this.images = new DigitImages(spark, data, work);
   }
 
   /**
@@ -141,15 +133,15 @@ public final class LookupBench {
     target("x Concrete ML, a record", ratio, ratio >= 15, "at least 15");
   }
 
-  private Ours run(int images) throws IOException {
-    HybridModel model = compile();
+  private Ours run(int count) throws IOException {
+    HybridModel model = images.compile("mlp.onnx", Engine.PBS);
     java.nio.file.Path keys = work.resolve("keys");
     try (ClientKey key = model.newKey()) {
       long start = System.nanoTime();
       model.evaluationKeys(key, keys, share -> {});
       double keygen = (System.nanoTime() - start) / 1e9;
-      Path warmUp = testImages("warm-up", WARM_UP_IMAGES);
-      Path table = testImages("images", images);
+      Path warmUp = images.testImages(WARM_UP_IMAGES);
+      Path table = images.testImages(count);
       Path clear = new Path(work.resolve("disable").toString());
       Path encrypted = new Path(work.resolve("execute").toString());
       try (HybridSession session = model.session(spark, Mode.DISABLE)) {
@@ -159,63 +151,19 @@ public final class LookupBench {
         // Executors expand the key at its first use.
         session.score(warmUp, encrypted, true, ScoreProgress.SILENT);
         ScoreReport report = session.score(table, encrypted, true, ScoreProgress.SILENT);
-        List<Row> expected = read(clear);
-        List<Row> found = read(encrypted);
+        List<Row> expected = images.read(clear);
+        List<Row> found = images.read(encrypted);
         int right = 0;
         int same = 0;
         for (int i = 0; i < found.size(); i++) {
-          right += topClass(found.get(i)) == found.get(i).<Long>getAs("label") ? 1 : 0;
-          same += topClass(found.get(i)) == topClass(expected.get(i)) ? 1 : 0;
+          right += DigitImages.topClass(found.get(i)) == found.get(i).<Long>getAs("label") ? 1 : 0;
+          same +=
+              DigitImages.topClass(found.get(i)) == DigitImages.topClass(expected.get(i)) ? 1 : 0;
         }
-        double count = found.size();
+        double scored = found.size();
         long bytes = Files.size(keys.resolve("evaluation.key"));
-        return new Ours(report, bytes, keygen, right / count, same / count);
+        return new Ours(report, bytes, keygen, right / scored, same / scored);
       }
     }
-  }
-
-  private HybridModel compile() throws IOException {
-    Path onnx = new Path(data.resolve("mlp.onnx").toString());
-    Path out = new Path(work.resolve("model").toString());
-    Configuration configuration = new Configuration();
-    try (CalibrationTable records =
-        CalibrationTable.open(
-            spark, onnx, new Path(data.resolve("calibration.parquet").toString()))) {
-      CompileOptions options = CompileOptions.remote(List.of(".")).engine(Engine.PBS).build();
-      new ModelCompiler(configuration).compile(onnx, records.batches(), options, out);
-    }
-    return HybridModel.load(new Path(out, "client"), new Path(out, "server"), configuration);
-  }
-
-  /** The first images that the model was not trained on. */
-  private Path testImages(String name, int count) {
-    List<Row> rows = read(new Path(data.resolve("digits.parquet").toString()));
-    StructType schema = rows.get(0).schema();
-    Path table = new Path(work.resolve(name).toString());
-    try (TableWriter writer = TableWriter.create(spark, table, schema, TableFormat.PARQUET, true)) {
-      rows.stream()
-          .filter(row -> row.<String>getAs("split").equals("test"))
-          .limit(count)
-          .forEach(writer::write);
-      writer.commit();
-    }
-    return table;
-  }
-
-  private List<Row> read(Path table) {
-    List<Row> rows = new ArrayList<>();
-    try (TableReader reader = TableReader.open(spark, table)) {
-      reader.rows().forEachRemaining(rows::add);
-    }
-    return rows;
-  }
-
-  private static int topClass(Row row) {
-    List<Float> logits = row.getList(row.fieldIndex("logits"));
-    int best = 0;
-    for (int i = 1; i < logits.size(); i++) {
-      best = logits.get(i) > logits.get(best) ? i : best;
-    }
-    return best;
   }
 }
