@@ -38,7 +38,7 @@ record ClientKeys(
   EvaluateBlocks work(RegisteredCircuit.Evaluated circuit, BlockHeader header) {
     Map<String, Broadcast<Circuit>> file = Map.of(circuit.digest(), circuit.file());
     String key = header.key();
-    if (circuit.looksUp()) {
+    if (circuit.takesEvaluationKey()) {
       require(
           evaluation.keySet(),
           key,

@@ -33,7 +33,7 @@ public record RegisteredCircuit(
   record Evaluated(
       String function,
       String digest,
-      boolean looksUp,
+      boolean takesEvaluationKey,
       boolean rerandomizes,
       Broadcast<Circuit> file)
       implements Serializable {
