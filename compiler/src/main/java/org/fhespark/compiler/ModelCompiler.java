@@ -43,9 +43,6 @@ import org.slf4j.LoggerFactory;
 public final class ModelCompiler {
   private static final Logger LOG = LoggerFactory.getLogger(ModelCompiler.class);
 
-  /** Ranges inside a module with look-ups that rest on fewer rows are not trusted. */
-  private static final long FEW_ROWS = 100;
-
   private final Configuration configuration;
 
   /**
@@ -125,7 +122,7 @@ public final class ModelCompiler {
     return modules.stream()
         .filter(RemoteModule::hasLookups)
         .map(RemoteModule::key)
-        .filter(module -> seen.samples().get(module).count() < FEW_ROWS)
+        .filter(module -> seen.samples().get(module).count() < NonLinearModules.FEW_ROWS)
         .map(
             module ->
                 "whether module '"

@@ -25,9 +25,10 @@ import org.fhespark.nativelib.Quantization;
 /** Compiles remote modules that have non-linearities, each by the engine that suits it. */
 final class NonLinearModules {
   /**
-   * Rows of calibration that the engine is chosen by; with fewer it is the one that needs least.
+   * Ranges inside a module that rest on fewer rows of calibration are not trusted, and the engine
+   * is the one that needs least of them.
    */
-  private static final long FEW_ROWS = 100;
+  static final long FEW_ROWS = 100;
 
   private final OnnxModel model;
   private final Calibration.Result seen;

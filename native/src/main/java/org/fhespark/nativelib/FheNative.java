@@ -326,6 +326,11 @@ final class FheNative {
 
   static native int leveledMaxLevels(int polynomialSize);
 
+  /** 0 if the size is in no table. */
+  static native int leveledLargestModulusBits(int polynomialSize);
+
+  static native double leveledInputNoise(long circuit);
+
   static native double leveledNominalScale();
 
   static native double leveledLargestOutputScale(int polynomialSize);

@@ -13,11 +13,6 @@ import org.fhespark.InvalidInputException;
  * <p>Blocks are made and results read by a {@link LeveledClient}.
  */
 public final class LeveledCircuit implements KeyedCircuit {
-  /** Of the file: see {@code native/crates/fhe-leveled/src/circuit.rs}. */
-  private static final int KIND_OFFSET = 6;
-
-  private static final byte KIND = 3;
-
   private final NativeHandle handle;
   private final CircuitDigest digest;
   private final LeveledParameters parameters;
@@ -101,6 +96,15 @@ public final class LeveledCircuit implements KeyedCircuit {
     return FheNative.leveledMaxLevels(polynomialSize);
   }
 
+  /**
+   * log2 of the largest modulus, that of evaluation keys, at which a ring has 128-bit security; 0
+   * if it is in no table.
+   */
+  public static int log2SecureModulus(int polynomialSize) {
+    NativeLibrary.load();
+    return FheNative.leveledLargestModulusBits(polynomialSize);
+  }
+
   /** What a value of 1 is in a ciphertext. */
   public static double nominalScale() {
     NativeLibrary.load();
@@ -115,7 +119,7 @@ public final class LeveledCircuit implements KeyedCircuit {
 
   /** Whether a circuit file says that it is leveled; whether it is whole, {@link #open} tells. */
   public static boolean isOne(byte[] file) {
-    return file.length > KIND_OFFSET && file[KIND_OFFSET] == KIND;
+    return CircuitKind.LEVELED.isOf(file);
   }
 
   /**
@@ -177,6 +181,11 @@ public final class LeveledCircuit implements KeyedCircuit {
                 outputSchema,
                 threads,
                 shouldStop));
+  }
+
+  /** Standard deviation of the noise of a fresh ciphertext, in units of normalised inputs. */
+  public double inputNoise() {
+    return FheNative.leveledInputNoise(handle.get());
   }
 
   /**

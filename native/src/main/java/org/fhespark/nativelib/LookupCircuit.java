@@ -12,11 +12,6 @@ import java.util.function.BooleanSupplier;
  * digest is this circuit's; their results are read by a {@link LookupClient}.
  */
 public final class LookupCircuit implements KeyedCircuit {
-  /** Of the file: see {@code native/crates/fhe-core/src/bootstrap/circuit.rs}. */
-  private static final int KIND_OFFSET = 6;
-
-  private static final byte KIND = 2;
-
   private final NativeHandle handle;
   private final CircuitDigest digest;
   private final PackedParameters packedParameters;
@@ -80,7 +75,7 @@ public final class LookupCircuit implements KeyedCircuit {
 
   /** Whether a circuit file says that it has look-ups; whether it is whole, {@link #open} tells. */
   public static boolean isOne(byte[] file) {
-    return file.length > KIND_OFFSET && file[KIND_OFFSET] == KIND;
+    return CircuitKind.LOOKUPS.isOf(file);
   }
 
   /**

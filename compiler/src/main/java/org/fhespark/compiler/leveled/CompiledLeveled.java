@@ -3,6 +3,7 @@ package org.fhespark.compiler.leveled;
 import java.util.List;
 import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.LeveledChain;
+import org.fhespark.nativelib.LeveledCircuit;
 import org.fhespark.nativelib.LeveledParameters;
 
 /**
@@ -57,7 +58,7 @@ public record CompiledLeveled(
 
   /** log2 of the largest modulus of its ring that keeps 128-bit security. */
   public int log2SecureModulus() {
-    return Rings.log2SecureModulus(parameters.polynomialSize());
+    return LeveledCircuit.log2SecureModulus(parameters.polynomialSize());
   }
 
   /** Records that share a block. */

@@ -80,9 +80,11 @@ public final class LeveledCompiler {
     PartialChain.Whole whole = choice.chain();
     LeveledParameters parameters = choice.parameters();
     LeveledChain integers = integers(request, parameters, whole);
-    double noise =
-        LeveledNoise.firstLayer(
-            whole.layers().get(0), parameters.polynomialSize(), LeveledCircuit.nominalScale());
+    byte[] circuit = LeveledCircuit.encode(parameters, integers);
+    double noise;
+    try (LeveledCircuit opened = LeveledCircuit.open(circuit)) {
+      noise = LeveledNoise.firstLayer(whole.layers().get(0), opened.inputNoise());
+    }
     List<Long> recordShape = request.sample.recordShape();
     return new CompiledLeveled(
         parameters,
@@ -97,7 +99,7 @@ public final class LeveledCompiler {
         FailureProbability.beyond((1 - PartialChain.MOST) / noise, request.log2PError),
         choice.milliseconds(),
         choice.candidates(),
-        LeveledCircuit.encode(parameters, integers));
+        circuit);
   }
 
   private static LeveledChain integers(
