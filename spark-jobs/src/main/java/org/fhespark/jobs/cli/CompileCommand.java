@@ -4,7 +4,11 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
@@ -221,49 +225,25 @@ final class CompileCommand implements Callable<Integer> {
             .quantization(quantization)
             .serverKernel(serverKernel)
             .log2PError(log2PError);
-    for (String bits : weightBits) {
-      String key = key(bits);
-      int value = number("--weight-bits", value(bits), "a number from 2 to 8");
-      if (key.isEmpty()) {
-        options.weightBits(value);
-      } else {
-        options.weightBits(key, value);
-      }
-    }
-    for (String bits : activationBits) {
-      String key = key(bits);
-      if (value(bits).equals("auto")) {
-        if (key.isEmpty()) {
-          options.automaticActivationBits();
-        } else {
-          options.automaticActivationBits(key);
-        }
-        continue;
-      }
-      int value = number("--activation-bits", value(bits), "auto nor a number from 4 to 16");
-      if (key.isEmpty()) {
-        options.activationBits(value);
-      } else {
-        options.activationBits(key, value);
-      }
-    }
-    for (String bytes : limbs) {
-      String key = key(bytes);
-      int value = number("--limbs", value(bytes), "a number from 3 to 7");
-      if (key.isEmpty()) {
-        options.limbs(value);
-      } else {
-        options.limbs(key, value);
-      }
-    }
-    for (String engine : engines) {
-      String key = key(engine);
-      if (key.isEmpty()) {
-        options.engine(engine(engine));
-      } else {
-        options.engine(key, engine(value(engine)));
-      }
-    }
+    forEach(
+        weightBits,
+        bits -> number("--weight-bits", bits, "a number from 2 to 8"),
+        options::weightBits,
+        options::weightBits);
+    forEach(
+        activationBits,
+        this::activationBits,
+        bits -> bits.ifPresentOrElse(options::activationBits, options::automaticActivationBits),
+        (key, bits) ->
+            bits.ifPresentOrElse(
+                value -> options.activationBits(key, value),
+                () -> options.automaticActivationBits(key)));
+    forEach(
+        limbs,
+        bytes -> number("--limbs", bytes, "a number from 3 to 7"),
+        options::limbs,
+        options::limbs);
+    forEach(engines, this::engine, options::engine, options::engine);
     if (simdError != null) {
       options.simdError(simdError);
     }
@@ -286,13 +266,30 @@ final class CompileCommand implements Callable<Integer> {
     return options.build();
   }
 
-  /** The part before the last =, if there is one. */
-  private static String key(String keyAndValue) {
-    return keyAndValue.substring(0, Math.max(0, keyAndValue.lastIndexOf('=')));
+  /**
+   * Takes over values of all modules, or of one whose key stands before the last =.
+   *
+   * @param all what takes a value without a key
+   * @param one what takes a key and its value
+   */
+  private static <V> void forEach(
+      List<String> given, Function<String, V> parse, Consumer<V> all, BiConsumer<String, V> one) {
+    for (String keyAndValue : given) {
+      int equals = keyAndValue.lastIndexOf('=');
+      V value = parse.apply(keyAndValue.substring(equals + 1));
+      if (equals > 0) {
+        one.accept(keyAndValue.substring(0, equals), value);
+      } else {
+        all.accept(value);
+      }
+    }
   }
 
-  private static String value(String keyAndValue) {
-    return keyAndValue.substring(keyAndValue.lastIndexOf('=') + 1);
+  /** Empty for auto. */
+  private OptionalInt activationBits(String value) {
+    return value.equals("auto")
+        ? OptionalInt.empty()
+        : OptionalInt.of(number("--activation-bits", value, "auto nor a number from 4 to 16"));
   }
 
   private Engine engine(String value) {
