@@ -154,25 +154,25 @@ public final class CircuitRegistry {
   }
 
   /**
-   * Releases circuits and expanded keys now, unless a task uses them: for a session that ends and
-   * whose tasks ran in this JVM.
+   * Releases circuits and expanded keys now, or when the last of the tasks that use them now ends:
+   * for a session that ends and whose tasks ran in this JVM. A task that was killed may end later.
    *
    * @param circuits their digests, in hexadecimal
    * @param evaluationKeys theirs
    * @param clientKeys public keys
    */
-  public void releaseUnused(
+  public void giveUp(
       Collection<String> circuits,
       Collection<EvaluationKeySource> evaluationKeys,
       Collection<PublicKeyBytes> clientKeys) {
     for (String circuit : circuits) {
-      packed.releaseUnused(CircuitDigest.parse(circuit));
-      keyed.releaseUnused(CircuitDigest.parse(circuit));
+      packed.giveUp(CircuitDigest.parse(circuit));
+      keyed.giveUp(CircuitDigest.parse(circuit));
     }
     for (EvaluationKeySource key : evaluationKeys) {
-      keys.releaseUnused(CircuitDigest.parse(key.digest()));
+      keys.giveUp(CircuitDigest.parse(key.digest()));
     }
-    clientKeys.forEach(key -> publicKeys.releaseUnused(key.digest()));
+    clientKeys.forEach(key -> publicKeys.giveUp(key.digest()));
   }
 
   private record PackedLease(SharedHandles.Lease<PackedCircuit> circuit) implements Lease {

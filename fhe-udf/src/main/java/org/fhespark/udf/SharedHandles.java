@@ -11,8 +11,8 @@ import org.fhespark.nativelib.CircuitDigest;
 
 /**
  * Things in native memory by the digest of what they are made of: made when a task first needs one,
- * shared by all tasks, released when no task has used one for a while and another comes by, or
- * {@link #releaseIdle} or {@link #releaseUnused} is called.
+ * shared by all tasks, released when no task has used one for a while and another comes by or
+ * {@link #releaseIdle} is called, or once it is given up.
  */
 final class SharedHandles<T extends AutoCloseable> {
   private final Duration idleLimit;
@@ -34,6 +34,7 @@ final class SharedHandles<T extends AutoCloseable> {
       entries.put(digest, entry);
     }
     entry.users++;
+    entry.isGivenUp = false;
     return new Lease<>(this, entry);
   }
 
@@ -53,24 +54,27 @@ final class SharedHandles<T extends AutoCloseable> {
     return entry == null ? 0 : entry.users;
   }
 
-  /** Releases what nobody uses and nobody has used for the idle limit. */
+  /** Releases what nobody uses and is given up or nobody has used for the idle limit. */
   synchronized void releaseIdle() {
     long now = nanoTime.getAsLong();
     for (Iterator<Entry<T>> rest = entries.values().iterator(); rest.hasNext(); ) {
       Entry<T> entry = rest.next();
-      if (entry.users == 0 && now - entry.lastUse > idleLimit.toNanos()) {
+      if (entry.users == 0 && (entry.isGivenUp || now - entry.lastUse > idleLimit.toNanos())) {
         rest.remove();
         entry.close();
       }
     }
   }
 
-  /** Releases a thing now, unless somebody uses it. */
-  synchronized void releaseUnused(CircuitDigest digest) {
+  /**
+   * Releases a thing now, or when the last of the tasks that use it now ends; a task that comes by
+   * in the meantime keeps it.
+   */
+  synchronized void giveUp(CircuitDigest digest) {
     Entry<T> entry = entries.get(digest);
-    if (entry != null && entry.users == 0) {
-      entries.remove(digest);
-      entry.close();
+    if (entry != null) {
+      entry.isGivenUp = true;
+      releaseIdle();
     }
   }
 
@@ -84,6 +88,7 @@ final class SharedHandles<T extends AutoCloseable> {
     final T value;
     int users;
     long lastUse;
+    boolean isGivenUp;
 
     Entry(T value) {
       this.value = value;

@@ -68,19 +68,37 @@ class CircuitRegistryTest {
   }
 
   @Test
-  void aCircuitIsReleasedAtOnceUnlessATaskUsesIt() {
+  void aCircuitThatIsGivenUpIsReleasedWhenItsLastTaskEnds() {
     long before = NativeLibrary.openHandles();
     CircuitRegistry.Lease used = registry.acquire(circuit(1));
+    CircuitRegistry.Lease usedToo = registry.acquire(circuit(1));
     registry.acquire(circuit(2)).close();
-    registry.releaseUnused(List.of(circuit(1).digest().hex()), List.of(), List.of());
-    registry.releaseUnused(List.of(circuit(2).digest().hex()), List.of(), List.of());
-    registry.releaseUnused(List.of(circuit(3).digest().hex()), List.of(), List.of());
+    giveUp(circuit(1));
+    giveUp(circuit(2));
+    giveUp(circuit(3));
+    used.close();
     assertEquals(1, registry.users(circuit(1)));
     assertEquals(before + 1, NativeLibrary.openHandles());
-    used.close();
-    assertEquals(1, registry.size());
-    registry.releaseUnused(List.of(circuit(1).digest().hex()), List.of(), List.of());
+    usedToo.close();
+    assertEquals(0, registry.size());
     assertEquals(before, NativeLibrary.openHandles());
+  }
+
+  @Test
+  void aTaskOfAnotherSessionKeepsACircuitThatIsGivenUp() {
+    long before = NativeLibrary.openHandles();
+    CircuitRegistry.Lease used = registry.acquire(circuit(1));
+    giveUp(circuit(1));
+    CircuitRegistry.Lease other = registry.acquire(circuit(1));
+    used.close();
+    other.close();
+    assertEquals(1, registry.size());
+    giveUp(circuit(1));
+    assertEquals(before, NativeLibrary.openHandles());
+  }
+
+  private void giveUp(Circuit circuit) {
+    registry.giveUp(List.of(circuit.digest().hex()), List.of(), List.of());
   }
 
   @Test

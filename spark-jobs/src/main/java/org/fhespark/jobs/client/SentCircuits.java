@@ -94,7 +94,7 @@ public final class SentCircuits implements AutoCloseable {
   @Override
   public void close() {
     // What tasks made ready in this JVM, as under a local master; executors release it when idle.
-    CircuitRegistry.shared().releaseUnused(circuits.keySet(), keys.values(), publicKeyBytes);
+    CircuitRegistry.shared().giveUp(circuits.keySet(), keys.values(), publicKeyBytes);
     // A context that was stopped has no broadcasts left.
     if (spark.sc().isStopped()) {
       return;

@@ -4,9 +4,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
-import org.apache.spark.SparkExecutorInfo;
+import org.apache.spark.SparkContext;
+import org.apache.spark.SparkStatusTracker;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -100,19 +102,27 @@ final class NativeMemoryProgram {
       } catch (CancellationException expected) {
         Thread.interrupted();
       }
-      // A circuit that a killed task still uses when the session is closed stays for two minutes.
-      await(() -> runningTasks() == 0);
+      // A task that starts when the session is closed keeps its circuit for two minutes.
+      await(this::isIdle);
     }
   }
 
-  private int runningTasks() {
-    return Stream.of(spark.sparkContext().statusTracker().getExecutorInfos())
-        .mapToInt(SparkExecutorInfo::numRunningTasks)
-        .sum();
+  /** No job runs and no task; what Spark's listeners have yet to hear of is heard first. */
+  private boolean isIdle() {
+    SparkContext context = spark.sparkContext();
+    try {
+      context.listenerBus().waitUntilEmpty();
+    } catch (TimeoutException error) {
+      throw new IllegalStateException(error);
+    }
+    SparkStatusTracker tracker = context.statusTracker();
+    return tracker.getActiveJobIds().length == 0
+        && Stream.of(tracker.getExecutorInfos())
+            .allMatch(executor -> executor.numRunningTasks() == 0);
   }
 
   private static void print(int round) throws InterruptedException {
-    await(() -> inUse() == 0);
+    await(() -> NativeLibrary.openHandles() == 0 && inUse() == 0);
     System.out.println(
         "round "
             + round
