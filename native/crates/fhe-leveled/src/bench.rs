@@ -13,6 +13,7 @@ pub struct BenchTransform {
     transform: Transform,
     coefficients: Vec<u32>,
     points: Vec<u32>,
+    work: Vec<u32>,
 }
 
 impl BenchTransform {
@@ -26,6 +27,7 @@ impl BenchTransform {
             transform: Transform::new(n, modulus),
             coefficients: vec![1; n + PAD],
             points: vec![0; n],
+            work: vec![0; n],
         })
     }
 
@@ -38,7 +40,7 @@ impl BenchTransform {
     /// And back.
     pub fn inverse(&mut self) {
         self.transform
-            .inverse(&mut self.points, &mut self.coefficients);
+            .inverse(&self.points, &mut self.work, &mut self.coefficients);
     }
 }
 

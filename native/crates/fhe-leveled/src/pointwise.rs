@@ -83,6 +83,36 @@ impl Task for AddMultiple<'_> {
     }
 }
 
+/// factor·a in place of `product`.
+pub(crate) fn multiply(modulus: &Modulus, product: &mut [u32], a: &[u32], factor: Factor) {
+    dispatch(Multiply {
+        modulus,
+        product,
+        a,
+        factor,
+    });
+}
+
+struct Multiply<'a> {
+    modulus: &'a Modulus,
+    product: &'a mut [u32],
+    a: &'a [u32],
+    factor: Factor,
+}
+
+impl Task for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let m = self.modulus.lanes(lanes);
+        let factor = splat_factor(lanes, self.factor);
+        for (product, a) in vectors_mut(self.product).iter_mut().zip(vectors(self.a)) {
+            lanes.store(m.mul_factor(lanes.load(a), factor), product);
+        }
+    }
+}
+
 /// sum + constant in place of `sum`.
 pub(crate) fn add_constant(modulus: &Modulus, sum: &mut [u32], constant: u32) {
     dispatch(AddConstant {
@@ -133,8 +163,12 @@ mod tests {
             prop_assert_eq!(&found[..], &expected(&|a, b, c| a * b + c)[..]);
             subtract_product(&modulus, &mut found, &a, &b);
             prop_assert_eq!(found, c);
-            add_multiple(&modulus, &mut found, &a, modulus.factor(constant));
+            let factor = modulus.factor(constant);
+            add_multiple(&modulus, &mut found, &a, factor);
             prop_assert_eq!(&found[..], &expected(&|a, _, c| k * a + c)[..]);
+            let mut product = found;
+            multiply(&modulus, &mut product, &a, factor);
+            prop_assert_eq!(&product[..], &expected(&|a, _, _| k * a)[..]);
             add_constant(&modulus, &mut found, constant);
             prop_assert_eq!(&found[..], &expected(&|a, _, c| k * a + c + k)[..]);
         }

@@ -286,7 +286,7 @@ fn altered_blocks_are_refused() {
     }
     // Fields of headers alone, with right checksums.
     for at in 0..HEADER_BYTES - 4 {
-        // The mask's seed, the block's number and the number of records may be any; checksums are.
+        // The mask's seed, the block's number and the number of records may be any; the payload's checksum is right.
         let is_free =
             |places: &[std::ops::Range<usize>]| places.iter().any(|place| place.contains(&at));
         if (116..120).contains(&at) {

@@ -221,7 +221,7 @@ impl LeveledClient {
                 )));
             }
             add_product(modulus, &mut buffers.points, &buffers.mask, key.level(0));
-            transform.inverse(&mut buffers.points, &mut buffers.residues);
+            transform.inverse(&buffers.points, &mut buffers.mask, &mut buffers.residues);
             for (slot, &coefficient) in buffers.slots.iter_mut().zip(&*buffers.residues) {
                 *slot = f64::from(coefficient as i32) / self.spec.output_scale;
             }

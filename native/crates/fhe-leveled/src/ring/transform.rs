@@ -103,12 +103,14 @@ impl Transform {
     }
 
     /// Coefficients of the polynomial with these points, in two's complement between -p/2 and p/2, to the first n of
-    /// `coefficients`, which has [`PAD`] more. What is left in `points` means nothing.
-    pub(crate) fn inverse(&self, points: &mut [u32], coefficients: &mut [u32]) {
-        assert_eq!((coefficients.len(), points.len()), (self.n + PAD, self.n));
+    /// `coefficients`, which has [`PAD`] more, zeros then. `work` holds n numbers.
+    pub(crate) fn inverse(&self, points: &[u32], work: &mut [u32], coefficients: &mut [u32]) {
+        assert_eq!((points.len(), work.len()), (self.n, self.n));
+        assert_eq!(coefficients.len(), self.n + PAD);
         dispatch(Inverse {
             transform: self,
             points,
+            work,
             coefficients,
         });
     }
@@ -367,6 +369,12 @@ fn join_eight<L: Lanes>(
     [a, b, c, d, e, f, g, h]
 }
 
+/// Entries as blocks.
+#[inline(always)]
+fn blocks(entries: &[u32]) -> &[[Lane8; LANES]] {
+    entries.as_chunks().0.as_chunks().0
+}
+
 #[inline(always)]
 fn load_block<L: Lanes>(lanes: L, block: &[Lane8; LANES]) -> [L::V; LANES] {
     let [a, b, c, d, e, f, g, h] = block;
@@ -394,7 +402,8 @@ fn split_block<L: Lanes>(m: &ModulusLanes<L>, w: &BlockTwiddles, block: &mut [La
 
 struct Inverse<'a> {
     transform: &'a Transform,
-    points: &'a mut [u32],
+    points: &'a [u32],
+    work: &'a mut [u32],
     coefficients: &'a mut [u32],
 }
 
@@ -412,13 +421,13 @@ impl Task for Inverse<'_> {
         let m = modulus.lanes(lanes);
         let layers = (n / 2 / BLOCK).ilog2();
         for half in 0..2 {
-            let points = &mut self.points[half * n / 2..][..n / 2];
             let mut node = (2 + half) << layers;
-            let (rows, _) = points.as_chunks_mut::<LANES>();
-            let (blocks, _) = rows.as_chunks_mut::<LANES>();
+            let work = &mut self.work[half * n / 2..][..n / 2];
+            let blocks = blocks(&self.points[half * n / 2..][..n / 2]);
             let twiddles = &inverse.blocks[node - n / BLOCK..][..blocks.len()];
-            for (block, twiddles) in blocks.iter_mut().zip(twiddles) {
-                join_block(&m, twiddles, block);
+            let out = work.as_chunks_mut().0.as_chunks_mut().0;
+            for ((block, twiddles), out) in blocks.iter().zip(twiddles).zip(out) {
+                join_block(&m, twiddles, block, out);
             }
             let mut size = BLOCK;
             while size < n / 2 {
@@ -426,7 +435,7 @@ impl Task for Inverse<'_> {
                 let parts = if is_odd { 2 } else { 4 };
                 size *= parts;
                 node /= parts;
-                for (block, node) in points.chunks_exact_mut(size).zip(node..) {
+                for (block, node) in work.chunks_exact_mut(size).zip(node..) {
                     match is_odd {
                         true => join_two(&m, inverse.nodes[node], block),
                         false => join_four(&m, &inverse.nodes, node, block),
@@ -434,8 +443,8 @@ impl Task for Inverse<'_> {
                 }
             }
         }
-        join_halves(&m, inverse, self.points);
-        unfold(&m, modulus, inverse, self.points, self.coefficients);
+        join_halves(&m, inverse, self.work);
+        unfold(&m, modulus, inverse, self.work, self.coefficients);
     }
 }
 
@@ -478,10 +487,15 @@ fn join_four<L: Lanes>(m: &ModulusLanes<L>, nodes: &[Factor], node: usize, block
 
 /// The first six layers backwards.
 #[inline(always)]
-fn join_block<L: Lanes>(m: &ModulusLanes<L>, w: &BlockTwiddles, block: &mut [Lane8; LANES]) {
+fn join_block<L: Lanes>(
+    m: &ModulusLanes<L>,
+    w: &BlockTwiddles,
+    block: &[Lane8; LANES],
+    out: &mut [Lane8; LANES],
+) {
     let columns = join_eight(m, &OfColumns(&w.columns), load_block(m.lanes, block));
     let rows = join_eight(m, &OfRows(&w.rows), m.lanes.transpose(columns));
-    for (vector, row) in rows.into_iter().zip(block) {
+    for (vector, row) in rows.into_iter().zip(out) {
         m.lanes.store(vector, row);
     }
 }
@@ -640,11 +654,11 @@ mod tests {
                 }
                 let centred = |a: u32| if a > p / 2 { a.wrapping_sub(p) } else { a };
                 let centred: Vec<u32> = coefficients.iter().map(|&a| centred(a)).collect();
-                let mut found = points(&transform, &coefficients);
+                let found = points(&transform, &coefficients);
                 prop_assert!(found.iter().all(|&point| point < p));
                 prop_assert!(found == points(&transform, &centred));
                 let mut back = vec![1; n + PAD];
-                transform.inverse(&mut found, &mut back);
+                transform.inverse(&found, &mut vec![1; n], &mut back);
                 prop_assert!(back == padded(centred));
             }
         }
@@ -661,7 +675,7 @@ mod tests {
                     let mut points = vec![0; self.0.n];
                     Forward { transform: self.0, source: self.1, points: &mut points }.run(lanes);
                     let (kept, mut back) = (points.clone(), self.1.to_vec());
-                    Inverse { transform: self.0, points: &mut points, coefficients: &mut back }.run(lanes);
+                    Inverse { transform: self.0, points: &kept, work: &mut points, coefficients: &mut back }.run(lanes);
                     [kept, back]
                 }
             }
@@ -694,9 +708,9 @@ mod tests {
         }
         let expected: Vec<u32> = expected.iter().map(|&c| modulus.of_integer(c)).collect();
         let (a, b) = (points(transform, &a), points(transform, &b));
-        let mut product: Vec<u32> = a.iter().zip(&b).map(|(&a, &b)| modulus.mul(a, b)).collect();
+        let product: Vec<u32> = a.iter().zip(&b).map(|(&a, &b)| modulus.mul(a, b)).collect();
         let mut found = vec![0; n + PAD];
-        transform.inverse(&mut product, &mut found);
+        transform.inverse(&product, &mut vec![0; n], &mut found);
         let found: Vec<u32> = found[..n]
             .iter()
             .map(|&c| modulus.of_integer(i128::from(c as i32)))

@@ -7,7 +7,6 @@ use super::ciphertext::{Ciphertext, Pool, Tensor};
 use super::rescale::{RescaleScratch, rescale};
 use super::tensor;
 use crate::activation::{Backend, Scaled};
-use crate::pointwise;
 
 /// A thread's buffers, and the key.
 pub(crate) struct CiphertextBackend<'a> {
@@ -41,29 +40,16 @@ impl Backend for CiphertextBackend<'_> {
     }
 
     fn add_multiple(&mut self, sum: &mut Tensor, a: &Ciphertext, factor: Scaled) {
-        let factor = factor.integer();
-        for prime in 0..sum.level {
-            let modulus = self.key.ring().level(prime).modulus();
-            let factor = modulus.factor(modulus.of_integer(factor));
-            for part in 0..2 {
-                let points = sum.points_mut(part, prime);
-                pointwise::add_multiple(modulus, points, a.points(part, prime), factor);
-            }
-        }
+        tensor::add_multiple(self.key.ring(), sum, a, factor.integer());
     }
 
     fn add_constant(&mut self, sum: &mut Tensor, constant: Scaled) {
-        let constant = constant.integer();
-        for prime in 0..sum.level {
-            let modulus = self.key.ring().level(prime).modulus();
-            let constant = modulus.of_integer(constant);
-            pointwise::add_constant(modulus, sum.points_mut(0, prime), constant);
-        }
+        tensor::add_constant(self.key.ring(), sum, constant.integer());
     }
 
-    fn rescale(&mut self, mut sum: Tensor, _scale: f64) -> Result<Ciphertext> {
+    fn rescale(&mut self, sum: Tensor, _scale: f64) -> Result<Ciphertext> {
         let mut result = self.pool.ciphertext(sum.level - 1)?;
-        rescale(self.key, &mut sum, &mut self.scratch, &mut result);
+        rescale(self.key, &sum, &mut self.scratch, &mut result);
         self.pool.release_tensor(sum);
         Ok(result)
     }

@@ -14,10 +14,21 @@ pub(crate) struct Ciphertext {
 /// d_0 + d_1·s + d_2·s², likewise.
 pub(crate) struct Tensor {
     pub level: usize,
-    /// Whether d_2 is there.
-    pub is_quadratic: bool,
+    /// What has been written of it.
+    pub terms: Terms,
     /// `[d_0, d_1, d_2][level][n]`.
     points: Buffer,
+}
+
+/// What a sum has; what it does not have counts as zero, whatever is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Terms {
+    /// Nothing.
+    None,
+    /// d_0 and d_1.
+    Linear,
+    /// d_2 too.
+    Quadratic,
 }
 
 impl Ciphertext {
@@ -25,6 +36,11 @@ impl Ciphertext {
     pub(crate) fn points(&self, part: usize, prime: usize) -> &[u32] {
         let n = self.points.len() / (2 * self.level);
         &self.points[(part * self.level + prime) * n..][..n]
+    }
+
+    /// The same number at every point.
+    pub(crate) fn fill(&mut self, number: u32) {
+        self.points.fill(number);
     }
 
     pub(crate) fn points_mut(&mut self, part: usize, prime: usize) -> &mut [u32] {
@@ -85,15 +101,12 @@ impl Pool {
     /// Zero.
     pub(crate) fn tensor(&mut self, level: usize) -> Result<Tensor> {
         let points = match self.tensors[level].pop() {
-            Some(mut points) => {
-                points.fill(0);
-                points
-            }
+            Some(points) => points,
             None => Buffer::zeros(3 * level * self.n)?,
         };
         Ok(Tensor {
             level,
-            is_quadratic: false,
+            terms: Terms::None,
             points,
         })
     }

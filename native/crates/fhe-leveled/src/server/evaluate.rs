@@ -10,7 +10,7 @@ use fhe_core::{Error, Result};
 
 use super::RelinearizationKey;
 use super::backend::CiphertextBackend;
-use super::ciphertext::Ciphertext;
+use super::ciphertext::{Ciphertext, Terms};
 use super::linear::{GROUP, PairedWeights, combine};
 use super::planes::{Planes, write_pair};
 use crate::LeveledCircuit;
@@ -507,6 +507,7 @@ fn later_inputs(
     let mut results = Vec::with_capacity(GROUP);
     let mut sums = sums.into_iter();
     for (neuron, mut sum) in neurons.zip(&mut sums) {
+        sum.terms = Terms::Linear;
         let bias = circuit.circuit.layers[layer].biases[neuron];
         backend.add_constant(
             &mut sum,

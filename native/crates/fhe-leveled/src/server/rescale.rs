@@ -11,7 +11,7 @@
 use fhe_core::Result;
 
 use super::RelinearizationKey;
-use super::ciphertext::{Ciphertext, Tensor};
+use super::ciphertext::{Ciphertext, Tensor, Terms};
 use crate::buffer::Buffer;
 use crate::lanes::{Lanes, Task, dispatch};
 use crate::pointwise::{add_multiple, vectors, vectors_mut};
@@ -29,7 +29,7 @@ pub(crate) struct RescaleScratch {
     points: Buffer,
     /// Sums of products with the key modulo one prime, a part each.
     sums: [Buffer; 2],
-    /// Points of a remainder.
+    /// Points of a remainder; what inverse transforms work in.
     remainder: Buffer,
     /// Coefficients, padded: r_P and t of both parts, and what is put together of them.
     coefficients: [Buffer; 5],
@@ -49,23 +49,24 @@ impl RescaleScratch {
     }
 }
 
-/// Divides `sum`, whose content is lost, by its last prime; `result` has one level less.
+/// Divides `sum` by its last prime; `result` has one level less.
 pub(crate) fn rescale(
     key: &RelinearizationKey,
-    sum: &mut Tensor,
+    sum: &Tensor,
     scratch: &mut RescaleScratch,
     result: &mut Ciphertext,
 ) {
-    match sum.is_quadratic {
-        true => relinearise_and_rescale(key, sum, scratch, result),
-        false => rescale_linear(key.ring(), sum, scratch, result),
+    match sum.terms {
+        Terms::Quadratic => relinearise_and_rescale(key, sum, scratch, result),
+        Terms::Linear => rescale_linear(key.ring(), sum, scratch, result),
+        Terms::None => result.fill(0),
     }
 }
 
 /// (d - r)/q, where r is d modulo q, centred.
 fn rescale_linear(
     ring: &Ring,
-    sum: &mut Tensor,
+    sum: &Tensor,
     scratch: &mut RescaleScratch,
     result: &mut Ciphertext,
 ) {
@@ -73,7 +74,7 @@ fn rescale_linear(
     let [coefficients, ..] = &mut scratch.coefficients;
     for part in 0..2 {
         ring.level(last)
-            .inverse(sum.points_mut(part, last), coefficients);
+            .inverse(sum.points(part, last), &mut scratch.remainder, coefficients);
         for prime in 0..last {
             let transform = ring.level(prime);
             transform.forward(coefficients, &mut scratch.remainder);
@@ -90,7 +91,7 @@ fn rescale_linear(
 
 fn relinearise_and_rescale(
     key: &RelinearizationKey,
-    sum: &mut Tensor,
+    sum: &Tensor,
     scratch: &mut RescaleScratch,
     result: &mut Ciphertext,
 ) {
@@ -106,12 +107,9 @@ fn relinearise_and_rescale(
     } = scratch;
     let [r_0, t_0, r_1, t_1, combined] = coefficients;
     let n = ring.n();
-
     for (prime, digit) in digits.chunks_exact_mut(n + PAD).enumerate().take(sum.level) {
-        // On a copy: the digit modulo its own prime is needed as it is.
-        let copy = &mut points[..n];
-        copy.copy_from_slice(sum.points(2, prime));
-        ring.level(prime).inverse(copy, digit);
+        ring.level(prime)
+            .inverse(sum.points(2, prime), remainder, digit);
     }
     let mut products = Products {
         key,
@@ -121,8 +119,8 @@ fn relinearise_and_rescale(
     };
 
     products.sum_modulo(ring.levels(), sums);
-    for (sum, r) in sums.iter_mut().zip([&mut *r_0, &mut *r_1]) {
-        special.inverse(sum, r);
+    for (sum, r) in sums.iter().zip([&mut *r_0, &mut *r_1]) {
+        special.inverse(sum, remainder, r);
     }
     products.sum_modulo(last, sums);
     let p_mod_q = q.modulus().factor(special.modulus().p());
@@ -136,7 +134,7 @@ fn relinearise_and_rescale(
             products.sum.points(part, last),
             p_mod_q,
         );
-        q.inverse(&mut sums[part], t);
+        q.inverse(&sums[part], remainder, t);
         dispatch(UpperRemainder {
             modulus: q.modulus(),
             inverse: ring.inverse(ring.levels(), last),
@@ -422,7 +420,8 @@ mod tests {
             secret.level(0),
         );
         let mut coefficients = vec![0; ring.n() + PAD];
-        ring.level(0).inverse(&mut points, &mut coefficients);
+        ring.level(0)
+            .inverse(&points, &mut vec![0; ring.n()], &mut coefficients);
         coefficients[..ring.n()].iter().map(|&c| c as i32).collect()
     }
 
@@ -507,7 +506,7 @@ mod tests {
                 });
                 add_product(ring, &mut sum, &encrypted[0], &encrypted[1], false);
                 let mut result = pool.ciphertext(level - 1).unwrap();
-                rescale(&key, &mut sum, &mut scratch, &mut result);
+                rescale(&key, &sum, &mut scratch, &mut result);
                 let q = f64::from(primes.levels[level - 1]);
                 for (found, exact) in decrypt(&secret, ring, &result)
                     .into_iter()
@@ -541,6 +540,7 @@ mod tests {
         // Without a mask nothing but c_0 is rounded.
         let mut encrypted = encrypt(&secret, ring, &mut pool, LEVELS, &message, 1);
         let mut sum = pool.tensor(LEVELS).unwrap();
+        sum.terms = Terms::Linear;
         for prime in 0..LEVELS {
             let mask = encrypted.points(1, prime).to_vec();
             crate::pointwise::add_product(
@@ -549,11 +549,12 @@ mod tests {
                 &mask,
                 secret.level(prime),
             );
+            sum.points_mut(1, prime).fill(0);
             sum.points_mut(0, prime)
                 .copy_from_slice(encrypted.points(0, prime));
         }
         let mut result = pool.ciphertext(LEVELS - 1).unwrap();
-        rescale(&key, &mut sum, &mut scratch, &mut result);
+        rescale(&key, &sum, &mut scratch, &mut result);
         let q = ring.level(LEVELS - 1).modulus().p();
         let expected: Vec<i32> = message
             .iter()
@@ -577,7 +578,7 @@ mod tests {
         add_product(ring, &mut sum, &x, &y, true);
         add_product(ring, &mut sum, &z, &x, false);
         let mut result = pool.ciphertext(2).unwrap();
-        rescale(&key, &mut sum, &mut scratch, &mut result);
+        rescale(&key, &sum, &mut scratch, &mut result);
         let q = f64::from(ring.level(2).modulus().p());
         let exact = product(&a, &b)
             .into_iter()

@@ -1,8 +1,8 @@
-//! Products of ciphertexts, added to sums.
+//! Terms added to sums.
 
-use super::ciphertext::{Ciphertext, Tensor};
+use super::ciphertext::{Ciphertext, Tensor, Terms};
 use crate::lanes::{Lanes, Task, dispatch};
-use crate::pointwise::{vectors, vectors_mut};
+use crate::pointwise::{self, vectors, vectors_mut};
 use crate::ring::{Modulus, Ring};
 
 /// Adds a·b, or 2·a·b: a_0·b_0, a_0·b_1 + a_1·b_0 and a_1·b_1.
@@ -13,7 +13,7 @@ pub(crate) fn add_product(
     b: &Ciphertext,
     is_doubled: bool,
 ) {
-    sum.is_quadratic = true;
+    let terms = sum.terms;
     for prime in 0..sum.level {
         let modulus = ring.level(prime).modulus();
         let parts = sum.parts_mut(prime);
@@ -21,16 +21,50 @@ pub(crate) fn add_product(
         dispatch(AddProduct {
             modulus,
             sum: parts,
+            terms,
             a,
             b,
             is_doubled,
         });
     }
+    sum.terms = Terms::Quadratic;
+}
+
+/// Adds a·factor.
+pub(crate) fn add_multiple(ring: &Ring, sum: &mut Tensor, a: &Ciphertext, factor: i128) {
+    let is_empty = sum.terms == Terms::None;
+    for prime in 0..sum.level {
+        let modulus = ring.level(prime).modulus();
+        let factor = modulus.factor(modulus.of_integer(factor));
+        for part in 0..2 {
+            let points = sum.points_mut(part, prime);
+            match is_empty {
+                true => pointwise::multiply(modulus, points, a.points(part, prime), factor),
+                false => pointwise::add_multiple(modulus, points, a.points(part, prime), factor),
+            }
+        }
+    }
+    sum.terms = sum.terms.max(Terms::Linear);
+}
+
+/// Adds a constant.
+pub(crate) fn add_constant(ring: &Ring, sum: &mut Tensor, constant: i128) {
+    for prime in 0..sum.level {
+        let modulus = ring.level(prime).modulus();
+        if sum.terms == Terms::None {
+            sum.points_mut(0, prime).fill(0);
+            sum.points_mut(1, prime).fill(0);
+        }
+        let constant = modulus.of_integer(constant);
+        pointwise::add_constant(modulus, sum.points_mut(0, prime), constant);
+    }
+    sum.terms = sum.terms.max(Terms::Linear);
 }
 
 struct AddProduct<'a> {
     modulus: &'a Modulus,
     sum: [&'a mut [u32]; 3],
+    terms: Terms,
     a: [&'a [u32]; 2],
     b: [&'a [u32]; 2],
     is_doubled: bool,
@@ -41,16 +75,6 @@ impl Task for AddProduct<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        match self.is_doubled {
-            true => self.add::<L, true>(lanes),
-            false => self.add::<L, false>(lanes),
-        }
-    }
-}
-
-impl AddProduct<'_> {
-    #[inline(always)]
-    fn add<L: Lanes, const DOUBLES: bool>(self, lanes: L) {
         let m = self.modulus.lanes(lanes);
         let [a0, a1] = self.a.map(vectors);
         let [b0, b1] = self.b.map(vectors);
@@ -59,17 +83,23 @@ impl AddProduct<'_> {
         for (((d0, d1), d2), ((a0, a1), (b0, b1))) in d0.iter_mut().zip(d1).zip(d2).zip(factors) {
             let (a0, a1) = (lanes.load(a0), lanes.load(a1));
             let (mut b0, mut b1) = (lanes.load(b0), lanes.load(b1));
-            if DOUBLES {
+            if self.is_doubled {
                 (b0, b1) = (m.add(b0, b0), m.add(b1, b1));
             }
+            let mut c0 = m.reduce_wide(lanes.mul_wide(a0, b0));
             let mixed = lanes.add_wide(lanes.mul_wide(a0, b1), lanes.mul_wide(a1, b0));
-            for (sum, product) in [
-                (d0, lanes.mul_wide(a0, b0)),
-                (d1, mixed),
-                (d2, lanes.mul_wide(a1, b1)),
-            ] {
-                lanes.store(m.add(lanes.load(sum), m.reduce_wide(product)), sum);
+            let mut c1 = m.reduce_wide(mixed);
+            let mut c2 = m.reduce_wide(lanes.mul_wide(a1, b1));
+            if self.terms >= Terms::Linear {
+                c0 = m.add(c0, lanes.load(d0));
+                c1 = m.add(c1, lanes.load(d1));
             }
+            if self.terms == Terms::Quadratic {
+                c2 = m.add(c2, lanes.load(d2));
+            }
+            lanes.store(c0, d0);
+            lanes.store(c1, d1);
+            lanes.store(c2, d2);
         }
     }
 }
