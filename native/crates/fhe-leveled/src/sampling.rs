@@ -3,6 +3,8 @@
 use fhe_core::keystream::Keystream;
 use zeroize::Zeroizing;
 
+use crate::lanes::{LANES, Lane8, Lanes, Task, dispatch};
+
 /// Variance of an error: half the bits that it is the balance of, 21 against 21, as in SEAL; its standard deviation
 /// is 3.24.
 pub(crate) const ERROR_VARIANCE: f64 = 10.5;
@@ -25,20 +27,55 @@ pub(crate) fn input_stream(feature: usize, prime: usize, levels: usize) -> u64 {
 pub(crate) fn uniform(keystream: &Keystream, stream: u64, p: u32, residues: &mut [u32]) {
     let mut bytes = [0; CHUNK];
     let mut block = stream * STREAM_BLOCKS;
-    let mut filled = 0;
-    while filled < residues.len() {
+    let mut rest = residues;
+    while !rest.is_empty() {
         keystream.fill(block, &mut bytes);
         block += (CHUNK / 16) as u64;
-        for word in bytes.as_chunks().0 {
-            let candidate = u32::from_le_bytes(*word) >> 2;
-            if candidate < p {
-                residues[filled] = candidate;
-                filled += 1;
-                if filled == residues.len() {
+        let candidates = bytes.as_chunks().0.as_chunks().0;
+        let filled = dispatch(Accept {
+            candidates,
+            p,
+            residues: rest,
+        });
+        rest = &mut rest[filled..];
+    }
+}
+
+/// Writes the residues among candidates; gives their number.
+struct Accept<'a> {
+    candidates: &'a [[[u8; 4]; LANES]],
+    p: u32,
+    residues: &'a mut [u32],
+}
+
+impl Task for Accept<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> usize {
+        let most = lanes.splat(self.p - 1);
+        let mut filled = 0;
+        for words in self.candidates {
+            let words: Lane8 = words.map(u32::from_le_bytes);
+            let candidates = lanes.shift_right::<2>(lanes.load(&words));
+            let room = self.residues[filled..].first_chunk_mut();
+            if let Some(room) = room
+                && lanes.all_at_most(candidates, most)
+            {
+                lanes.store(candidates, room);
+                filled += LANES;
+                continue;
+            }
+            let accepted = words.into_iter().map(|word| word >> 2);
+            for candidate in accepted.filter(|&candidate| candidate < self.p) {
+                let Some(residue) = self.residues.get_mut(filled) else {
                     break;
-                }
+                };
+                *residue = candidate;
+                filled += 1;
             }
         }
+        filled
     }
 }
 
@@ -119,6 +156,13 @@ mod tests {
             .sum();
         // 15 degrees of freedom: a fair sampler exceeds it once in 10^9.
         assert!(chi_squared < 80.0, "{chi_squared}");
+        // One by one.
+        let mut bytes = vec![0; 4 << 16];
+        keystream.fill(7 * STREAM_BLOCKS, &mut bytes);
+        let words = bytes.as_chunks().0.iter();
+        let candidates = words.map(|&word| u32::from_le_bytes(word) >> 2);
+        let expected: Vec<u32> = candidates.filter(|&c| c < p).take(residues.len()).collect();
+        assert!(residues == expected);
         let mut other = residues.clone();
         uniform(&keystream, 8, p, &mut other);
         assert!(residues != other);

@@ -318,6 +318,12 @@ impl LeveledClient {
     }
 }
 
+/// The nearest integer of a double below 2^51 in magnitude: adding 1.5 · 2^52 leaves it in the lowest bits.
+fn rounded(value: f64) -> i64 {
+    const ROUNDER: f64 = 6_755_399_441_055_744.0;
+    (value + ROUNDER).to_bits() as i64 - ROUNDER.to_bits() as i64
+}
+
 /// Buffers of one call; what is secret is wiped.
 struct Buffers {
     errors: Errors,
@@ -350,10 +356,24 @@ impl Buffers {
     /// Coefficients of the slots, rounded, and errors.
     fn encode_with_errors(&mut self, encoder: &Encoder) {
         encoder.encode(&mut self.slots, &mut self.scratch);
-        for (coefficient, value) in self.coefficients.iter_mut().zip(&*self.slots) {
-            *coefficient = value.round() as i64;
+        for (coefficient, &value) in self.coefficients.iter_mut().zip(&*self.slots) {
+            *coefficient = rounded(value);
         }
         self.errors.add_to(self.coefficients.iter_mut());
         self.integers.set(&self.coefficients);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn doubles_are_rounded_to_the_nearest(value in -2.0 * LARGEST_ENCODED..2.0 * LARGEST_ENCODED) {
+            prop_assert_eq!(rounded(value), value.round_ties_even() as i64);
+            prop_assert_eq!(rounded(value / 1e12), (value / 1e12).round_ties_even() as i64);
+        }
     }
 }

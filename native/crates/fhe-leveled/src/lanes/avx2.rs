@@ -110,6 +110,12 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn all_at_most(self, a: __m256i, most: __m256i) -> bool {
+        // SAFETY: `detect` has seen AVX2.
+        unsafe { _mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_min_epu32(a, most), a)) == -1 }
+    }
+
+    #[inline(always)]
     fn mul_low(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: `detect` has seen AVX2.
         unsafe { _mm256_mullo_epi32(a, b) }

@@ -43,6 +43,9 @@ pub(crate) trait Lanes: Copy {
     /// The smaller one, unsigned.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
 
+    /// Whether no lane of `a` is above that of `most`, unsigned.
+    fn all_at_most(self, a: Self::V, most: Self::V) -> bool;
+
     /// The low halves of products.
     fn mul_low(self, a: Self::V, b: Self::V) -> Self::V;
 
@@ -170,6 +173,9 @@ mod tests {
                 lanes.lift(a, b),
             ];
             results.extend(lanes.transpose([a, b, c, a, a, b, c, b]));
+            for most in [a, b, lanes.min(a, b), lanes.or(a, b)] {
+                results.push(lanes.splat(lanes.all_at_most(a, most).into()));
+            }
             results
                 .into_iter()
                 .map(|vector| {
@@ -191,6 +197,9 @@ mod tests {
                 prop_assert_eq!(outputs[0][9][i], a[7 - i]);
                 prop_assert_eq!(&outputs[0][17 + i], &[a[i], b[i], c[i], a[i], a[i], b[i], c[i], b[i]]);
             }
+            let is_least = a.iter().zip(&b).all(|(a, b)| a <= b);
+            let found: Vec<u32> = outputs[0][25..].iter().map(|lane| lane[0]).collect();
+            prop_assert_eq!(found, [1, is_least.into(), is_least.into(), 1]);
             prop_assert!(outputs.iter().all(|output| output == &outputs[0]));
         }
     }

@@ -43,6 +43,11 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn all_at_most(self, a: Lane8, most: Lane8) -> bool {
+        a.iter().zip(&most).all(|(a, most)| a <= most)
+    }
+
+    #[inline(always)]
     fn mul_low(self, a: Lane8, b: Lane8) -> Lane8 {
         from_fn(|i| a[i].wrapping_mul(b[i]))
     }
