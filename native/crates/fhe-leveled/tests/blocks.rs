@@ -231,6 +231,32 @@ fn evaluation_stops_on_request_and_threads_do_not_change_results() {
     assert_eq!(stopped, Err(Error::Stopped));
 }
 
+/// With few threads the inputs go by, with many the neurons do.
+#[test]
+fn whether_inputs_or_neurons_are_kept_does_not_change_results() {
+    let shape = Shape {
+        polynomial_size: 8192,
+        widths: &[21, 5, 3],
+        activations: &[(General, 3)],
+        output_scale: largest_output_scale(8192),
+    };
+    let sides = Sides::new(circuit(&shape, &mut random(11)));
+    let inputs = records(10, 21, &mut random(12));
+    let block = sides.client.encrypt(&sides.secret, &inputs, 5).unwrap();
+    let [few, many] = [1, 10].map(|threads| {
+        let go_on = &mut || false;
+        sides
+            .server
+            .evaluate(&sides.key, &block, threads, go_on)
+            .unwrap()
+    });
+    assert!(few == many);
+    let exact = sides.references(&inputs);
+    for (found, exact) in sides.execute(&inputs).into_iter().zip(exact) {
+        assert!((f64::from(found) - exact).abs() < 1e-2, "{found} {exact}");
+    }
+}
+
 #[test]
 fn two_encryptions_share_nothing() {
     let sides = sides();

@@ -32,6 +32,17 @@ pub(crate) enum Terms {
 }
 
 impl Ciphertext {
+    /// Zeros.
+    pub(crate) fn zeros(n: usize, level: usize) -> Result<Self> {
+        let points = Buffer::zeros(2 * level * n)?;
+        Ok(Ciphertext { level, points })
+    }
+
+    /// All polynomials, those of c_0 first.
+    pub(crate) fn all_points_mut(&mut self, n: usize) -> impl Iterator<Item = &mut [u32]> {
+        self.points.chunks_exact_mut(n)
+    }
+
     /// Polynomial of a part modulo a prime.
     pub(crate) fn points(&self, part: usize, prime: usize) -> &[u32] {
         let n = self.points.len() / (2 * self.level);
@@ -91,11 +102,10 @@ impl Pool {
 
     /// A ciphertext of any content.
     pub(crate) fn ciphertext(&mut self, level: usize) -> Result<Ciphertext> {
-        let points = match self.ciphertexts[level].pop() {
-            Some(points) => points,
-            None => Buffer::zeros(2 * level * self.n)?,
-        };
-        Ok(Ciphertext { level, points })
+        match self.ciphertexts[level].pop() {
+            Some(points) => Ok(Ciphertext { level, points }),
+            None => Ciphertext::zeros(self.n, level),
+        }
     }
 
     /// Zero.

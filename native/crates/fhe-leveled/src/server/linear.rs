@@ -1,18 +1,23 @@
 //! Integer combinations of ciphertexts: 8-bit weights times residues.
 
-use super::planes::{HALF_BITS, Pair, Planes};
-use crate::lanes::{Lane8, Lanes, Task, dispatch};
+use std::ops::Range;
+
+use super::planes::{HALF_BITS, Pair, Row};
+use crate::lanes::{LANES, Lane8, Lanes, Task, dispatch};
 use crate::pointwise::vectors_mut;
 use crate::ring::{Factor, Modulus, splat_factor};
 
 /// Neurons that are computed together: their sums stay in registers.
-pub(crate) const GROUP: usize = 4;
+pub(super) const GROUP: usize = 4;
 
 /// Pairs of features whose products, 128 · 2 · 128 · (2^15 - 1) < 2^30 at most, are summed in 32 bits.
 const PAIRS_OF_A_SUM: usize = 128;
 
+/// Bytes of a row that are worked on at a time: what a core's second cache has room for beside weights.
+const BLOCK_BYTES: usize = 128 << 10;
+
 /// The weights of a layer: of a pair of features, two 16-bit integers in 32 bits.
-pub(crate) struct PairedWeights {
+pub(super) struct PairedWeights {
     outputs: usize,
     pairs: usize,
     /// `[groups of neurons][pairs][GROUP]`; zeros for neurons and features that are not there.
@@ -21,7 +26,7 @@ pub(crate) struct PairedWeights {
 
 impl PairedWeights {
     /// Of weights `[outputs][inputs]`.
-    pub(crate) fn new(weights: &[i8], outputs: usize, inputs: usize) -> Self {
+    pub(super) fn new(weights: &[i8], outputs: usize, inputs: usize) -> Self {
         let pairs = inputs.div_ceil(2);
         let at = |output: usize, input: usize| match output < outputs && input < inputs {
             true => u32::from(i16::from(weights[output * inputs + input]) as u16),
@@ -43,11 +48,16 @@ impl PairedWeights {
         }
     }
 
-    pub(crate) fn outputs(&self) -> usize {
+    pub(super) fn outputs(&self) -> usize {
         self.outputs
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
+    /// Groups of [`GROUP`] neurons, the last one perhaps with fewer.
+    pub(super) fn groups(&self) -> usize {
+        self.outputs.div_ceil(GROUP)
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
         size_of_val(&self.weights[..])
     }
 
@@ -56,29 +66,51 @@ impl PairedWeights {
     }
 }
 
-/// Σ weight · residue of one row for the neurons of a group, each times its factor.
-pub(crate) fn combine(
+/// Σ weight · residue of one row for the neurons of some groups, each times its factor.
+///
+/// # Panics
+/// If there are not [`GROUP`] outputs and factors for each group.
+pub(super) fn combine(
     modulus: &Modulus,
-    planes: &Planes,
-    (part, prime): (usize, usize),
+    row: &Row,
     weights: &PairedWeights,
-    group: usize,
-    factors: [u32; GROUP],
-    outputs: [&mut [u32]; GROUP],
+    groups: Range<usize>,
+    factors: &[u32],
+    outputs: &mut [&mut [u32]],
 ) {
-    let row = planes.row(part, prime);
-    dispatch(Combine {
-        modulus,
-        row,
-        weights: weights.group(group),
-        factors,
-        outputs,
-    });
+    let (factors, []) = factors.as_chunks::<GROUP>() else {
+        panic!("whole groups of factors");
+    };
+    let (outputs, []) = outputs.as_chunks_mut::<GROUP>() else {
+        panic!("whole groups of outputs");
+    };
+    assert_eq!((factors.len(), outputs.len()), (groups.len(), groups.len()));
+    // So many vectors stay in a cache until all groups have had them.
+    let vectors = (BLOCK_BYTES / (weights.pairs * size_of::<Pair>())).max(1);
+    let mut panels = row.panels();
+    let mut first = 0;
+    loop {
+        let block: Vec<&[Pair]> = panels.by_ref().take(vectors).collect();
+        if block.is_empty() {
+            break;
+        }
+        let points = first..first + block.len() * LANES;
+        for (group, (factors, outputs)) in groups.clone().zip(factors.iter().zip(&mut *outputs)) {
+            dispatch(Combine {
+                modulus,
+                panels: &block,
+                weights: weights.group(group),
+                factors: *factors,
+                outputs: outputs.each_mut().map(|output| &mut output[points.clone()]),
+            });
+        }
+        first = points.end;
+    }
 }
 
 struct Combine<'a> {
     modulus: &'a Modulus,
-    row: &'a [Pair],
+    panels: &'a [&'a [Pair]],
     weights: &'a [[u32; GROUP]],
     factors: [u32; GROUP],
     outputs: [&'a mut [u32]; GROUP],
@@ -97,8 +129,7 @@ impl Task for Combine<'_> {
         let outputs = self.outputs.map(vectors_mut);
         let [a, b, c, d] = outputs.map(|output| output.iter_mut());
         let out = a.zip(b).zip(c.zip(d));
-        let panels = self.row.chunks_exact(self.weights.len());
-        for (panel, ((a, b), (c, d))) in panels.zip(out) {
+        for (panel, ((a, b), (c, d))) in self.panels.iter().zip(out) {
             let out: [&mut Lane8; GROUP] = [a, b, c, d];
             let mut totals = [lanes.splat(0); GROUP];
             let parts = panel.chunks(PAIRS_OF_A_SUM);

@@ -3,7 +3,9 @@
 mod backend;
 mod ciphertext;
 mod evaluate;
+mod inputs;
 mod key;
+mod layers;
 mod linear;
 mod planes;
 mod rescale;

@@ -1,8 +1,7 @@
 //! Residues of many ciphertexts, laid out for products with 8-bit weights.
 //!
 //! A residue is cut in two halves of 15 bits, which are positive as signed 16-bit integers; those of two features
-//! share 32 bits, so that one instruction multiplies both with their weights and adds. A row is one part of the
-//! ciphertexts modulo one prime: `[n/8 vectors][pairs of features][low, high][8]`.
+//! share 32 bits, so that one instruction multiplies both with their weights and adds.
 
 use fhe_core::Result;
 
@@ -11,67 +10,80 @@ use crate::lanes::{LANES, Lane8, Lanes, Task, dispatch};
 use crate::pointwise::vectors;
 
 /// The halves of a pair of features, of one vector.
-pub(crate) type Pair = [Lane8; 2];
+pub(super) type Pair = [Lane8; 2];
 
 /// Bits of a half.
-pub(crate) const HALF_BITS: i32 = 15;
+pub(super) const HALF_BITS: i32 = 15;
 
-/// The ciphertexts of a layer's inputs.
-pub(crate) struct Planes {
-    n: usize,
-    level: usize,
+/// One part of a layer's inputs modulo one prime: `[n/8 vectors][pairs of features][low, high][8]`.
+pub(super) struct Row {
     pairs: usize,
     memory: Buffer,
 }
 
-impl Planes {
-    /// Of so many features at a level.
-    pub(crate) fn new(n: usize, level: usize, features: usize) -> Result<Self> {
+impl Row {
+    /// Of so many features.
+    pub(super) fn new(n: usize, features: usize) -> Result<Self> {
         let pairs = features.div_ceil(2);
-        let memory = Buffer::zeros(2 * level * n * pairs * 2)?;
-        Ok(Planes {
-            n,
-            level,
-            pairs,
-            memory,
-        })
-    }
-
-    pub(crate) fn level(&self) -> usize {
-        self.level
+        let memory = Buffer::zeros(n * pairs * 2)?;
+        Ok(Row { pairs, memory })
     }
 
     /// Pairs of features.
-    pub(crate) fn pairs(&self) -> usize {
+    pub(super) fn pairs(&self) -> usize {
         self.pairs
     }
 
-    /// Every row to be written: part, prime and vectors.
-    pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = (usize, usize, &mut [u32])> + Send {
-        let level = self.level;
-        let rows = self.memory.chunks_exact_mut(self.n * self.pairs * 2);
-        rows.enumerate()
-            .map(move |(row, entries)| (row / level, row % level, entries))
+    /// The pairs of each vector.
+    pub(super) fn panels(&self) -> impl Iterator<Item = &[Pair]> {
+        let pairs: &[Pair] = vectors(&self.memory).as_chunks().0;
+        pairs.chunks_exact(self.pairs)
     }
 
-    /// One row's vectors, of so many pairs each.
-    pub(crate) fn row(&self, part: usize, prime: usize) -> &[Pair] {
-        let length = self.n * self.pairs * 2;
-        let row = &self.memory[(part * self.level + prime) * length..][..length];
-        vectors(row).as_chunks().0
+    /// Writes one pair of features.
+    pub(super) fn write_pair(&mut self, pair: usize, features: [&[u32]; 2]) {
+        let (vectors, _) = self.memory.as_chunks_mut::<LANES>();
+        let row = vectors.as_chunks_mut().0;
+        dispatch(WritePair {
+            row,
+            pairs: self.pairs,
+            pair,
+            features,
+        });
     }
 }
 
-/// Writes one pair of features to a row of so many pairs.
-pub(crate) fn write_pair(row: &mut [u32], pairs: usize, pair: usize, features: [&[u32]; 2]) {
-    let (vectors, _) = row.as_chunks_mut::<LANES>();
-    let row = vectors.as_chunks_mut().0;
-    dispatch(WritePair {
-        row,
-        pairs,
-        pair,
-        features,
-    });
+/// The ciphertexts of a layer's inputs.
+pub(super) struct Planes {
+    level: usize,
+    /// `[part][prime]`.
+    rows: Vec<Row>,
+}
+
+impl Planes {
+    /// Of so many features at a level.
+    pub(super) fn new(n: usize, level: usize, features: usize) -> Result<Self> {
+        let rows = (0..2 * level).map(|_| Row::new(n, features));
+        Ok(Planes {
+            level,
+            rows: rows.collect::<Result<_>>()?,
+        })
+    }
+
+    pub(super) fn level(&self) -> usize {
+        self.level
+    }
+
+    /// Every row to be written, with its part and prime.
+    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = (usize, usize, &mut Row)> + Send {
+        let level = self.level;
+        let rows = self.rows.iter_mut().enumerate();
+        rows.map(move |(number, row)| (number / level, number % level, row))
+    }
+
+    pub(super) fn row(&self, part: usize, prime: usize) -> &Row {
+        &self.rows[part * self.level + prime]
+    }
 }
 
 struct WritePair<'a> {
