@@ -88,35 +88,23 @@ pub(crate) fn evaluate<B: Backend>(
     u: &B::Value,
 ) -> Result<B::Value> {
     let is_even = activation.form == ActivationForm::EvenPlusLinear;
+    // T_1 of u is u.
+    let places = &activation.powers[usize::from(!is_even)..];
+    let mut powers = Vec::with_capacity(places.len());
+    let mut place = activation.input;
+    for &next in places {
+        let x = powers.last().unwrap_or(u);
+        powers.push(double_square_less_one(backend, x, place, next.scale)?);
+        place = next;
+    }
     let mut evaluation = Evaluation {
         backend,
         plan,
         activation,
         u,
-        powers: Vec::new(),
+        powers,
         is_even,
     };
-    if is_even {
-        let v =
-            evaluation.double_square_less_one(u, activation.input, activation.powers[0].scale)?;
-        evaluation.powers.push(v);
-    }
-    for k in 1..activation.powers.len() {
-        let power = {
-            let place = activation.powers[k - 1];
-            let scale = activation.powers[k].scale;
-            // Taken out while it is read.
-            match evaluation.powers.pop() {
-                Some(last) => {
-                    let power = evaluation.double_square_less_one(&last, place, scale);
-                    evaluation.powers.push(last);
-                    power?
-                }
-                None => evaluation.double_square_less_one(u, place, scale)?,
-            }
-        };
-        evaluation.powers.push(power);
-    }
     let linear = is_even.then_some(polynomial.linear);
     let result = evaluation.node(polynomial.coefficients, activation.output.scale, linear)?;
     let Evaluation {
@@ -124,6 +112,23 @@ pub(crate) fn evaluate<B: Backend>(
     } = evaluation;
     powers.into_iter().for_each(|power| backend.release(power));
     Ok(result)
+}
+
+/// 2x² - 1: T_2m of T_m, and v of u.
+fn double_square_less_one<B: Backend>(
+    backend: &mut B,
+    x: &B::Value,
+    place: Place,
+    scale: f64,
+) -> Result<B::Value> {
+    let mut sum = backend.zero(place.level)?;
+    backend.add_product(&mut sum, x, x, true);
+    let minus_one = Scaled {
+        real: -1.0,
+        scale: place.scale * place.scale,
+    };
+    backend.add_constant(&mut sum, minus_one);
+    backend.rescale(sum, scale)
 }
 
 struct Evaluation<'a, B: Backend> {
@@ -137,23 +142,6 @@ struct Evaluation<'a, B: Backend> {
 }
 
 impl<B: Backend> Evaluation<'_, B> {
-    /// 2x² - 1: T_2m of T_m, and v of u.
-    fn double_square_less_one(
-        &mut self,
-        x: &B::Value,
-        place: Place,
-        scale: f64,
-    ) -> Result<B::Value> {
-        let mut sum = self.backend.zero(place.level)?;
-        self.backend.add_product(&mut sum, x, x, true);
-        let minus_one = Scaled {
-            real: -1.0,
-            scale: place.scale * place.scale,
-        };
-        self.backend.add_constant(&mut sum, minus_one);
-        self.backend.rescale(sum, scale)
-    }
-
     /// Σ c_k T_k, and linear·u, at `scale`; of degree 1 or more.
     fn node(&mut self, coefficients: &[f64], scale: f64, linear: Option<f64>) -> Result<B::Value> {
         let height = height(coefficients.len());

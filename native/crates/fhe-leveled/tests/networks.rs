@@ -8,6 +8,10 @@ use fhe_leveled::{ActivationForm, largest_output_scale};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
+/// Of the predicted noise: rounding meets the slots of the secret, so that tails are those of a product of two normal
+/// numbers, e^-x beyond x deviations.
+const LARGEST_ERROR: f64 = 20.0;
+
 fn sides(
     polynomial_size: usize,
     widths: &[usize],
@@ -33,7 +37,8 @@ fn spread(errors: &[f64]) -> (f64, f64) {
     ((squares / errors.len() as f64).sqrt(), largest)
 }
 
-/// Runs a network in all three ways.
+/// Runs a network in all three ways. Slots' noise differs with those of the secret, so that there must be thousands to
+/// measure it.
 fn check(sides: &Sides, count: usize, seed: u64) {
     let inputs = records(count, sides.circuit.inputs, &mut random(seed));
     let exact = sides.references(&inputs);
@@ -65,7 +70,7 @@ fn check(sides: &Sides, count: usize, seed: u64) {
         "{measured:e}, {predicted:e} predicted"
     );
     assert!(
-        largest < 12.0 * predicted,
+        largest < LARGEST_ERROR * predicted,
         "{largest:e}, {predicted:e} predicted"
     );
 }
@@ -89,7 +94,7 @@ fn every_small_degree_follows_exact_arithmetic() {
     for degree in 1..=15 {
         check(
             &sides(16384, &[3, 2, 1], &[(General, degree)], degree as u64),
-            300,
+            4000,
             5,
         );
         check(
@@ -99,7 +104,7 @@ fn every_small_degree_follows_exact_arithmetic() {
                 &[(EvenPlusLinear, degree)],
                 degree as u64,
             ),
-            300,
+            4000,
             6,
         );
     }
