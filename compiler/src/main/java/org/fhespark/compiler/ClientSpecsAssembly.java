@@ -65,7 +65,7 @@ final class ClientSpecsAssembly {
       String digest = CircuitDigest.of(module.circuit()).hex();
       for (LookupCall call : split.lookups()) {
         if (call.module().equals(module.module())) {
-          remote.add(remoteCall(module, call, digest));
+          remote.add(remoteCall(module, call, digest, calibration.skipsPadding(call)));
         }
       }
     }
@@ -73,7 +73,7 @@ final class ClientSpecsAssembly {
       String digest = CircuitDigest.of(module.circuit()).hex();
       for (LookupCall call : split.lookups()) {
         if (call.module().equals(module.module())) {
-          remote.add(remoteCall(module, call, digest));
+          remote.add(remoteCall(module, call, digest, calibration.skipsPadding(call)));
         }
       }
     }
@@ -83,7 +83,7 @@ final class ClientSpecsAssembly {
         model.digest(),
         signature.inputs(),
         signature.outputs(),
-        calibration.skipping().isEmpty() ? null : mask.map(PaddingMask::input).orElseThrow(),
+        calibration.skipsPadding() ? mask.map(PaddingMask::input).orElseThrow() : null,
         segments,
         remote,
         remote.stream()
@@ -119,14 +119,15 @@ final class ClientSpecsAssembly {
         .toList();
   }
 
-  private static RemoteCallSpec remoteCall(CompiledLeveled module, LookupCall call, String digest) {
+  private static RemoteCallSpec remoteCall(
+      CompiledLeveled module, LookupCall call, String digest, boolean skipsPadding) {
     return new RemoteCallSpec(
         module.module(),
         call.stage(),
         call.region().input(),
         null,
         List.of(new CallOutput(module.module(), call.region().output(), module.outputs())),
-        false,
+        skipsPadding,
         module.inputs(),
         module.outputs(),
         digest,
@@ -151,14 +152,15 @@ final class ClientSpecsAssembly {
             module.outputShape()));
   }
 
-  private static RemoteCallSpec remoteCall(CompiledLookups module, LookupCall call, String digest) {
+  private static RemoteCallSpec remoteCall(
+      CompiledLookups module, LookupCall call, String digest, boolean skipsPadding) {
     return new RemoteCallSpec(
         module.module(),
         call.stage(),
         call.region().input(),
         null,
         List.of(new CallOutput(module.module(), call.region().output(), module.outputs())),
-        false,
+        skipsPadding,
         module.inputs(),
         module.outputs(),
         digest,

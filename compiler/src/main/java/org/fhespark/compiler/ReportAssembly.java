@@ -102,7 +102,7 @@ final class ReportAssembly {
           + " is 0 are computed like all others, for "
           + calibration.harm().get();
     }
-    return calibration.skipping().isEmpty()
+    return !calibration.skipsPadding()
         ? "no remote call reads rows of the axes of " + input
         : "positions where " + input + " is 0 are neither encrypted nor computed";
   }

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.function.IntPredicate;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.lookups.FloatPart.Values;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -45,6 +46,25 @@ public final class RowSample {
    *     the region reads whole ones
    */
   public void add(OnnxTensor tensor) {
+    add(tensor, row -> true);
+  }
+
+  /**
+   * The same of the rows that are no padding.
+   *
+   * @param real whether they are not, a row; the region must read rows
+   */
+  public void addReal(OnnxTensor tensor, boolean[] real) {
+    add(tensor, row -> real[row]);
+  }
+
+  /** Whether the region computes the last axis of its input row by row. */
+  public boolean readsRows(OnnxTensor tensor) {
+    decideLayout(tensor, floats(tensor));
+    return !layout.wholeRecords();
+  }
+
+  private FloatBuffer floats(OnnxTensor tensor) {
     FloatBuffer values = tensor.getFloatBuffer();
     if (values == null) {
       throw new InvalidInputException(
@@ -55,10 +75,19 @@ public final class RowSample {
               + tensor.getInfo().type
               + "; only float32 can be encrypted");
     }
-    long[] shape = tensor.getInfo().getShape();
+    return values;
+  }
+
+  private void decideLayout(OnnxTensor tensor, FloatBuffer values) {
     if (layout == null) {
-      layout = layout(shape, values.duplicate());
+      layout = layout(tensor.getInfo().getShape(), values.duplicate());
     }
+  }
+
+  private void add(OnnxTensor tensor, IntPredicate counts) {
+    FloatBuffer values = floats(tensor);
+    decideLayout(tensor, values);
+    long[] shape = tensor.getInfo().getShape();
     long[] axes = Arrays.copyOfRange(shape, 1, shape.length);
     boolean fits =
         layout.wholeRecords()
@@ -76,9 +105,12 @@ public final class RowSample {
               + " of one shape, or name smaller remote modules");
     }
     int width = layout.width();
-    while (values.remaining() >= width) {
+    for (int number = 0; values.remaining() >= width; number++) {
       float[] row = new float[width];
       values.get(row);
+      if (!counts.test(number)) {
+        continue;
+      }
       for (float value : row) {
         if (!Float.isFinite(value)) {
           throw new InvalidInputException(

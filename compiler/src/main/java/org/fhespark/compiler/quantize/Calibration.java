@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -48,6 +49,7 @@ public final class Calibration {
   private final Map<RowSource, ActivationStatistics> statistics = new LinkedHashMap<>();
   private final Optional<PaddingMask> mask;
   private final Set<RowSource> skipping = new HashSet<>();
+  private final Set<LookupCall> skippingLookups = new HashSet<>();
   private final Set<PaddingTrial.Side> tried = EnumSet.noneOf(PaddingTrial.Side.class);
   private Optional<String> harm = Optional.empty();
   private long records;
@@ -80,6 +82,7 @@ public final class Calibration {
    * @param samples some rows that modules with look-ups read, by their keys
    * @param records of the data
    * @param skipping those whose padding can be skipped
+   * @param skippingLookups calls of modules with look-ups of which the same is true
    * @param harm what skipping padding would change, so that none is skipped; one clause
    */
   public record Result(
@@ -87,10 +90,21 @@ public final class Calibration {
       Map<String, RowSample> samples,
       long records,
       Set<RowSource> skipping,
+      Set<LookupCall> skippingLookups,
       Optional<String> harm) {
     /** Whether a call need not compute padding. */
     public boolean skipsPadding(AffineCall call) {
       return skipping.contains(call.rows());
+    }
+
+    /** The same of a call of a module with look-ups. */
+    public boolean skipsPadding(LookupCall call) {
+      return skippingLookups.contains(call);
+    }
+
+    /** Whether some call need not. */
+    public boolean skipsPadding() {
+      return !skipping.isEmpty() || !skippingLookups.isEmpty();
     }
 
     /** Statistics of the rows that a call reads. */
@@ -150,7 +164,7 @@ public final class Calibration {
       }
     }
     return new Result(
-        statistics, Map.of(), gathered.records(), Set.copyOf(skipping), Optional.empty());
+        statistics, Map.of(), gathered.records(), Set.copyOf(skipping), Set.of(), Optional.empty());
   }
 
   /**
@@ -193,6 +207,7 @@ public final class Calibration {
         samples,
         calibration.records,
         Set.copyOf(calibration.skipping),
+        Set.copyOf(calibration.skippingLookups),
         calibration.harm);
   }
 
@@ -272,7 +287,7 @@ public final class Calibration {
   private void decideSkipping(
       Map<String, BatchTensor> slice, Map<String, OnnxTensor> tensors, boolean first)
       throws OrtException {
-    if (mask.isEmpty() || (!first && skipping.isEmpty())) {
+    if (mask.isEmpty() || (!first && skipping.isEmpty() && skippingLookups.isEmpty())) {
       return;
     }
     OnnxTensor maskTensor = tensors.get(mask.get().input());
@@ -285,12 +300,26 @@ public final class Calibration {
             .filter(call -> call.unfolding().isEmpty() && !modelInputs.contains(call.input()))
             .filter(call -> PaddingMask.covers(maskTensor, tensors.get(call.input())))
             .toList();
-    if (!tried.addAll(sides) || candidates.isEmpty()) {
+    List<LookupCall> lookups = new ArrayList<>();
+    samples.forEach(
+        (call, sample) -> {
+          OnnxTensor input = tensors.get(call.region().input());
+          if (!modelInputs.contains(call.region().input())
+              && PaddingMask.covers(maskTensor, input)
+              && sample.readsRows(input)) {
+            lookups.add(call);
+          }
+        });
+    Set<String> outputs = new HashSet<>();
+    candidates.forEach(call -> outputs.add(call.output()));
+    lookups.forEach(call -> outputs.add(call.region().output()));
+    if (!tried.addAll(sides) || outputs.isEmpty()) {
       return;
     }
-    harm = new PaddingTrial(model, mask.get(), candidates).harm(exposed, slice, sides);
+    harm = new PaddingTrial(model, mask.get(), outputs).harm(exposed, slice, sides);
     if (harm.isEmpty()) {
       candidates.forEach(call -> skipping.add(call.rows()));
+      skippingLookups.addAll(lookups);
     } else if (!first) {
       throw new InvalidInputException(
           "calibration data: padding cannot be skipped for all records, for "
@@ -307,7 +336,7 @@ public final class Calibration {
       if (names.contains(name)) {
         requireReadable(entry.getKey(), tensors.get(name));
         if (skipping.contains(entry.getKey())) {
-          addReal(name, tensors.get(name), tensors.get(mask.get().input()), entry.getValue());
+          addReal(name, tensors.get(name), real(name, tensors), entry.getValue());
         } else {
           add(entry.getKey(), tensors.get(name), entry.getValue());
         }
@@ -317,7 +346,11 @@ public final class Calibration {
     for (Map.Entry<LookupCall, RowSample> entry : samples.entrySet()) {
       String name = entry.getKey().region().input();
       if (names.contains(name)) {
-        entry.getValue().add(tensors.get(name));
+        if (skippingLookups.contains(entry.getKey())) {
+          entry.getValue().addReal(tensors.get(name), real(name, tensors));
+        } else {
+          entry.getValue().add(tensors.get(name));
+        }
         bytes += (long) Float.BYTES * floats(tensors.get(name)).remaining();
       }
     }
@@ -365,13 +398,18 @@ public final class Calibration {
         .sample(values, (row, standsFor) -> seen.add(rows.tensor(), row, standsFor));
   }
 
-  /** Adds the rows that are no padding. */
-  private void addReal(
-      String name, OnnxTensor tensor, OnnxTensor maskTensor, ActivationStatistics seen) {
-    if (!PaddingMask.covers(maskTensor, tensor)) {
-      throw PaddingTrial.otherShape(mask.get(), name, tensor.getInfo().getShape());
+  /** Which rows of a tensor are no padding. */
+  private boolean[] real(String name, Map<String, OnnxTensor> tensors) {
+    OnnxTensor maskTensor = tensors.get(mask.orElseThrow().input());
+    if (!PaddingMask.covers(maskTensor, tensors.get(name))) {
+      throw PaddingTrial.otherShape(mask.get(), name, tensors.get(name).getInfo().getShape());
     }
-    boolean[] real = PaddingMask.real(maskTensor);
+    return PaddingMask.real(maskTensor);
+  }
+
+  /** Adds the rows that are no padding. */
+  private static void addReal(
+      String name, OnnxTensor tensor, boolean[] real, ActivationStatistics seen) {
     FloatBuffer values = floats(tensor);
     float[] row = new float[values.remaining() / Math.max(1, real.length)];
     for (boolean counts : real) {

@@ -26,7 +26,6 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.IntPredicate;
 import org.fhespark.InvalidInputException;
-import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -43,17 +42,17 @@ final class PaddingTrial {
 
   private final OnnxModel model;
   private final PaddingMask mask;
-  private final List<AffineCall> calls;
+  private final Set<String> results;
 
   /**
    * A trial.
    *
-   * @param calls those whose rows would be skipped
+   * @param results tensors that remote calls make, whose rows would be skipped
    */
-  PaddingTrial(OnnxModel model, PaddingMask mask, List<AffineCall> calls) {
+  PaddingTrial(OnnxModel model, PaddingMask mask, Set<String> results) {
     this.model = model;
     this.mask = mask;
-    this.calls = calls;
+    this.results = results;
   }
 
   /** Where a sequence is padded. */
@@ -222,7 +221,7 @@ final class PaddingTrial {
     return ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder());
   }
 
-  /** The model with the outputs of the calls multiplied by whether the mask is not 0. */
+  /** The model with the results of the calls multiplied by whether the mask is not 0. */
   private OnnxModel withZeros() {
     GraphProto graph = model.proto().getGraph();
     GraphProto.Builder changed = graph.toBuilder().clearNode();
@@ -241,30 +240,26 @@ final class PaddingTrial {
                 .addInput(PREFIX + "factor")
                 .addInput(PREFIX + "axis")
                 .addOutput(PREFIX + "factors"));
-    Map<Integer, AffineCall> last = new HashMap<>();
-    calls.forEach(call -> last.put(call.lastNode(), call));
     List<NodeProto> nodes = new ArrayList<>();
-    for (int i = 0; i < graph.getNodeCount(); i++) {
-      AffineCall call = last.get(i);
-      if (call == null) {
-        nodes.add(graph.getNode(i));
-        continue;
-      }
-      String whole = PREFIX + i;
-      NodeProto.Builder maker = graph.getNode(i).toBuilder();
-      for (int o = 0; o < maker.getOutputCount(); o++) {
-        if (maker.getOutput(o).equals(call.output())) {
+    for (NodeProto node : graph.getNodeList()) {
+      NodeProto.Builder maker = node.toBuilder();
+      List<NodeProto> products = new ArrayList<>();
+      for (int o = 0; o < node.getOutputCount(); o++) {
+        String result = node.getOutput(o);
+        if (results.contains(result)) {
+          String whole = PREFIX + "whole/" + result;
           maker.setOutput(o, whole);
+          products.add(
+              NodeProto.newBuilder()
+                  .setOpType("Mul")
+                  .addInput(whole)
+                  .addInput(PREFIX + "factors")
+                  .addOutput(result)
+                  .build());
         }
       }
       nodes.add(maker.build());
-      nodes.add(
-          NodeProto.newBuilder()
-              .setOpType("Mul")
-              .addInput(whole)
-              .addInput(PREFIX + "factors")
-              .addOutput(call.output())
-              .build());
+      nodes.addAll(products);
     }
     changed.addAllNode(nodes);
     ModelProto proto = ModelProto.newBuilder(model.proto()).setGraph(changed).build();

@@ -13,13 +13,11 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.compiler.ModelCompiler;
@@ -34,17 +32,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** A small BERT with a padding mask on sentences of any length, in one table. */
 class SequencesTest {
-  private static final StructType SCHEMA =
-      StructType.fromDDL(
-          "id BIGINT, input_ids ARRAY<BIGINT>, attention_mask ARRAY<BIGINT>,"
-              + " token_type_ids ARRAY<BIGINT>");
-  private static final int WIDTH = 8;
-  private static final int LONGEST = 6;
-
   /** Of the sentences, so that they take several waves of an exchange. */
   private static final int COPIES = 24;
-
-  private static final List<String> REMOTE = new ArrayList<>();
 
   private static SparkSession spark;
   private static Path compiled;
@@ -54,38 +43,8 @@ class SequencesTest {
   @BeforeAll
   static void start() {
     spark = Digits.session();
-    Random random = new Random(7);
-    sentences = new ArrayList<>();
-    // Several waves, in no order of length.
-    for (int i = 0; i < 900; i++) {
-      sentences.add(sentence(i, 1 + random.nextInt(LONGEST), random));
-    }
-    Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
-    Path calibration = Digits.write(spark, "sentences", SCHEMA, padded(sentences.subList(0, 64)));
-    compiled = Digits.newFolder("bert").resolve("compiled");
-    for (int layer = 0; layer < 2; layer++) {
-      for (String part :
-          List.of(
-              "attention.self.query",
-              "attention.self.key",
-              "attention.self.value",
-              "attention.output.dense",
-              "intermediate.dense",
-              "output.dense")) {
-        REMOTE.add("encoder.layer." + layer + "." + part);
-      }
-    }
-    try (CalibrationTable table =
-        CalibrationTable.open(spark, Digits.hadoop(onnx), Digits.hadoop(calibration))) {
-      new ModelCompiler(new Configuration())
-          .compile(
-              Digits.hadoop(onnx),
-              table.batches(),
-              CompileOptions.remote(REMOTE).build(),
-              Digits.hadoop(compiled));
-    } catch (java.io.IOException error) {
-      throw new java.io.UncheckedIOException(error);
-    }
+    sentences = SmallBert.sentences();
+    compiled = SmallBert.compile(spark, CompileOptions.remote(SmallBert.LINEARS).build());
     model = Digits.load(compiled);
   }
 
@@ -94,45 +53,11 @@ class SequencesTest {
     spark.stop();
   }
 
-  private static Row sentence(long id, int length, Random random) {
-    long[] ids = new long[length];
-    long[] types = new long[length];
-    long[] mask = new long[length];
-    for (int i = 0; i < length; i++) {
-      ids[i] = 1 + random.nextInt(16);
-      types[i] = random.nextInt(2);
-      mask[i] = 1;
-    }
-    return RowFactory.create(id, ids, mask, types);
-  }
-
-  /** The same sentences as a tokeniser pads them, which shows the compiler what padding is. */
-  private static List<Row> padded(List<Row> rows) {
-    return rows.stream()
-        .map(
-            row ->
-                RowFactory.create(
-                    row.getLong(0),
-                    Arrays.copyOf(row.<long[]>getAs(1), LONGEST),
-                    Arrays.copyOf(row.<long[]>getAs(2), LONGEST),
-                    Arrays.copyOf(row.<long[]>getAs(3), LONGEST)))
-        .toList();
-  }
-
   private static List<Row> score(Mode mode, List<Row> rows) {
     try (ClientKey key = model.newKey();
         HybridSession session = model.session(spark, mode, key)) {
-      return session.forward(spark.createDataFrame(rows, SCHEMA)).collectAsList();
+      return session.forward(spark.createDataFrame(rows, SmallBert.SCHEMA)).collectAsList();
     }
-  }
-
-  private static float[] values(Row row, String output) {
-    List<Float> list = row.getList(row.fieldIndex(output));
-    float[] values = new float[list.size()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = list.get(i);
-    }
-    return values;
   }
 
   @Test
@@ -145,17 +70,17 @@ class SequencesTest {
   @Test
   void calibrationSeesNoPaddingAndStatisticsKeepItSkipped() {
     try (HybridSession session = model.session(spark, Mode.CALIBRATE)) {
-      session.forward(spark.createDataFrame(sentences, SCHEMA)).collectAsList();
+      session.forward(spark.createDataFrame(sentences, SmallBert.SCHEMA)).collectAsList();
       CalibrationStatistics statistics = session.statistics();
       long tokens = sentences.stream().mapToLong(row -> row.<long[]>getAs(1).length).sum();
       assertTrue(statistics.inputs().stream().allMatch(input -> input.rows() == tokens));
-      Path onnx = Digits.checkout().resolve("compiler/src/test/resources/models/bert.onnx");
+      Path onnx = SmallBert.ONNX;
       Path out = Digits.newFolder("bert").resolve("again");
       new ModelCompiler(new Configuration())
           .compile(
               Digits.hadoop(onnx),
               statistics,
-              CompileOptions.remote(REMOTE).build(),
+              CompileOptions.remote(SmallBert.LINEARS).build(),
               Digits.hadoop(out));
       assertEquals("attention_mask", Digits.load(out).specs().paddingMask());
       assertTrue(Digits.load(out).specs().remote().stream().allMatch(call -> call.skipsPadding()));
@@ -171,8 +96,8 @@ class SequencesTest {
     for (int i = 0; i < sentences.size(); i++) {
       assertEquals(i, disable.get(i).getLong(0));
       int length = sentences.get(i).<long[]>getAs(1).length;
-      assertEquals(length * WIDTH, values(disable.get(i), "hidden").length);
-      assertEquals(WIDTH, values(disable.get(i), "pooled").length);
+      assertEquals(length * SmallBert.WIDTH, SmallBert.values(disable.get(i), "hidden").length);
+      assertEquals(SmallBert.WIDTH, SmallBert.values(disable.get(i), "pooled").length);
     }
   }
 
@@ -184,7 +109,7 @@ class SequencesTest {
     for (int i = 0; i < COPIES; i++) {
       many.addAll(sentences);
     }
-    Path records = Digits.write(spark, "records", SCHEMA, many);
+    Path records = Digits.write(spark, "records", SmallBert.SCHEMA, many);
     try (ClientKey key = model.newKey()) {
       try (HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
         session.score(
@@ -239,8 +164,8 @@ class SequencesTest {
     for (int i = 0; i < some.size(); i++) {
       Row alone = score(Mode.TORCH, some.subList(i, i + 1)).get(0);
       for (String output : List.of("hidden", "pooled")) {
-        float[] expected = values(alone, output);
-        float[] found = values(together.get(i), output);
+        float[] expected = SmallBert.values(alone, output);
+        float[] found = SmallBert.values(together.get(i), output);
         assertEquals(expected.length, found.length);
         for (int j = 0; j < expected.length; j++) {
           assertEquals(expected[j], found[j], 1e-4, output + " of sentence " + i);
@@ -272,16 +197,16 @@ class SequencesTest {
 
   /** Sentences padded to one length, as tensors. */
   private static Map<String, ModelTensor> tensors(List<Row> rows) {
-    List<Row> padded = padded(rows);
+    List<Row> padded = SmallBert.padded(rows);
     Map<String, ModelTensor> tensors = new HashMap<>();
     List<String> names = List.of("input_ids", "attention_mask", "token_type_ids");
     for (int input = 0; input < names.size(); input++) {
-      ModelTensor tensor = ModelTensor.allocate(ElementType.INT64, rows.size(), LONGEST);
+      ModelTensor tensor = ModelTensor.allocate(ElementType.INT64, rows.size(), SmallBert.LONGEST);
       for (int record = 0; record < rows.size(); record++) {
         tensor
             .data()
             .asLongBuffer()
-            .put(record * LONGEST, padded.get(record).<long[]>getAs(1 + input));
+            .put(record * SmallBert.LONGEST, padded.get(record).<long[]>getAs(1 + input));
       }
       tensors.put(names.get(input), tensor);
     }
@@ -300,7 +225,7 @@ class SequencesTest {
       for (String output : List.of("hidden", "pooled")) {
         FloatBuffer found = batch.get(output).data().asFloatBuffer();
         for (int record = first; record < first + records; record++) {
-          for (float value : values(expected.get(record), output)) {
+          for (float value : SmallBert.values(expected.get(record), output)) {
             assertEquals(Float.floatToIntBits(value), Float.floatToIntBits(found.get()));
           }
         }
@@ -315,7 +240,7 @@ class SequencesTest {
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "REMOTE")
   void tensorsGiveWhatATableGives(Mode mode) {
     List<Row> some = sentences.subList(0, 20);
-    List<Row> expected = score(mode, padded(some));
+    List<Row> expected = score(mode, SmallBert.padded(some));
     try (ClientKey key = model.newKey();
         HybridSession session = model.session(spark, mode, key)) {
       // Twice, for a session may be used again and leaves the inputs as they are.
@@ -332,7 +257,7 @@ class SequencesTest {
   @Test
   void preparedMasksSaveBytesAndChangeNoValue() {
     List<Row> some = sentences.subList(0, 20);
-    List<Row> expected = score(Mode.DISABLE, padded(some));
+    List<Row> expected = score(Mode.DISABLE, SmallBert.padded(some));
     try (ClientKey key = model.newKey();
         HybridSession session = model.session(spark, Mode.EXECUTE, key)) {
       List<Map<String, ModelTensor>> inputs = List.of(tensors(some));
@@ -368,14 +293,14 @@ class SequencesTest {
           "forward: batch 0: input 'token_type_ids' is missing; give a tensor for each input of"
               + " the model");
       Map<String, ModelTensor> floats = new HashMap<>(good);
-      floats.put("input_ids", ModelTensor.allocate(ElementType.FLOAT, 2, LONGEST));
+      floats.put("input_ids", ModelTensor.allocate(ElementType.FLOAT, 2, SmallBert.LONGEST));
       assertRefused(
           session,
           floats,
           "forward: batch 0: input 'input_ids' is FLOAT of shape [2, 6], the model takes INT64 of"
               + " shape [-1] after the axis of records (-1: any length); convert or reshape it");
       Map<String, ModelTensor> more = new HashMap<>(good);
-      more.put("attention_mask", ModelTensor.allocate(ElementType.INT64, 3, LONGEST));
+      more.put("attention_mask", ModelTensor.allocate(ElementType.INT64, 3, SmallBert.LONGEST));
       assertRefused(
           session,
           more,
