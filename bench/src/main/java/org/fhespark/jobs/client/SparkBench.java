@@ -198,7 +198,7 @@ public final class SparkBench implements Callable<Integer> {
             Double.NaN,
             null,
             null);
-    return new RemoteLayer(call, Optional.empty(), client);
+    return new RemoteLayer(call, Optional.empty(), new PackedCipher(call, client));
   }
 
   /**

@@ -31,6 +31,9 @@ final class BatchSizes {
   private final boolean isKnown;
   private final int probe;
 
+  /** Batches of a wave until one has told how large tensors are, if not one for each slot. */
+  private final long probeBatches;
+
   /** Largest bytes of a tensor that a unit was seen to make. */
   private final AtomicLong tensorBytes;
 
@@ -59,6 +62,14 @@ final class BatchSizes {
     // A fourth, for there may be tensors that no remote layer reads or writes.
     long fitting = Math.max(PROBE, BATCH_TENSOR_BYTES / 4 / largestRow);
     this.probe = isOfTokens ? (int) Math.min(TOKEN_PROBE, fitting) : PROBE;
+    // A leveled block costs as much with a few rows as with all.
+    int block =
+        layers.stream()
+            .filter(layer -> layer.spec().isLeveled())
+            .mapToInt(layer -> layer.cipher().blockRows())
+            .max()
+            .orElse(0);
+    this.probeBatches = Math.min(block, WAVE_TENSOR_BYTES / 4 / largestRow) / probe;
   }
 
   /** Bytes of the largest row that a layer reads or writes. */
@@ -82,12 +93,13 @@ final class BatchSizes {
    */
   long waveTokens() {
     long most = (long) batchUnits() * waveBatches();
-    long largestBlock = layers.stream().mapToInt(RemoteLayer::blockRows).max().orElse(UNBOUNDED);
+    long largestBlock =
+        layers.stream().mapToInt(layer -> layer.cipher().blockRows()).max().orElse(UNBOUNDED);
     return most <= largestBlock ? most : most / largestBlock * largestBlock;
   }
 
   private int blockRows() {
-    return layers.stream().mapToInt(RemoteLayer::blockRows).min().orElse(UNBOUNDED);
+    return layers.stream().mapToInt(layer -> layer.cipher().blockRows()).min().orElse(UNBOUNDED);
   }
 
   /** Most units of a batch, at least 1. */
@@ -110,7 +122,7 @@ final class BatchSizes {
           Math.max(1, Math.min(slots, ExecutorBlockEvaluator.JOB_BYTES / stageBytes(units)));
     }
     if (tensorBytes.get() == 0) {
-      return slots;
+      return (int) Math.max(slots, probeBatches);
     }
     long fitting = WAVE_TENSOR_BYTES / (units * tensorBytes.get());
     // A block for every slot needs no more than this, even if a unit makes but one row.
@@ -127,7 +139,8 @@ final class BatchSizes {
             stage ->
                 layers.stream()
                     .filter(layer -> layer.spec().stage() == stage)
-                    .mapToLong(layer -> layer.bytesUp(rows) + layer.bytesDown(rows))
+                    .mapToLong(
+                        layer -> layer.cipher().bytesUp(rows) + layer.cipher().bytesDown(rows))
                     .sum())
         .max()
         .orElse(1);

@@ -13,7 +13,8 @@ record ClearIntegerCircuit(Product product) implements ClearCircuit {
 
   @Override
   public void evaluate(RowBlock rows, Measurements measurements) {
-    ModuleClient client = rows.layer().client();
+    IntegerCipher cipher = rows.layer().integers();
+    ModuleClient client = cipher.client();
     float[] scales = new float[rows.rows()];
     int[] activations;
     try (var unused = measurements.time(Step.ENCRYPT)) {
@@ -26,7 +27,7 @@ record ClearIntegerCircuit(Product product) implements ClearCircuit {
       results = product.of(client, activations);
     }
     try (var unused = measurements.time(Step.DECRYPT)) {
-      rows.layer().dequantize(results, scales, rows.outputs());
+      cipher.dequantize(results, scales, rows.outputs());
     }
   }
 }

@@ -12,8 +12,8 @@ import org.fhespark.nativelib.LeveledClient;
 record ClearLeveledCircuit(LeveledCircuit circuit, boolean isNoisy) implements ClearCircuit {
   @Override
   public void evaluate(RowBlock rows, Measurements measurements) {
-    RemoteLayer layer = rows.layer();
-    LeveledClient client = layer.leveled().orElseThrow();
+    LeveledCipher cipher = (LeveledCipher) rows.layer().cipher();
+    LeveledClient client = cipher.client();
     float[] factors = new float[rows.rows()];
     double[] records;
     try (var unused = measurements.time(Step.ENCRYPT)) {
@@ -21,7 +21,7 @@ record ClearLeveledCircuit(LeveledCircuit circuit, boolean isNoisy) implements C
     } catch (InvalidInputException error) {
       throw rows.explain(error);
     }
-    measurements.clampedRows.add(layer.clamped(rows, factors));
+    measurements.clampedRows.add(cipher.clamped(rows, factors));
     double[] results;
     try (var unused = measurements.time(Step.EVALUATE)) {
       results = circuit.evaluateInClear(records, isNoisy);

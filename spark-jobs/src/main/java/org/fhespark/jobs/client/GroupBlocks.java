@@ -38,7 +38,7 @@ final class GroupBlocks {
    * @throws InvalidInputException if a group has too many records for that
    */
   static int rowsFor(RemoteLayer layer, long[] records) {
-    int most = layer.blockRows();
+    int most = layer.cipher().blockRows();
     PackedParameters parameters = layer.spec().parameters();
     long largest = Arrays.stream(records).max().orElse(1);
     if (blocks(largest, most) > parameters.summands()) {

@@ -393,7 +393,7 @@ final class GroupSteps {
     requireAll(layout, counts, results, folder);
     long bytes = 0;
     for (int call = 0; call < layers.size(); call++) {
-      bytes += layers.get(call).bytesDown(layout.get(call).rows());
+      bytes += layers.get(call).cipher().bytesDown(layout.get(call).rows());
     }
     int each = (int) Math.max(1, Math.min(counts.groups(), FILE_BYTES / bytes));
     for (int from = 0; from < counts.groups(); from += each) {

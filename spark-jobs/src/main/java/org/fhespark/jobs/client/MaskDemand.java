@@ -89,6 +89,6 @@ record MaskDemand(RemoteLayer layer, int slots) {
 
   /** Bytes of its result, which the client needs until the mask is ready. */
   long resultBytes() {
-    return layer.bytesDown(0);
+    return layer.cipher().bytesDown(0);
   }
 }

@@ -46,9 +46,9 @@ final class PartSize {
     long block = layers.isEmpty() ? 1 : MOST_RECORDS;
     for (RemoteLayer layer : layers) {
       long rows = layer.readsRecords() ? 1 : positions;
-      long cost = layer.hasLookups() ? BLOCKS_OF_LOOKUPS : 1;
-      blocksOfARecord += (double) rows * cost / layer.blockRows();
-      block = Math.min(block, Math.max(1, layer.blockRows() / rows));
+      long cost = layer.spec().hasLookups() ? BLOCKS_OF_LOOKUPS : 1;
+      blocksOfARecord += (double) rows * cost / layer.cipher().blockRows();
+      block = Math.min(block, Math.max(1, layer.cipher().blockRows() / rows));
     }
     long bytes = inputs.stream().mapToLong(PartSize::bytes).sum();
     double most = Math.min(MOST_RECORDS, (double) MOST_BYTES / Math.max(1, bytes));

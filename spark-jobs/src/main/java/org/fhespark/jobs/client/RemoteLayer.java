@@ -1,103 +1,44 @@
 package org.fhespark.jobs.client;
 
 import ai.onnxruntime.OnnxJavaType;
-import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.LongStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
 import org.fhespark.compiler.artifact.ClientSpecs;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.onnx.ElementType;
-import org.fhespark.compiler.parameters.BlockLimits;
-import org.fhespark.nativelib.BootstrapParameters;
-import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.ClientKey;
 import org.fhespark.nativelib.InputRows;
-import org.fhespark.nativelib.LeveledClient;
-import org.fhespark.nativelib.LeveledClientSpec;
-import org.fhespark.nativelib.LookupClient;
-import org.fhespark.nativelib.LookupResultsSpec;
 import org.fhespark.nativelib.ModuleClient;
 import org.fhespark.nativelib.OutputRows;
 import org.fhespark.nativelib.PackedParameters;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * One call of remote modules in the schedule: what its rows are made of, and where their results
  * go.
  */
 final class RemoteLayer {
-  private static final Logger LOG = LoggerFactory.getLogger(RemoteLayer.class);
-
-  /** Results are held to about this size, which the mask rows may exceed by themselves. */
-  private static final long RESULT_BYTES = 128L << 20;
-
-  /**
-   * Blocks of circuits with look-ups are cut to about so many: some seconds of one core. Their mask
-   * costs little beside, and what a lost task costs, or the last one alone on its core, is less.
-   */
-  private static final int BLOCK_LOOKUPS = 512;
-
   private final RemoteCallSpec spec;
   private final Optional<Convolution> convolution;
   private final Optional<PaddingMask> mask;
-
-  /** Null if the circuit is leveled. */
-  private final ModuleClient client;
-
-  private final Optional<LookupClient> lookups;
-  private final Optional<LeveledClient> leveled;
-  private final OutOfRange outOfRange;
+  private final LayerCipher cipher;
   private final PreparedMasks preparedMasks = new PreparedMasks();
-  private final AtomicBoolean hasWarned = new AtomicBoolean();
 
   /**
    * @param mask the model's padding mask, if it has one
-   * @param client quantisation, and with a key encryption
+   * @param cipher encrypts rows and decrypts their results
    */
-  RemoteLayer(RemoteCallSpec spec, Optional<PaddingMask> mask, ModuleClient client) {
-    this(spec, mask, client, Optional.empty());
-  }
-
-  /**
-   * @param lookups of a circuit with look-ups: what reads its results
-   */
-  RemoteLayer(
-      RemoteCallSpec spec,
-      Optional<PaddingMask> mask,
-      ModuleClient client,
-      Optional<LookupClient> lookups) {
-    this(spec, mask, client, lookups, Optional.empty(), OutOfRange.CLAMP);
-  }
-
-  /**
-   * @param client null if the circuit is leveled
-   * @param lookups of a circuit with look-ups: what reads its results
-   * @param leveled of a leveled circuit: what encrypts for it and reads its results
-   */
-  private RemoteLayer(
-      RemoteCallSpec spec,
-      Optional<PaddingMask> mask,
-      ModuleClient client,
-      Optional<LookupClient> lookups,
-      Optional<LeveledClient> leveled,
-      OutOfRange outOfRange) {
+  RemoteLayer(RemoteCallSpec spec, Optional<PaddingMask> mask, LayerCipher cipher) {
     this.spec = spec;
     this.convolution = Optional.ofNullable(spec.unfolding()).map(Convolution::new);
     this.mask = mask.filter(unused -> spec.skipsPadding());
-    this.client = client;
-    this.lookups = lookups;
-    this.leveled = leveled;
-    this.outOfRange = outOfRange;
+    this.cipher = cipher;
   }
 
   /**
@@ -109,186 +50,43 @@ final class RemoteLayer {
   static List<RemoteLayer> open(ClientSpecs specs, Optional<ClientKey> key, Resources resources) {
     List<RemoteLayer> layers = new ArrayList<>();
     Optional<PaddingMask> mask = Optional.ofNullable(specs.paddingMask()).map(PaddingMask::new);
-    OutOfRange outOfRange = OutOfRange.ofSparkEnv();
     for (RemoteCallSpec remote : specs.remote()) {
-      if (remote.isLeveled()) {
-        LeveledClient leveled = resources.add(leveledClient(remote, key));
-        layers.add(
-            new RemoteLayer(
-                remote, mask, null, Optional.empty(), Optional.of(leveled), outOfRange));
-        continue;
-      }
-      ModuleClient client =
-          key.map(k -> ModuleClient.withKey(remote.moduleSpec(), k))
-              .orElseGet(() -> ModuleClient.withoutKey(remote.moduleSpec()));
-      resources.add(client);
-      Optional<LookupClient> lookups =
-          remote.hasLookups()
-              ? Optional.of(resources.add(lookupClient(remote, key)))
-              : Optional.empty();
-      RemoteLayer layer = new RemoteLayer(remote, mask, client, lookups);
+      RemoteLayer layer = new RemoteLayer(remote, mask, LayerCipher.open(remote, key, resources));
       resources.add(layer.preparedMasks());
       layers.add(layer);
     }
     return layers;
   }
 
-  private static LookupClient lookupClient(RemoteCallSpec remote, Optional<ClientKey> key) {
-    LookupResultsSpec spec =
-        new LookupResultsSpec(
-            CircuitDigest.parse(remote.circuitDigest()),
-            remote.lookups().parameters(),
-            remote.lookups().outputScales(),
-            remote.bias() == null ? new float[0] : remote.bias());
-    return key.map(k -> LookupClient.withKey(spec, k))
-        .orElseGet(() -> LookupClient.withoutKey(spec));
-  }
-
-  private static LeveledClient leveledClient(RemoteCallSpec remote, Optional<ClientKey> key) {
-    LeveledClientSpec spec = remote.leveled().clientSpec(remote.circuitDigest());
-    return key.map(k -> LeveledClient.withKey(spec, k))
-        .orElseGet(() -> LeveledClient.withoutKey(spec));
-  }
-
   RemoteCallSpec spec() {
     return spec;
   }
 
-  /** What quantises for it; there is none if its circuit is leveled. */
+  /** Encrypts its rows and decrypts their results. */
+  LayerCipher cipher() {
+    return cipher;
+  }
+
+  /**
+   * The same of a circuit that takes quantised activations.
+   *
+   * @throws IllegalStateException if it takes others
+   */
+  IntegerCipher integers() {
+    if (cipher instanceof IntegerCipher integers) {
+      return integers;
+    }
+    throw new IllegalStateException("module " + name() + " is leveled");
+  }
+
+  /** What quantises for it, if something does. */
   ModuleClient client() {
-    if (client == null) {
-      throw new IllegalStateException("module " + name() + " is leveled");
-    }
-    return client;
-  }
-
-  /** What normalises for it, if its circuit is leveled. */
-  Optional<LeveledClient> leveled() {
-    return leveled;
-  }
-
-  /** Bytes of a block of so many rows on the way up. */
-  int blockBytes(int rows) {
-    return leveled.map(LeveledClient::blockBytes).orElseGet(() -> client.blockBytes(rows));
-  }
-
-  /**
-   * Encrypts rows under a fresh mask.
-   *
-   * @param scales written, a row: what decryption needs
-   * @param block written, of {@link #blockBytes}
-   */
-  void encrypt(InputRows rows, float[] scales, long number, int cores, ByteBuffer block) {
-    if (leveled.isPresent()) {
-      leveled.get().encrypt(rows, scales, number, block);
-    } else {
-      client.encrypt(rows, scales, number, cores, block);
-    }
-  }
-
-  /**
-   * How many rows lie beyond the range of a leveled circuit and were drawn into it.
-   *
-   * @param rows that were normalised
-   * @param scales that this gave
-   * @throws InvalidInputException naming the first such record, if that is to end the run
-   */
-  int clamped(RowBlock rows, float[] scales) {
-    if (leveled.isEmpty()) {
-      return 0;
-    }
-    int clamped = 0;
-    for (int row = 0; row < scales.length; row++) {
-      if (scales[row] < 1) {
-        clamped++;
-        if (outOfRange == OutOfRange.FAIL) {
-          throw new InvalidInputException(
-              "module "
-                  + name()
-                  + ", record "
-                  + (rows.recordNumber(row) + 1)
-                  + ": it lies "
-                  + String.format(Locale.ROOT, "%.3g", 1 / scales[row])
-                  + " times as far from the center of the calibration data as the circuit is made"
-                  + " for; correct or drop the record, calibrate with records like it, or set "
-                  + OutOfRange.SETTING
-                  + "=clamp");
-        }
-      }
-    }
-    if (clamped > 0 && hasWarned.compareAndSet(false, true)) {
-      LOG.warn(
-          "module {}: records lie beyond the range that its circuit is made for; they are drawn into"
-              + " it, and their results are wrong; compile the model with calibration data like"
-              + " these records",
-          name());
-    }
-    return clamped;
-  }
-
-  /**
-   * Decrypts and dequantises a block of results.
-   *
-   * @param scales that encryption gave
-   */
-  void decrypt(ByteBuffer block, long number, float[] scales, int cores, OutputRows outputs) {
-    if (leveled.isPresent()) {
-      leveled.get().decrypt(block, number, outputs);
-    } else if (lookups.isPresent()) {
-      requireStaticScale(scales);
-      warnOf(lookups.get().decrypt(block, number, cores, outputs));
-    } else {
-      client.decrypt(block, number, scales, cores, outputs);
-    }
-  }
-
-  /** Outputs of accumulators, or of phases if there are look-ups. */
-  void dequantize(long[] results, float[] scales, OutputRows outputs) {
-    if (lookups.isPresent()) {
-      requireStaticScale(scales);
-      warnOf(lookups.get().dequantize(results, outputs));
-    } else {
-      client.dequantize(results, scales, outputs);
-    }
-  }
-
-  /** The tables of look-ups are made for one scale; a row of another is read wrongly. */
-  private void requireStaticScale(float[] scales) {
-    float expected = client.spec().quantization().staticScale();
-    for (int row = 0; row < scales.length; row++) {
-      if (scales[row] != expected) {
-        throw new InvalidInputException(
-            "module "
-                + name()
-                + ": row "
-                + (row + 1)
-                + " of a block was quantised with scale "
-                + scales[row]
-                + ", and its look-ups are made for "
-                + expected
-                + "; compile the model again");
-      }
-    }
-  }
-
-  /** Once a session: records unlike those of calibration come in numbers. */
-  private void warnOf(long doubtful) {
-    if (doubtful > 0 && hasWarned.compareAndSet(false, true)) {
-      LOG.warn(
-          "module {}: outputs lie beyond 1.5 times the range that calibration saw and may be wrong;"
-              + " compile the model with calibration data like these records",
-          name());
-    }
+    return integers().client();
   }
 
   /** Whether rows are whole records, whatever their axes. */
   boolean readsRecords() {
     return spec.recordShapes().isPresent();
-  }
-
-  /** Whether its circuit looks values up; beside that masks cost little, and are not prepared. */
-  boolean hasLookups() {
-    return spec.hasLookups();
   }
 
   /** Whether its circuit is a packed linear layer and nothing else. */
@@ -550,35 +348,6 @@ final class RemoteLayer {
   }
 
   /**
-   * Most rows of one block.
-   *
-   * @throws InvalidInputException if the result of a single panel of rows is too large to send
-   */
-  int blockRows() {
-    if (leveled.isPresent()) {
-      return spec.leveled().parameters().polynomialSize();
-    }
-    PackedParameters parameters = spec.parameters();
-    if (hasLookups()) {
-      long fitting = RESULT_BYTES / bytesDown(1);
-      long rows = Math.min(fitting, BLOCK_LOOKUPS / Math.max(1, spec.lookups().lookups()));
-      return (int) Math.max(1, Math.min(parameters.maxRecords(), rows));
-    }
-    if (bytesDown(BlockLimits.PANEL_ROWS) > BlockLimits.LARGEST_RESULT_BYTES) {
-      throw new InvalidInputException(
-          "module "
-              + name()
-              + ": the encrypted result of one record takes "
-              + bytesDown(1)
-              + " bytes, more than a task can return; keep this module in clear");
-    }
-    long upward = BlockLimits.BLOCK_BYTES / bytesUp(1);
-    long downward = (RESULT_BYTES - bytesDown(0)) / (bytesDown(1) - bytesDown(0));
-    long rows = Math.min(upward, downward) / BlockLimits.PANEL_ROWS * BlockLimits.PANEL_ROWS;
-    return (int) Math.min(parameters.maxRecords(), Math.max(BlockLimits.PANEL_ROWS, rows));
-  }
-
-  /**
    * Whether the mask is most of what the server multiplies for a block of so many rows. Only those
    * blocks take slots of prepared masks: one row with a mask of its own costs as much as some 1,500
    * rows, so its slot saves that; the slots of a larger block save less than a row's work each.
@@ -598,27 +367,5 @@ final class RemoteLayer {
     long input = (long) spec.dIn() * parameters.bodyLimbs();
     long output = (long) spec.dOut() * parameters.outputLimbs();
     return rows * (input + output);
-  }
-
-  /** Bytes of an encrypted input of so many rows, of at most one block if leveled. */
-  long bytesUp(long rows) {
-    if (leveled.isPresent()) {
-      return spec.dIn() * spec.leveled().parameters().bytesUp();
-    }
-    return rows * spec.dIn() * spec.parameters().bodyLimbs();
-  }
-
-  /** Bytes of an encrypted result of so many rows in one block. */
-  long bytesDown(long rows) {
-    if (leveled.isPresent()) {
-      return spec.dOut() * spec.leveled().parameters().bytesDown();
-    }
-    if (hasLookups()) {
-      BootstrapParameters lookup = spec.lookups().parameters();
-      return rows * spec.dOut() * (lookup.lweDimension() + 1) * lookup.outputBytes();
-    }
-    PackedParameters parameters = spec.parameters();
-    long mask = (long) parameters.lweDimension() * parameters.outputLimbs();
-    return (mask + rows * parameters.outputBodyLimbs()) * spec.dOut();
   }
 }

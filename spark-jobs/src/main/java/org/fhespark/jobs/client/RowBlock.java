@@ -106,15 +106,15 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
   }
 
   private static int blockRows(RemoteLayer layer, int rows, int wanted) {
-    int most = layer.blockRows();
+    int most = layer.cipher().blockRows();
     int blocks = Math.max(1, ceilDiv(rows, most));
     // A leveled block costs the same however full it is.
     while (blocks < wanted
-        && layer.leveled().isEmpty()
+        && !layer.spec().isLeveled()
         && !layer.isMostlyMask(rows / (blocks + 1))) {
       blocks++;
     }
-    if (layer.hasLookups()) {
+    if (layer.spec().hasLookups()) {
       // Rows are dear, the mask is no matter: all cores are at work to the end.
       blocks = ceilDiv(blocks, wanted) * wanted;
       return Math.min(most, Math.max(1, ceilDiv(rows, blocks)));
@@ -157,7 +157,7 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
 
   /** What these rows occupy on the driver, encrypted, on the way up and down. */
   long bytes() {
-    return layer.bytesUp(rows()) + layer.bytesDown(rows());
+    return layer.cipher().bytesUp(rows()) + layer.cipher().bytesDown(rows());
   }
 
   /** Names module, tensor and record of a quantisation error. */

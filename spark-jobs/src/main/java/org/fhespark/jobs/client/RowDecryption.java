@@ -24,8 +24,8 @@ final class RowDecryption {
             if (sent.slots().isPresent()) {
               sent.slots().get().decrypt(result.bytes(), sent.number(), sent.scales(), outputs);
             } else {
-              RemoteLayer layer = sent.rows().layer();
-              layer.decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
+              LayerCipher cipher = sent.rows().layer().cipher();
+              cipher.decrypt(result.bytes(), sent.number(), sent.scales(), cores, outputs);
             }
           });
     }

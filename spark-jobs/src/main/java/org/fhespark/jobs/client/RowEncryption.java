@@ -50,7 +50,7 @@ final class RowEncryption {
     RemoteLayer layer = rows.layer();
     SentBlock sent;
     try (var unused = measurements.time(Step.ENCRYPT)) {
-      EncryptedBlock block = EncryptedBlock.allocate(layer.blockBytes(scales.length));
+      EncryptedBlock block = EncryptedBlock.allocate(layer.cipher().blockBytes(scales.length));
       InputRows inputs = rows.inputs();
       Optional<PreparedMasks.Slots> slots =
           layer.isMostlyMask(scales.length)
@@ -59,14 +59,14 @@ final class RowEncryption {
       if (slots.isPresent()) {
         measurements.preparedRows.add(scales.length);
       } else {
-        layer.encrypt(inputs, scales, number, cores, block.bytes());
+        layer.cipher().encrypt(inputs, scales, number, cores, block.bytes());
       }
       sent = new SentBlock(new SentRows(rows, number, scales, slots), block);
     } catch (InvalidInputException error) {
       throw rows.explain(error);
     }
     try {
-      measurements.clampedRows.add(layer.clamped(rows, scales));
+      measurements.clampedRows.add(layer.cipher().clamped(rows, scales));
       return sent;
     } catch (InvalidInputException error) {
       sent.block().close();

@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -143,20 +142,20 @@ class LookupScoringTest {
                     spec.lookups().parameters(),
                     spec.lookups().outputScales(),
                     spec.bias()))) {
-      RemoteLayer layer = new RemoteLayer(spec, Optional.empty(), client, Optional.of(lookups));
+      LookupCipher cipher = new LookupCipher(spec, client, lookups);
       ByteBuffer floats = ByteBuffer.allocateDirect(2 * spec.dOut() * Float.BYTES);
       OutputRows outputs = OutputRows.ofTable(floats, 2, spec.dOut());
       long[] phases = new long[2 * spec.dOut()];
-      layer.dequantize(phases, new float[] {scale, scale}, outputs);
+      cipher.dequantize(phases, new float[] {scale, scale}, outputs);
       InvalidInputException error =
           assertThrows(
               InvalidInputException.class,
-              () -> layer.dequantize(phases, new float[] {scale, 2 * scale}, outputs));
+              () -> cipher.dequantize(phases, new float[] {scale, 2 * scale}, outputs));
       assertEquals(1, error.getMessage().lines().count(), error.getMessage());
       assertTrue(error.getMessage().startsWith("module .: row 2"), error.getMessage());
       assertThrows(
           InvalidInputException.class,
-          () -> layer.decrypt(floats, 0, new float[] {2 * scale}, 1, outputs));
+          () -> cipher.decrypt(floats, 0, new float[] {2 * scale}, 1, outputs));
     }
   }
 

@@ -103,7 +103,7 @@ class PreparedMasksTest {
   @BeforeEach
   void open() {
     client = ModuleClient.withKey(spec.moduleSpec(), key);
-    layer = new RemoteLayer(spec, Optional.empty(), client);
+    layer = new RemoteLayer(spec, Optional.empty(), new PackedCipher(spec, client));
   }
 
   @AfterEach

@@ -158,7 +158,10 @@ class RemoteCallsTest {
     try (Resources resources = new Resources()) {
       ModuleClient client = resources.add(ModuleClient.withKey(call.spec().moduleSpec(), key));
       RemoteLayer layer =
-          new RemoteLayer(call.spec(), Optional.of(new PaddingMask("mask")), client);
+          new RemoteLayer(
+              call.spec(),
+              Optional.of(new PaddingMask("mask")),
+              new PackedCipher(call.spec(), client));
       RemoteEvaluator evaluator =
           resources.add(
               way != Way.IN_CLEAR
@@ -378,7 +381,8 @@ class RemoteCallsTest {
   private static List<Integer> blockRows(int wanted, int... batchRows) {
     Call call = Call.of(new Random(5), 0, 3, null, false, 1);
     try (ModuleClient client = ModuleClient.withoutKey(call.spec().moduleSpec())) {
-      RemoteLayer layer = new RemoteLayer(call.spec(), Optional.empty(), client);
+      RemoteLayer layer =
+          new RemoteLayer(call.spec(), Optional.empty(), new PackedCipher(call.spec(), client));
       List<Batch> wave = new ArrayList<>();
       for (int rows : batchRows) {
         wave.add(batch(Map.of("x", Tensor.allocate(ElementType.FLOAT, rows, 3))));
