@@ -48,6 +48,7 @@ class RemoteScoringTest {
   private static SparkSession spark;
   private static Path compiled;
   private static Path whole;
+  private static Path leveled;
 
   /** Its results are re-randomised. */
   private static Path guarded;
@@ -62,6 +63,7 @@ class RemoteScoringTest {
     spark = Digits.session();
     compiled = Digits.compiled(spark);
     whole = Digits.compiledWhole(spark);
+    leveled = Digits.compiledLeveled(spark);
     guarded =
         Digits.compile(spark, CompileOptions.remote(Digits.REMOTE).protectWeights(true).build());
     client = clientOf(compiled);
@@ -86,6 +88,7 @@ class RemoteScoringTest {
         List.of(
             compiled.resolve("server").toString(),
             "mlp=" + whole.resolve("server"),
+            "leveled=" + leveled.resolve("server"),
             "guarded=" + guarded.resolve("server")));
   }
 
@@ -128,20 +131,26 @@ class RemoteScoringTest {
 
   @Test
   void theEvaluationKeyGoesToTheServerWithTheFirstBlocks() {
-    HybridModel model = clientOf(whole);
+    assertScoresWithAKeyThatIsSent(whole, LOOKED_UP);
+    assertScoresWithAKeyThatIsSent(leveled, Digits.IMAGES);
+  }
+
+  private static void assertScoresWithAKeyThatIsSent(Path artefacts, int records) {
+    HybridModel model = clientOf(artefacts);
     Path keys = Digits.newFolder("keys");
     List<Row> images = Digits.images(spark);
     List<Row> disable;
     double noise;
-    try (HybridSession clear = Digits.load(whole).session(spark, Mode.DISABLE);
-        HybridSession noisy = Digits.load(whole).session(spark, Mode.SIMULATE)) {
+    try (HybridSession clear = Digits.load(artefacts).session(spark, Mode.DISABLE);
+        HybridSession noisy = Digits.load(artefacts).session(spark, Mode.SIMULATE)) {
       disable = score(clear, images);
       noise = Logits.largestError(disable, score(noisy, images));
     }
     try (ClientKey own = model.newKey()) {
       model.evaluationKeys(own, keys, share -> {});
       try (HybridSession session = model.remoteSession(spark, remote(), own, Optional.of(keys))) {
-        List<Row> found = score(session, images.subList(0, LOOKED_UP));
+        List<Row> found = score(session, images.subList(0, records));
+        assertEquals(records, found.size());
         double error = Logits.largestError(disable, found);
         assertTrue(error > 0 && error <= 1.5 * noise, error + " and " + noise);
       }
