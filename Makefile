@@ -102,7 +102,7 @@ test-all: test-rust test-rust-slow test-sanitizer dist
 	examples/remote-models/demo cnn 20
 	examples/minilm/demo 60 remote
 	FHE_SPARK_TEST_DISTRIBUTION=$$(ls -t $(CURDIR)/build/fhe-spark-*.tar.gz | head -n 1) \
-	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/model/report.html \
+	FHE_SPARK_TEST_REPORTS=$(CURDIR)/build/minilm/linears/model/report.html \
 	FHE_SPARK_TEST_SPARK_HOME=$$(bin/python-env spark spark-jobs/src/test/python/requirements.txt \
 	  | sed 's|bin/python$$|lib/python3.11/site-packages/pyspark|') \
 	  $(MVN) verify -Dall.tests
