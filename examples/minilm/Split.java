@@ -30,7 +30,7 @@ enum Split {
   };
 
   /** Of what a feed-forward block adds to a token, relative to its spread. */
-  private static final double ERROR_OF_BLOCKS = 0.05;
+  private static final double ERROR_OF_BLOCKS = 0.02;
 
   private final List<String> modules;
   private final List<Mode> modes;

@@ -8,8 +8,11 @@ import java.util.Arrays;
  * a large M costs all rows precision of their weights.
  */
 final class FirstMultiplier {
-  /** What a polynomial is taken to err, of a unit: those of degree 15 to 31 do about so. */
-  private static final double POLYNOMIAL_ERROR = 1e-3;
+  /**
+   * What a polynomial is taken to err, of a unit, at the most: a larger unit takes all that
+   * polynomials of higher degree gain, which cost more than bits of weights.
+   */
+  private static final double POLYNOMIAL_ERROR = 5e-3;
 
   private FirstMultiplier() {}
 

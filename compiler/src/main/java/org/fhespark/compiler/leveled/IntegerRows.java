@@ -20,11 +20,15 @@ record IntegerRows(byte[] integers, double[] steps, int columns) {
     byte[] integers = new byte[Math.multiplyExact(matrix.length, columns)];
     for (int i = 0; i < matrix.length; i++) {
       for (int j = 0; j < columns; j++) {
-        long rounded = Math.round(matrix[i][j] / steps[i]);
-        integers[i * columns + j] = (byte) Math.max(-LARGEST, Math.min(LARGEST, rounded));
+        integers[i * columns + j] = nearest(matrix[i][j] / steps[i]);
       }
     }
     return new IntegerRows(integers, steps, columns);
+  }
+
+  /** The integer nearest to a number, of those that there are. */
+  static byte nearest(double number) {
+    return (byte) Math.max(-LARGEST, Math.min(LARGEST, Math.round(number)));
   }
 
   /** The matrix that they are. */

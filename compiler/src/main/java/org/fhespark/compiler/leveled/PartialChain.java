@@ -173,13 +173,14 @@ final class PartialChain {
         offsetsAndUnits(ForwardBounds.first(radius, weights, biases).ranges(), isCentered);
     double[] units = chosen[1];
     double multiplier = FirstMultiplier.of(weights, units, radius);
+    CompensatedRounding rounding = CompensatedRounding.of(values.fitted());
     while (true) {
       double[] steps = new double[units.length];
       for (int i = 0; i < steps.length; i++) {
         units[i] = Math.max(units[i], FirstMultiplier.leastUnit(weights[i], multiplier));
         steps[i] = multiplier * units[i];
       }
-      IntegerRows rows = IntegerRows.of(weights, steps);
+      IntegerRows rows = rounding.round(weights, steps);
       ForwardBounds.Layer own = ForwardBounds.first(radius, rows.matrix(), biases);
       boolean isWithin = true;
       for (int i = 0; i < units.length; i++) {
@@ -211,7 +212,7 @@ final class PartialChain {
       double largest = Arrays.stream(weights[i]).map(Math::abs).max().orElseThrow();
       steps[i] = largest == 0 ? 1 : largest / IntegerRows.LARGEST;
     }
-    IntegerRows rows = IntegerRows.of(weights, steps);
+    IntegerRows rows = CompensatedRounding.of(values.fitted()).round(weights, steps);
     double[][] matrix = rows.matrix();
     double[] means = values.means();
     double[] corrected = biases.clone();

@@ -16,7 +16,7 @@ import org.fhespark.compiler.onnx.OnnxModel;
 /** Rows that a region reads in calibration data: some of them, and what is known of all. */
 public final class RowSample {
   /** Rows that are kept; all others are like them. */
-  private static final int MOST_ROWS = 2048;
+  private static final int MOST_ROWS = 4096;
 
   /** Of the largest magnitude: what float32 makes of one sum in another order. */
   private static final double ROUNDING = 1e-4;
