@@ -25,12 +25,9 @@ enum Split {
   BLOCKS(SentenceModel.blocks(), List.of(Mode.TORCH, Mode.EXECUTE), 1, 0.99) {
     @Override
     CompileOptions options() {
-      return CompileOptions.remote(modules()).engine(Engine.SIMD).simdError(ERROR_OF_BLOCKS).build();
+      return CompileOptions.remote(modules()).engine(Engine.SIMD).build();
     }
   };
-
-  /** Of what a feed-forward block adds to a token, relative to its spread. */
-  private static final double ERROR_OF_BLOCKS = 0.02;
 
   private final List<String> modules;
   private final List<Mode> modes;
