@@ -49,8 +49,8 @@ class LeveledSequencesTest {
   @Test
   void executeLiesAsNearToDisableAsSimulateDoesAndFillsBlocksFromTheFirst() {
     List<Row> disable = scored(Mode.DISABLE);
-    assertTrue(largestError(scored(Mode.TORCH), disable) < 0.2, "polynomials");
-    double noise = largestError(disable, scored(Mode.SIMULATE));
+    assertTrue(SmallBert.largestError(scored(Mode.TORCH), disable) < 0.2, "polynomials");
+    double noise = SmallBert.largestError(disable, scored(Mode.SIMULATE));
     assertTrue(noise > 0);
     Path keys = Digits.newFolder("keys");
     Path scored = Digits.newFolder("scored").resolve("execute");
@@ -70,22 +70,7 @@ class LeveledSequencesTest {
         assertTrue(report.bytesUp() < 2 * payload, report.bytesUp() + " of " + payload);
       }
     }
-    double error = largestError(disable, Digits.read(spark, scored));
+    double error = SmallBert.largestError(disable, Digits.read(spark, scored));
     assertTrue(error > 0 && error <= 1.5 * noise, error + " and " + noise);
-  }
-
-  /** The largest difference of a hidden value; those are of unit variance. */
-  private static double largestError(List<Row> expected, List<Row> found) {
-    assertEquals(expected.size(), found.size());
-    double largest = 0;
-    for (int i = 0; i < expected.size(); i++) {
-      float[] wanted = SmallBert.values(expected.get(i), "hidden");
-      float[] given = SmallBert.values(found.get(i), "hidden");
-      assertEquals(wanted.length, given.length);
-      for (int j = 0; j < wanted.length; j++) {
-        largest = Math.max(largest, Math.abs(wanted[j] - given[j]));
-      }
-    }
-    return largest;
   }
 }

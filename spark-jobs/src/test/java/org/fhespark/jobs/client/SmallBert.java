@@ -1,5 +1,7 @@
 package org.fhespark.jobs.client;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -118,5 +120,20 @@ final class SmallBert {
       values[i] = list.get(i);
     }
     return values;
+  }
+
+  /** The largest difference of a hidden value; those are of unit variance. */
+  static double largestError(List<Row> expected, List<Row> found) {
+    assertEquals(expected.size(), found.size());
+    double largest = 0;
+    for (int i = 0; i < expected.size(); i++) {
+      float[] wanted = values(expected.get(i), "hidden");
+      float[] given = values(found.get(i), "hidden");
+      assertEquals(wanted.length, given.length);
+      for (int j = 0; j < wanted.length; j++) {
+        largest = Math.max(largest, Math.abs(wanted[j] - given[j]));
+      }
+    }
+    return largest;
   }
 }
