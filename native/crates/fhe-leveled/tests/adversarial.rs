@@ -12,9 +12,8 @@ use rand_distr::StandardNormal;
 const INPUTS: usize = 8;
 const RECORDS: usize = 256;
 
-/// Of predicted noise: no result may err by more. Rounding meets the slots of the secret, so that tails are those of a
-/// product of two normal numbers, e^-x beyond x deviations.
-const LARGEST_ERROR: f64 = 20.0;
+/// Of predicted noise: no result may err by more.
+const LARGEST_ERROR: f64 = 12.0;
 
 fn sides() -> Sides {
     let shape = Shape {

@@ -295,6 +295,9 @@ public final class Calibration {
     if (first) {
       sides.add(PaddingTrial.Side.BEHIND);
     }
+    if (!tried.addAll(sides)) {
+      return;
+    }
     List<AffineCall> candidates =
         calls.stream()
             .filter(call -> call.unfolding().isEmpty() && !modelInputs.contains(call.input()))
@@ -313,7 +316,7 @@ public final class Calibration {
     Set<String> outputs = new HashSet<>();
     candidates.forEach(call -> outputs.add(call.output()));
     lookups.forEach(call -> outputs.add(call.region().output()));
-    if (!tried.addAll(sides) || outputs.isEmpty()) {
+    if (outputs.isEmpty()) {
       return;
     }
     harm = new PaddingTrial(model, mask.get(), outputs).harm(exposed, slice, sides);
