@@ -14,14 +14,15 @@ import scala.reflect.ClassTag$;
 
 /**
  * Encrypted blocks of the driver's, each evaluated by a task of its own. The blocks travel in the
- * tasks; those of an RDD made by {@code parallelize} would be serialised twice, one in the other.
+ * tasks, large ones beside them ({@link BroadcastBlock}); those of an RDD made by {@code
+ * parallelize} would be serialised twice, one in the other.
  *
  * <p>For Spark's metrics of tasks a block is input, of so many records, and its result output.
  */
-public final class EvaluationRdd extends RDD<EncryptedBlock> {
+public final class EvaluationRdd extends RDD<EncryptedBlock> implements AutoCloseable {
   private static final long serialVersionUID = 1L;
 
-  private final transient List<EncryptedBlock> blocks;
+  private final transient List<TaskBlock> blocks;
   private final EvaluateBlocks evaluation;
 
   /**
@@ -32,7 +33,7 @@ public final class EvaluationRdd extends RDD<EncryptedBlock> {
         spark,
         CollectionConverters.asScala(List.<org.apache.spark.Dependency<?>>of()).toSeq(),
         ClassTag$.MODULE$.apply(EncryptedBlock.class));
-    this.blocks = List.copyOf(blocks);
+    this.blocks = blocks.stream().map(block -> TaskBlock.of(spark, block)).toList();
     this.evaluation = evaluation;
   }
 
@@ -47,7 +48,7 @@ public final class EvaluationRdd extends RDD<EncryptedBlock> {
 
   @Override
   public Iterator<EncryptedBlock> compute(Partition partition, TaskContext context) {
-    EncryptedBlock block = ((BlockPartition) partition).block;
+    EncryptedBlock block = ((BlockPartition) partition).block.arrived();
     int bytes = block.length();
     int records = BlockHeader.recordsOf(block);
     // The block of the partition is closed by this.
@@ -62,14 +63,20 @@ public final class EvaluationRdd extends RDD<EncryptedBlock> {
     return CollectionConverters.asScala(List.of(result).iterator());
   }
 
+  /** Frees what executors were sent beside tasks, when no job uses this RDD any more. */
+  @Override
+  public void close() {
+    blocks.forEach(TaskBlock::free);
+  }
+
   /** The block of one task. */
   private static final class BlockPartition implements Partition {
     private static final long serialVersionUID = 1L;
 
     private final int index;
-    private final EncryptedBlock block;
+    private final TaskBlock block;
 
-    BlockPartition(int index, EncryptedBlock block) {
+    BlockPartition(int index, TaskBlock block) {
       this.index = index;
       this.block = block;
     }

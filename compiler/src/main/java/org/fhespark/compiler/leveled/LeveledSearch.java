@@ -8,6 +8,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.fhespark.compiler.parameters.BlockLimits;
 import org.fhespark.nativelib.LeveledActivation.Form;
 import org.fhespark.nativelib.LeveledParameters;
 
@@ -144,6 +146,22 @@ final class LeveledSearch {
           "for an error of %.3g it needs %d levels, and the largest ring has %d"
               .formatted(target, needed.getAsInt(), most));
     }
+    Optional<LeveledParameters> smallest =
+        promising.stream()
+            .map(ActivationShape::levels)
+            .sorted()
+            .flatMap(LeveledSearch::rings)
+            .findFirst();
+    if (smallest.isPresent()
+        && promising.stream().allMatch(shapes -> candidate(shapes).isEmpty())) {
+      return new NotLeveledException(
+          "a block of it has %,d MB on its way up and %,d MB on its way down in the smallest ring with the levels that it needs, and %,d MB and %,d MB are the most"
+              .formatted(
+                  bytesUp(smallest.get()) >> 20,
+                  bytesDown(smallest.get()) >> 20,
+                  BlockLimits.LARGEST_BLOCK_BYTES >> 20,
+                  BlockLimits.LARGEST_RESULT_BYTES >> 20));
+    }
     return new NotLeveledException(
         "the error of its outputs is %.3g of their spread at least, and %.3g was asked for"
             .formatted(errors.values().stream().min(Double::compare).orElseThrow(), target));
@@ -229,9 +247,8 @@ final class LeveledSearch {
 
   private Optional<Candidate> candidate(List<ActivationShape> shapes) {
     int levels = ActivationShape.levels(shapes);
-    return Rings.DEGREES.stream()
-        .filter(degree -> Rings.mostLevels(degree) >= levels)
-        .map(degree -> new LeveledParameters(degree, levels))
+    return rings(levels)
+        .filter(this::isSendable)
         .map(
             parameters ->
                 new Candidate(
@@ -240,6 +257,26 @@ final class LeveledSearch {
                     blocks(parameters)
                         * LeveledCost.milliseconds(parameters, chain.widths(), shapes)))
         .min(Comparator.comparingDouble(Candidate::milliseconds));
+  }
+
+  private static Stream<LeveledParameters> rings(int levels) {
+    return Rings.DEGREES.stream()
+        .filter(degree -> Rings.mostLevels(degree) >= levels)
+        .map(degree -> new LeveledParameters(degree, levels));
+  }
+
+  private boolean isSendable(LeveledParameters parameters) {
+    return bytesUp(parameters) <= BlockLimits.LARGEST_BLOCK_BYTES
+        && bytesDown(parameters) <= BlockLimits.LARGEST_RESULT_BYTES;
+  }
+
+  private long bytesUp(LeveledParameters parameters) {
+    return chain.widths()[0] * parameters.bytesUp();
+  }
+
+  private long bytesDown(LeveledParameters parameters) {
+    int[] widths = chain.widths();
+    return widths[widths.length - 1] * parameters.bytesDown();
   }
 
   private long blocks(LeveledParameters parameters) {

@@ -10,6 +10,9 @@ public final class BlockLimits {
    */
   public static final long BLOCK_BYTES = 64 << 20;
 
+  /** Leveled blocks are never cut, and beyond this would fit neither arrays nor memory. */
+  public static final long LARGEST_BLOCK_BYTES = 1L << 30;
+
   /** Beyond this a result fits no Java array and no default of spark.driver.maxResultSize. */
   public static final long LARGEST_RESULT_BYTES = 768L << 20;
 

@@ -92,6 +92,19 @@ class LeveledSearchTest {
   }
 
   @Test
+  void blocksTooLargeToSendAreRefusedWithTheirSize() {
+    String reason =
+        assertThrows(
+                NotLeveledException.class,
+                () -> search(RandomNetwork.RELU, 0.015, 4096, 12, 24, 16_000))
+            .getMessage();
+    assertTrue(
+        reason.matches(
+            "a block of it has [\\d,]+ MB on its way up .* 1,024 MB and 768 MB are the most"),
+        reason);
+  }
+
+  @Test
   void layersThatNeedMoreLevelsThanThereAreAreRefusedWithBothNumbers() {
     String reason =
         assertThrows(

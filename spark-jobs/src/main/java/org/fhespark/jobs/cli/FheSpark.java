@@ -3,6 +3,7 @@ package org.fhespark.jobs.cli;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.util.ShutdownHookManager;
 import org.fhespark.InvalidInputException;
+import org.fhespark.jobs.client.FailedJobException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -79,6 +80,10 @@ public final class FheSpark {
     if (error instanceof InvalidInputException) {
       System.err.println(command + ": " + error.getMessage());
       return ExitCode.USAGE;
+    }
+    if (error instanceof FailedJobException) {
+      System.err.println(command + ": " + error.getMessage());
+      return ExitCode.SOFTWARE;
     }
     System.err.println(command + ": internal error, please report it:");
     error.printStackTrace();

@@ -83,11 +83,11 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
       Set<String> needed,
       List<EncryptedBlock> blocks,
       ObjIntConsumer<EncryptedBlock> results) {
-    EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, sent.workOf(needed));
     String told = description + ": " + blocks.size() + " encrypted blocks";
     spark.sc().addJobTag(jobTag);
     // Masks are prepared on the caller's thread, whose description stays.
-    try (JobDescription unused = JobDescription.set(spark.sc(), told)) {
+    try (JobDescription unused = JobDescription.set(spark.sc(), told);
+        EvaluationRdd evaluation = new EvaluationRdd(spark.sc(), blocks, sent.workOf(needed))) {
       if (isCancelled) {
         throw new CancellationException("the run was cancelled");
       }
@@ -105,10 +105,14 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
     }
   }
 
-  private static RuntimeException explain(Exception error) {
+  static RuntimeException explain(Exception error) {
     Optional<InvalidInputException> invalid = InvalidInputException.in(error);
     if (invalid.isPresent()) {
       return invalid.get();
+    }
+    if (error instanceof SparkException && error.getCause() == null) {
+      // No task threw it.
+      return new FailedJobException(error);
     }
     String kind = error instanceof SparkException ? "the Spark job failed" : "evaluation failed";
     return new IllegalStateException(kind + ": " + error.getMessage(), error);
