@@ -2,15 +2,21 @@
 
 mod common;
 
+use std::f64::consts::SQRT_2;
+
 use common::{Shape, Sides, circuit, random, records};
 use fhe_leveled::ActivationForm::{EvenPlusLinear, General};
 use fhe_leveled::{ActivationForm, largest_output_scale};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-/// Of the predicted noise: rounding meets the slots of the secret, so that tails are those of a product of two normal
-/// numbers, e^-x beyond x deviations.
-const LARGEST_ERROR: f64 = 20.0;
+/// What the largest of so many errors stays below, in standard deviations, but for a probability of 2^-20.
+///
+/// Rounding meets the slots of the secret. Both are complex normal numbers, and the real part of their product has a
+/// Laplace distribution: it is beyond x deviations with probability exp(-√2·x).
+fn largest_deviations(errors: usize) -> f64 {
+    (errors as f64 * 20f64.exp2()).ln() / SQRT_2
+}
 
 fn sides(
     polynomial_size: usize,
@@ -70,7 +76,7 @@ fn check(sides: &Sides, count: usize, seed: u64) {
         "{measured:e}, {predicted:e} predicted"
     );
     assert!(
-        largest < LARGEST_ERROR * predicted,
+        largest < largest_deviations(executed.len()) * predicted,
         "{largest:e}, {predicted:e} predicted"
     );
 }
