@@ -24,7 +24,7 @@ public sealed interface RegisteredKey {
   Broadcast<?> file();
 
   /**
-   * An evaluation key, which circuits with look-ups need.
+   * An evaluation key, which circuits of modules with non-linearities need.
    *
    * @param key see {@link #key()}
    * @param parameters of the circuits that it is for

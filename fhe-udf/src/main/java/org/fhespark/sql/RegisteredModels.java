@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -32,7 +33,7 @@ import org.fhespark.udf.PublicKeyBytes;
 /**
  * Models and keys of clients that are registered with the Spark context of this JVM, for all its
  * sessions. A circuit is broadcast once, however many models have it, and its broadcast destroyed
- * with the last of them; what executors prepared of it they release when it is idle.
+ * when the last of them is dropped; what executors prepared of it they release when it is idle.
  */
 public final class RegisteredModels {
   /** Of the context that runs; there is one a JVM. */
@@ -56,7 +57,8 @@ public final class RegisteredModels {
   }
 
   /**
-   * Registers all circuits of a server artefact; what was registered under the model's name goes.
+   * Registers all circuits of a server artefact; what was registered under the model's name goes,
+   * but for queries that are bound to it.
    *
    * @param server on any Hadoop file system
    * @return the circuits, by function
@@ -88,7 +90,8 @@ public final class RegisteredModels {
     }
     circuits.values().removeIf(circuit -> circuit.model().equals(model));
     circuits.putAll(added);
-    destroyUnused();
+    // Queries that bound what was replaced go on with it; Spark cleans up after the last of them.
+    files.keySet().retainAll(used());
     return List.copyOf(added.values());
   }
 
@@ -177,9 +180,12 @@ public final class RegisteredModels {
     return models.isEmpty() ? "none" : String.join(", ", models.stream().sorted().toList());
   }
 
+  private Set<String> used() {
+    return circuits.values().stream().map(RegisteredCircuit::digest).collect(Collectors.toSet());
+  }
+
   private void destroyUnused() {
-    Set<String> used = new HashSet<>();
-    circuits.values().forEach(circuit -> used.add(circuit.digest()));
+    Set<String> used = used();
     files
         .entrySet()
         .removeIf(

@@ -17,9 +17,9 @@ import org.fhespark.metrics.EvaluationMetrics;
 /**
  * What an executor does: evaluates a partition of encrypted blocks, each with the circuit that its
  * header names, and returns the blocks of results in order: activations, and masks and records
- * apart ({@link org.fhespark.nativelib.PreparedMask}). It needs no secret; circuits with look-ups
- * need an evaluation key, circuits that re-randomise results a public key. Blocks are closed once
- * they are evaluated.
+ * apart ({@link org.fhespark.nativelib.PreparedMask}). It needs no secret; circuits of modules with
+ * non-linearities need an evaluation key, circuits that re-randomise results a public key. Blocks
+ * are closed once they are evaluated.
  */
 public final class EvaluateBlocks
     implements FlatMapFunction<Iterator<EncryptedBlock>, EncryptedBlock> {
@@ -41,7 +41,7 @@ public final class EvaluateBlocks
 
   /**
    * @param circuits broadcast circuits by digest in hexadecimal
-   * @param keys the evaluation keys of those with look-ups, by the circuit's digest
+   * @param keys the evaluation keys of those that need one, by the circuit's digest
    */
   public EvaluateBlocks(
       Map<String, Broadcast<Circuit>> circuits, Map<String, EvaluationKeySource> keys) {
@@ -50,7 +50,7 @@ public final class EvaluateBlocks
 
   /**
    * @param circuits broadcast circuits by digest in hexadecimal
-   * @param keys the evaluation keys of those with look-ups, by the circuit's digest
+   * @param keys the evaluation keys of those that need one, by the circuit's digest
    * @param publicKeys the public keys to re-randomise results with, by the id of the client key
    */
   public EvaluateBlocks(

@@ -4,9 +4,11 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import java.util.function.ToLongFunction;
+import java.util.stream.Stream;
 import org.fhespark.nativelib.CircuitDigest;
 
 /**
@@ -25,27 +27,45 @@ final class SharedHandles<T extends AutoCloseable> {
   }
 
   /** Borrows a thing, which {@code make} makes if it is not there; the caller closes the lease. */
-  synchronized Lease<T> acquire(CircuitDigest digest, Supplier<T> make) {
-    releaseIdle();
-    Entry<T> entry = entries.get(digest);
-    if (entry == null) {
-      // Under the lock, so that tasks that start together make one.
-      entry = new Entry<>(make.get());
-      entries.put(digest, entry);
+  Lease<T> acquire(CircuitDigest digest, Supplier<T> make) {
+    Entry<T> entry = use(digest);
+    try {
+      // Those who want another need not wait for it.
+      return new Lease<>(this, entry, entry.made(make));
+    } catch (Throwable error) {
+      abandon(digest, entry);
+      throw error;
     }
+  }
+
+  private synchronized Entry<T> use(CircuitDigest digest) {
+    releaseIdle();
+    Entry<T> entry = entries.computeIfAbsent(digest, unused -> new Entry<>());
     entry.users++;
     entry.isGivenUp = false;
-    return new Lease<>(this, entry);
+    return entry;
+  }
+
+  /** After it could not be made; whoever waited for it tries too. */
+  private synchronized void abandon(CircuitDigest digest, Entry<T> entry) {
+    entry.users--;
+    if (entry.users == 0 && entry.value().isEmpty()) {
+      entries.remove(digest);
+    }
   }
 
   /** Things that are there now. */
   synchronized int size() {
-    return entries.size();
+    return (int) values().count();
   }
 
   /** A figure of all of them together. */
   synchronized long sum(ToLongFunction<T> figure) {
-    return entries.values().stream().mapToLong(entry -> figure.applyAsLong(entry.value)).sum();
+    return values().mapToLong(figure).sum();
+  }
+
+  private Stream<T> values() {
+    return entries.values().stream().flatMap(entry -> entry.value().stream());
   }
 
   /** Tasks that use a thing now. */
@@ -85,13 +105,22 @@ final class SharedHandles<T extends AutoCloseable> {
   }
 
   private static final class Entry<T extends AutoCloseable> {
-    final T value;
+    private volatile T value;
     int users;
     long lastUse;
     boolean isGivenUp;
 
-    Entry(T value) {
-      this.value = value;
+    /** The thing; tasks that start together make one. */
+    synchronized T made(Supplier<T> make) {
+      if (value == null) {
+        value = make.get();
+      }
+      return value;
+    }
+
+    /** Empty until it is made. */
+    Optional<T> value() {
+      return Optional.ofNullable(value);
     }
 
     void close() {
@@ -107,16 +136,18 @@ final class SharedHandles<T extends AutoCloseable> {
   static final class Lease<T extends AutoCloseable> implements AutoCloseable {
     private final SharedHandles<T> owner;
     private final Entry<T> entry;
+    private final T value;
     private boolean isClosed;
 
-    private Lease(SharedHandles<T> owner, Entry<T> entry) {
+    private Lease(SharedHandles<T> owner, Entry<T> entry, T value) {
       this.owner = owner;
       this.entry = entry;
+      this.value = value;
     }
 
     /** The thing; valid until the lease is closed. */
     T value() {
-      return entry.value;
+      return value;
     }
 
     @Override

@@ -18,6 +18,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.serializer.KryoSerializer;
 import org.apache.spark.sql.AnalysisException;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
@@ -282,6 +283,19 @@ class FheCatalogTest {
     assertTrue(shared.isValid(), "what stays is not sent again");
     sql("CALL fhe.drop('two')");
     assertThrows(Exception.class, shared::value);
+  }
+
+  @Test
+  void aQueryThatIsBoundGoesOnWhenItsModelIsReplaced() throws IOException {
+    write("renewed", Map.of("seq.0", other.circuitFile()));
+    register("digits", "two");
+    blocks(layer.encrypt(layer.records(5, 1), 0));
+    Dataset<Row> bound = spark.sql("SELECT fhe.digits_seq_0(block) FROM blocks");
+    register("digits", "renewed");
+    assertArrayEquals(
+        layer.accumulate(layer.records(5, 1)),
+        layer.client().decryptAccumulators((byte[]) bound.collectAsList().get(0).get(0)));
+    assertRefused("SELECT fhe.digits_seq_0(block) FROM blocks", "circuit");
   }
 
   @Test
