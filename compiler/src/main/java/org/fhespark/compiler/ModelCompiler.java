@@ -91,7 +91,7 @@ public final class ModelCompiler {
             throw new InvalidInputException(
                 "module '"
                     + split.lookups().get(0).module()
-                    + "' needs look-ups, whose ranges inside the module are found on calibration"
+                    + "' has non-linearities, and the ranges inside it are found on calibration"
                     + " records: give records (--calibration DATA) and not statistics");
           }
           return Calibration.of(statistics, model, split.calls(), mask);
@@ -120,7 +120,7 @@ public final class ModelCompiler {
   private static Stream<String> fewRows(
       List<RemoteModule> modules, Map<String, EngineChoice> choices, Calibration.Result seen) {
     return modules.stream()
-        .filter(RemoteModule::hasLookups)
+        .filter(RemoteModule::isNonLinear)
         .map(RemoteModule::key)
         .filter(module -> seen.samples().get(module).count() < NonLinearModules.FEW_ROWS)
         .map(
@@ -233,7 +233,7 @@ public final class ModelCompiler {
       CompileOptions options) {
     Constants constants = new Constants(model);
     List<CompiledCircuit> circuits = new ArrayList<>();
-    List<RemoteModule> packed = modules.stream().filter(module -> !module.hasLookups()).toList();
+    List<RemoteModule> packed = modules.stream().filter(module -> !module.isNonLinear()).toList();
     for (CircuitStack stack : CircuitStack.of(packed, split.calls(), options)) {
       Optional<FixedQuantization> fixed =
           FixedQuantization.ofAll(model.graph(), constants, stack.inputs());

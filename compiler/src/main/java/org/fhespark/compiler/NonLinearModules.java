@@ -67,14 +67,42 @@ final class NonLinearModules {
     List<CompiledLeveled> leveled = new ArrayList<>();
     List<LookupCompiler.Request> lookups = new ArrayList<>();
     for (RemoteModule module : modules) {
-      if (module.hasLookups()) {
+      if (module.isNonLinear()) {
         compiler
             .leveled(module)
             .ifPresentOrElse(leveled::add, () -> lookups.add(compiler.lookups(module)));
       }
     }
-    return new Compiled(
-        lookups.isEmpty() ? List.of() : compiler.compile(lookups), leveled, compiler.choices);
+    List<CompiledLookups> compiled = lookups.isEmpty() ? List.of() : compiler.compile(lookups);
+    for (RemoteModule module : modules) {
+      compiled.stream()
+          .filter(circuit -> circuit.module().equals(module.key()))
+          .forEach(circuit -> compiler.estimate(module, circuit));
+    }
+    return new Compiled(compiled, leveled, compiler.choices);
+  }
+
+  /** Says how long look-ups will take where engines were not compared. */
+  private void estimate(RemoteModule module, CompiledLookups circuit) {
+    EngineChoice choice = choices.get(module.key());
+    if (choice.pbsMilliseconds() == null) {
+      double pbs = milliseconds(circuit, choice.rows());
+      choose(
+          module,
+          choice.chosen(),
+          pbs,
+          null,
+          String.format(
+              Locale.ROOT,
+              "%s; %,d row%s with it",
+              choice.why(),
+              choice.rows(),
+              taking(choice.rows(), pbs)));
+    }
+  }
+
+  private static String taking(long rows, double milliseconds) {
+    return (rows == 1 ? " takes " : "s take ") + duration(milliseconds);
   }
 
   private RowSample sample(RemoteModule module) {
@@ -172,11 +200,10 @@ final class NonLinearModules {
         simd,
         String.format(
             Locale.ROOT,
-            "%,d row%s %s with simd, in blocks of %,d that cost the same however full, and %s"
+            "%,d row%s with simd, in blocks of %,d that cost the same however full, and %s"
                 + " with pbs",
             rows,
-            rows == 1 ? " takes" : "s take",
-            duration(simd),
+            taking(rows, simd),
             leveled.slots(),
             duration(pbs)));
     return chosen == Engine.SIMD ? Optional.of(leveled) : Optional.empty();

@@ -203,6 +203,7 @@ class LeveledModelsTest {
     EngineChoice choice = compile(residual, 600, options()).lookups().get(0).engine();
     assertEquals(Engine.PBS, choice.chosen());
     assertTrue(choice.why().contains("also reads values from before"), choice.why());
+    assertTrue(choice.pbsMilliseconds() > choice.rows(), "" + choice);
     String message =
         assertThrows(InvalidInputException.class, () -> compile(residual, 600, simd()))
             .getMessage();
@@ -213,8 +214,13 @@ class LeveledModelsTest {
   @Test
   void fewRowsOfCalibrationAreNoGroundForSimd() {
     EngineChoice choice = compile(chain, 64, options()).lookups().get(0).engine();
-    assertEquals(
-        "simd was not considered: its ranges would rest on 64 rows of calibration", choice.why());
+    assertTrue(
+        choice
+            .why()
+            .matches(
+                "simd was not considered: its ranges would rest on 64 rows of calibration; 4,096"
+                    + " rows take [\\d.,]+ s with it"),
+        choice.why());
     CompileReport report = compile(chain, 64, simd().simdError(0.2));
     assertTrue(report.unchecked().get(0).contains("drawn towards them"), "" + report.unchecked());
   }

@@ -81,9 +81,12 @@ public final class LeveledCompiler {
     LeveledParameters parameters = choice.parameters();
     LeveledChain integers = integers(request, parameters, whole);
     byte[] circuit = LeveledCircuit.encode(parameters, integers);
-    double noise;
+    FailureProbability failure;
     try (LeveledCircuit opened = LeveledCircuit.open(circuit)) {
-      noise = LeveledNoise.firstLayer(whole.layers().get(0), opened.inputNoise());
+      failure =
+          LeveledNoise.failure(
+              LeveledNoise.firstLayer(whole.layers().get(0), opened.inputNoise()),
+              request.log2PError);
     }
     List<Long> recordShape = request.sample.recordShape();
     return new CompiledLeveled(
@@ -96,7 +99,7 @@ public final class LeveledCompiler {
         whole.figures(),
         request.error,
         choice.error(),
-        FailureProbability.beyond((1 - PartialChain.MOST) / noise, request.log2PError),
+        failure,
         choice.milliseconds(),
         choice.candidates(),
         circuit);

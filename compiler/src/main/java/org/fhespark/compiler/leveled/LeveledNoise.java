@@ -1,5 +1,6 @@
 package org.fhespark.compiler.leveled;
 
+import org.fhespark.compiler.parameters.FailureProbability;
 import org.fhespark.nativelib.LeveledLayer;
 
 /** Noise of leveled circuits, in units of the values that it is added to. */
@@ -24,5 +25,25 @@ final class LeveledNoise {
       largest = Math.max(largest, layer.multipliers()[i] * Math.sqrt(square));
     }
     return largest * inputNoise;
+  }
+
+  /**
+   * The probability that noise takes what an activation reads out of the range of its polynomial.
+   *
+   * @param deviation of that noise
+   * @param log2PError log2 of the largest probability that is allowed
+   * @throws NotLeveledException if it is larger
+   */
+  static FailureProbability failure(double deviation, double log2PError)
+      throws NotLeveledException {
+    FailureProbability failure =
+        FailureProbability.beyond((1 - PartialChain.MOST) / deviation, log2PError);
+    if (failure.log2PerValue() > log2PError) {
+      throw new NotLeveledException(
+          ("noise takes what its first activation reads out of range with a probability of 2^%.0f,"
+                  + " and 2^%.0f was asked for")
+              .formatted(failure.log2PerValue(), log2PError));
+    }
+    return failure;
   }
 }

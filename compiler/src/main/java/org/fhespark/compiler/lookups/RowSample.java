@@ -15,8 +15,11 @@ import org.fhespark.compiler.onnx.OnnxModel;
 
 /** Rows that a region reads in calibration data: some of them, and what is known of all. */
 public final class RowSample {
-  /** Rows that are kept; all others are like them. */
+  /** Rows that are kept, unless they are long; all others are like them. */
   private static final int MOST_ROWS = 4096;
+
+  /** What is kept may take. */
+  private static final long MOST_BYTES = 128L << 20;
 
   /** Of the largest magnitude: what float32 makes of one sum in another order. */
   private static final double ROUNDING = 1e-4;
@@ -129,11 +132,12 @@ public final class RowSample {
   /** Each row has the same chance to be kept. */
   private void keep(float[] row) {
     count++;
-    if (rows.size() < MOST_ROWS) {
+    long most = Math.min(MOST_ROWS, MOST_BYTES / ((long) Float.BYTES * row.length));
+    if (rows.size() < most) {
       rows.add(row);
     } else {
       long place = random.nextLong(count);
-      if (place < MOST_ROWS) {
+      if (place < most) {
         rows.set((int) place, row);
       }
     }

@@ -23,7 +23,7 @@ final class FloatModule {
 
   /** A model with one input and one output, named as those of the module's first call. */
   static ModelProto of(OnnxModel model, RemoteModule module, Function<String, TensorInfo> types) {
-    if (module.hasLookups()) {
+    if (module.isNonLinear()) {
       LookupRegion region = module.lookups().get(0);
       ModelProto own =
           Subgraph.of(

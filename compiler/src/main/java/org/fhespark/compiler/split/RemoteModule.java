@@ -24,8 +24,10 @@ public record RemoteModule(String key, List<AffineCall> calls, List<LookupRegion
     return calls.isEmpty() ? lookups : calls;
   }
 
-  /** Whether its circuits need evaluation keys. */
-  public boolean hasLookups() {
+  /**
+   * Whether it has non-linearities, by whatever engine, so that its circuits need evaluation keys.
+   */
+  public boolean isNonLinear() {
     return !lookups.isEmpty();
   }
 

@@ -67,7 +67,7 @@ final class TiedWeights {
         }
       }
       boolean asInTheFile =
-          module.hasLookups()
+          module.isNonLinear()
               || (module.layer().weightTensors().size() == 1
                   && module.layer().affineNodes().size() == 1);
       if (!asInTheFile) {

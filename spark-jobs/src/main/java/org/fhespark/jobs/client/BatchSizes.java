@@ -31,6 +31,9 @@ final class BatchSizes {
   private final boolean isKnown;
   private final int probe;
 
+  /** Rows of the largest leveled block: one costs as much with a few rows as with all. */
+  private final int leveledBlock;
+
   /** Batches of a wave until one has told how large tensors are, if not one for each slot. */
   private final long probeBatches;
 
@@ -62,14 +65,13 @@ final class BatchSizes {
     // A fourth, for there may be tensors that no remote layer reads or writes.
     long fitting = Math.max(PROBE, BATCH_TENSOR_BYTES / 4 / largestRow);
     this.probe = isOfTokens ? (int) Math.min(TOKEN_PROBE, fitting) : PROBE;
-    // A leveled block costs as much with a few rows as with all.
-    int block =
+    this.leveledBlock =
         layers.stream()
             .filter(layer -> layer.spec().isLeveled())
             .mapToInt(layer -> layer.cipher().blockRows())
             .max()
             .orElse(0);
-    this.probeBatches = Math.min(block, WAVE_TENSOR_BYTES / 4 / largestRow) / probe;
+    this.probeBatches = Math.min(leveledBlock, WAVE_TENSOR_BYTES / 4 / largestRow) / probe;
   }
 
   /** Bytes of the largest row that a layer reads or writes. */
@@ -118,31 +120,41 @@ final class BatchSizes {
     int slots = taskSlots.getAsInt();
     long units = batchUnits();
     if (isKnown) {
-      return (int)
-          Math.max(1, Math.min(slots, ExecutorBlockEvaluator.JOB_BYTES / stageBytes(units)));
+      long batches = Math.max(slots, RowBlock.ceilDiv(leveledBlock, (int) units));
+      while (batches > 1 && !fitsJob(batches * units)) {
+        batches--;
+      }
+      return (int) batches;
     }
     if (tensorBytes.get() == 0) {
       return (int) Math.max(slots, probeBatches);
     }
     long fitting = WAVE_TENSOR_BYTES / (units * tensorBytes.get());
     // A block for every slot needs no more than this, even if a unit makes but one row.
-    long filling = (long) slots * (blockRows() / units + 1);
+    long filling = (long) slots * (Math.max(blockRows(), leveledBlock) / units + 1);
     return (int) Math.max(1, Math.min(fitting, filling));
   }
 
-  /** Bytes of the blocks and results of a stage with the most of them. */
-  private long stageBytes(long rows) {
+  /** Whether the blocks and results of so many rows are few enough for a job, in every stage. */
+  private boolean fitsJob(long rows) {
     return layers.stream()
         .mapToInt(layer -> layer.spec().stage())
         .distinct()
-        .mapToLong(
+        .allMatch(
             stage ->
                 layers.stream()
-                    .filter(layer -> layer.spec().stage() == stage)
-                    .mapToLong(
-                        layer -> layer.cipher().bytesUp(rows) + layer.cipher().bytesDown(rows))
-                    .sum())
-        .max()
-        .orElse(1);
+                        .filter(layer -> layer.spec().stage() == stage)
+                        .mapToLong(layer -> bytes(layer.cipher(), rows))
+                        .sum()
+                    <= ExecutorBlockEvaluator.JOB_BYTES);
+  }
+
+  /** Bytes of the blocks and results of so many rows. */
+  private static long bytes(LayerCipher cipher, long rows) {
+    int block = cipher.blockRows();
+    long whole = rows / block;
+    int rest = (int) (rows % block);
+    long bytes = whole * (cipher.bytesUp(block) + cipher.bytesDown(block));
+    return rest == 0 ? bytes : bytes + cipher.bytesUp(rest) + cipher.bytesDown(rest);
   }
 }

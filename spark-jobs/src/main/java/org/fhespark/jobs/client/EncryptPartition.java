@@ -25,6 +25,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
   private final String client;
   private final KeysOnHosts keys;
   private final String key;
+  private final OutOfRange outOfRange;
   private final String table;
   private final String state;
   private final String run;
@@ -35,6 +36,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
   /**
    * @param client folder of the client artefact
    * @param key id of the key that {@code keys} shall hold on every host
+   * @param outOfRange what becomes of records that a leveled circuit is not made for
    * @param table what the records' table is called
    * @param state a folder that every host sees
    */
@@ -42,6 +44,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
       org.apache.hadoop.fs.Path client,
       KeysOnHosts keys,
       String key,
+      OutOfRange outOfRange,
       String table,
       ExchangeState state,
       org.apache.hadoop.fs.Path blocks,
@@ -50,6 +53,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
     this.client = client.toString();
     this.keys = keys;
     this.key = key;
+    this.outOfRange = outOfRange;
     this.table = table;
     this.state = state.folder().toAbsolutePath().toString();
     this.run = state.run();
@@ -76,7 +80,8 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
     HybridModel model = HybridModel.load(new org.apache.hadoop.fs.Path(client), conf);
     int cores = TaskContext.get().cpus();
     try (KeyFolder folder = keys.open();
-        ExchangeSteps steps = new ExchangeSteps(model, requireKey(folder), cores, cores)) {
+        ExchangeSteps steps =
+            new ExchangeSteps(model, requireKey(folder), cores, cores, outOfRange)) {
       return encrypt(partition, rows, model, steps);
     }
   }

@@ -54,7 +54,8 @@ public final class ExchangeSession implements AutoCloseable {
             model,
             key,
             Math.max(1, spark.sparkContext().defaultParallelism()),
-            Runtime.getRuntime().availableProcessors());
+            Runtime.getRuntime().availableProcessors(),
+            OutOfRange.of(spark));
   }
 
   static ExchangeSession open(SparkSession spark, HybridModel model, ClientKey key) {
@@ -142,6 +143,7 @@ public final class ExchangeSession implements AutoCloseable {
               model.client().folder(),
               keys,
               key.id(),
+              OutOfRange.of(spark),
               table,
               opened,
               blocks,
@@ -544,7 +546,7 @@ public final class ExchangeSession implements AutoCloseable {
 
   /** Releases threads and segments; the key and the Spark session stay open. */
   @Override
-  public void close() {
+  public synchronized void close() {
     steps.close();
   }
 }

@@ -43,15 +43,17 @@ final class ExchangeSteps implements AutoCloseable {
   /**
    * @param parallelism blocks that a wave shall have at least, where there are records enough
    * @param cores of the client's arithmetic
+   * @param outOfRange what becomes of records that a leveled circuit is not made for
    */
-  ExchangeSteps(HybridModel model, ClientKey key, int parallelism, int cores) {
+  ExchangeSteps(
+      HybridModel model, ClientKey key, int parallelism, int cores, OutOfRange outOfRange) {
     this.model = model;
     this.key = key;
     this.parallelism = parallelism;
     this.threads = new ClientThreads(cores);
     this.decryption = new RowDecryption(measurements);
     try {
-      this.layers = RemoteLayer.open(model.specs(), Optional.of(key), resources);
+      this.layers = RemoteLayer.open(model.specs(), Optional.of(key), outOfRange, resources);
       this.rounds =
           new Rounds(
               OnnxSegment.open(model.client(), resources),

@@ -214,7 +214,7 @@ public final class HybridModel {
   }
 
   /**
-   * Opens a session of a model with look-ups, whose evaluation keys go to the executors.
+   * Opens a session of a model with evaluation keys, which go to the executors.
    *
    * @param evaluationKeys the folder that {@link #evaluationKeys} wrote; its files must stay as
    *     they are while the session is open
@@ -239,7 +239,7 @@ public final class HybridModel {
    * needs it.
    *
    * @param spark reads and writes tables on this machine
-   * @param evaluationKeys of {@link #evaluationKeys}; empty for a model without look-ups
+   * @param evaluationKeys of {@link #evaluationKeys}; empty for a model that has none
    * @throws InvalidInputException as the others
    */
   public HybridSession remoteSession(

@@ -215,7 +215,7 @@ public final class HybridSession implements AutoCloseable {
               reader.schema().length(),
               format,
               overwrite,
-              PartSize.of(layers, model.specs().inputs(), spark.sparkContext().conf()),
+              PartSize.of(layers, model.specs().inputs(), SessionSettings.of(spark)),
               mode + " " + model.client().id())) {
         return runResumably(reader, columns, table, progress);
       }
@@ -485,7 +485,7 @@ public final class HybridSession implements AutoCloseable {
   private void openLayers() {
     if (layers == null) {
       try {
-        layers = RemoteLayer.open(model.specs(), key, layerResources);
+        layers = RemoteLayer.open(model.specs(), key, OutOfRange.of(spark), layerResources);
       } catch (Throwable error) {
         closeAfter(error, layerResources);
         throw error;

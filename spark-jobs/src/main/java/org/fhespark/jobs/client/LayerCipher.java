@@ -15,11 +15,13 @@ sealed interface LayerCipher permits IntegerCipher, LeveledCipher {
    * Opens that of a call.
    *
    * @param key without one it can quantise and dequantise only
+   * @param outOfRange what becomes of records that a leveled circuit is not made for
    * @param resources gets what it holds
    */
-  static LayerCipher open(RemoteCallSpec call, Optional<ClientKey> key, Resources resources) {
+  static LayerCipher open(
+      RemoteCallSpec call, Optional<ClientKey> key, OutOfRange outOfRange, Resources resources) {
     if (call.isLeveled()) {
-      return LeveledCipher.open(call, key, resources);
+      return LeveledCipher.open(call, key, outOfRange, resources);
     }
     return call.hasLookups()
         ? LookupCipher.open(call, key, resources)

@@ -29,12 +29,13 @@ final class LeveledCipher implements LayerCipher {
     this.outOfRange = outOfRange;
   }
 
-  static LeveledCipher open(RemoteCallSpec call, Optional<ClientKey> key, Resources resources) {
+  static LeveledCipher open(
+      RemoteCallSpec call, Optional<ClientKey> key, OutOfRange outOfRange, Resources resources) {
     LeveledClientSpec spec = call.leveled().clientSpec(call.circuitDigest());
     LeveledClient client =
         key.map(k -> LeveledClient.withKey(spec, k))
             .orElseGet(() -> LeveledClient.withoutKey(spec));
-    return new LeveledCipher(call, resources.add(client), OutOfRange.ofSparkEnv());
+    return new LeveledCipher(call, resources.add(client), outOfRange);
   }
 
   /** What normalises. */

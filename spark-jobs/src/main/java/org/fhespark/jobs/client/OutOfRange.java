@@ -3,7 +3,7 @@ package org.fhespark.jobs.client;
 import java.util.Arrays;
 import java.util.Locale;
 import org.apache.spark.SparkConf;
-import org.apache.spark.SparkEnv;
+import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 
 /**
@@ -22,13 +22,12 @@ enum OutOfRange {
   static final String SETTING = "spark.fhe.outOfRange";
 
   /**
-   * What the settings of this JVM's Spark say, {@link #CLAMP} if nothing.
+   * What a session's settings say, {@link #CLAMP} if nothing.
    *
    * @throws InvalidInputException if they say something else
    */
-  static OutOfRange ofSparkEnv() {
-    SparkEnv spark = SparkEnv.get();
-    return spark == null ? CLAMP : of(spark.conf());
+  static OutOfRange of(SparkSession spark) {
+    return of(SessionSettings.of(spark));
   }
 
   /** The same of some settings. */

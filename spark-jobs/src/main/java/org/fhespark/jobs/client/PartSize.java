@@ -14,11 +14,14 @@ final class PartSize {
   /** The setting that says another number. */
   static final String RECORDS = "spark.fhe.score.partRecords";
 
-  /** Work of a part, in blocks without look-ups. */
+  /** Work of a part, in blocks of packed layers. */
   private static final long PART_BLOCKS = 256;
 
   /** Blocks of circuits with look-ups are made to take some seconds each. */
   private static final long BLOCKS_OF_LOOKUPS = 128;
+
+  /** Those of leveled circuits take some tenths of a second, of large ones tens of seconds. */
+  private static final long BLOCKS_OF_LEVELED = 16;
 
   /** Files cost as much as some ten thousand records of a small model. */
   private static final long MOST_RECORDS = 1 << 18;
@@ -46,8 +49,7 @@ final class PartSize {
     long block = layers.isEmpty() ? 1 : MOST_RECORDS;
     for (RemoteLayer layer : layers) {
       long rows = layer.readsRecords() ? 1 : positions;
-      long cost = layer.spec().hasLookups() ? BLOCKS_OF_LOOKUPS : 1;
-      blocksOfARecord += (double) rows * cost / layer.cipher().blockRows();
+      blocksOfARecord += (double) rows * cost(layer) / layer.cipher().blockRows();
       block = Math.min(block, Math.max(1, layer.cipher().blockRows() / rows));
     }
     long bytes = inputs.stream().mapToLong(PartSize::bytes).sum();
@@ -55,6 +57,13 @@ final class PartSize {
     // Whole blocks, so that a run that goes on fills them as one that began at the first record.
     long blocks = (long) (Math.min(most, PART_BLOCKS / blocksOfARecord) / block);
     return (int) (Math.max(1, blocks) * block);
+  }
+
+  private static long cost(RemoteLayer layer) {
+    if (layer.spec().isLeveled()) {
+      return BLOCKS_OF_LEVELED;
+    }
+    return layer.spec().hasLookups() ? BLOCKS_OF_LOOKUPS : 1;
   }
 
   private static int set(String records) {

@@ -6,6 +6,9 @@ import java.util.Map;
 
 /** The remote modules as circuits compute them, in clear: modes DISABLE and SIMULATE. */
 final class QuantizedEvaluator implements RemoteEvaluator {
+  /** Rows that a leveled circuit takes at a time, for no block has to be filled in clear. */
+  private static final int LEVELED_ROWS = 1024;
+
   private final Map<String, ClearCircuit> circuits;
   private final ClientThreads threads;
   private final Measurements measurements;
@@ -26,7 +29,9 @@ final class QuantizedEvaluator implements RemoteEvaluator {
     int wanted = WavePipeline.workersOfAWave(threads.cores());
     List<RowBlock> blocks = new ArrayList<>();
     for (RemoteLayer layer : layers) {
-      blocks.addAll(RowBlock.of(layer, wave, wanted));
+      for (RowBlock block : RowBlock.of(layer, wave, wanted)) {
+        blocks.addAll(layer.spec().isLeveled() ? block.split(LEVELED_ROWS) : List.of(block));
+      }
     }
     threads.forEach(
         blocks,

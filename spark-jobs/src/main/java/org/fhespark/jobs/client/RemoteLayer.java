@@ -45,13 +45,16 @@ final class RemoteLayer {
    * Opens the calls of a model.
    *
    * @param key without one they can quantise and dequantise only
+   * @param outOfRange what becomes of records that a leveled circuit is not made for
    * @param resources gets what they hold
    */
-  static List<RemoteLayer> open(ClientSpecs specs, Optional<ClientKey> key, Resources resources) {
+  static List<RemoteLayer> open(
+      ClientSpecs specs, Optional<ClientKey> key, OutOfRange outOfRange, Resources resources) {
     List<RemoteLayer> layers = new ArrayList<>();
     Optional<PaddingMask> mask = Optional.ofNullable(specs.paddingMask()).map(PaddingMask::new);
     for (RemoteCallSpec remote : specs.remote()) {
-      RemoteLayer layer = new RemoteLayer(remote, mask, LayerCipher.open(remote, key, resources));
+      LayerCipher cipher = LayerCipher.open(remote, key, outOfRange, resources);
+      RemoteLayer layer = new RemoteLayer(remote, mask, cipher);
       resources.add(layer.preparedMasks());
       layers.add(layer);
     }
@@ -324,11 +327,15 @@ final class RemoteLayer {
   }
 
   /**
-   * The record of a run, of all in its batch, whose input holds the first NaN or infinity; or -1.
+   * The record of a run, of all in its batch, whose input holds the first NaN or infinity; -1 if
+   * there is none, or rows are not told from those of other records.
    */
   int firstNotFinite(RowBlock.Run run) {
+    if (rowsEach(run.batch()) == 0) {
+      return -1;
+    }
     Tensor input = inputOf(run.batch());
-    int records = (int) input.shape()[0];
+    int records = run.batch().records();
     int each = input.elements() / records;
     int rowsEach = rowsOf(run.batch()) / records;
     FloatBuffer values = input.data().asFloatBuffer();

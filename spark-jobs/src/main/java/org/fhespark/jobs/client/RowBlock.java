@@ -81,11 +81,20 @@ record RowBlock(RemoteLayer layer, List<Run> runs) {
       layer.allocateOutputs(batch);
       active.addAll(layer.activeRows(batch));
     }
-    int most = blockRows(layer, active.stream().mapToInt(Run::rows).sum(), wanted);
+    return inBlocks(
+        layer, active, blockRows(layer, active.stream().mapToInt(Run::rows).sum(), wanted));
+  }
+
+  /** The same rows in blocks of at most so many. */
+  List<RowBlock> split(int most) {
+    return inBlocks(layer, runs, most);
+  }
+
+  private static List<RowBlock> inBlocks(RemoteLayer layer, List<Run> all, int most) {
     List<RowBlock> blocks = new ArrayList<>();
     List<Run> runs = new ArrayList<>();
     int filled = 0;
-    for (Run run : active) {
+    for (Run run : all) {
       int taken = 0;
       while (taken < run.rows()) {
         int rows = Math.min(run.rows() - taken, most - filled);

@@ -22,7 +22,7 @@ public final class SentCircuits implements AutoCloseable {
   private final JavaSparkContext spark;
   private final SentEvaluationKeys evaluationKeys;
 
-  /** By the circuit's digest in hexadecimal, as the keys of those with look-ups. */
+  /** By the circuit's digest in hexadecimal, as the keys of those that need one. */
   private final Map<String, Broadcast<Circuit>> circuits = new HashMap<>();
 
   private final Map<String, EvaluationKeySource> keys = new HashMap<>();
@@ -45,7 +45,7 @@ public final class SentCircuits implements AutoCloseable {
   }
 
   /**
-   * Sends the evaluation key of a circuit with look-ups; a key that several have goes once.
+   * Sends the evaluation key of a circuit; a key that several have goes once.
    *
    * @param circuit its digest in hexadecimal
    */
@@ -95,6 +95,8 @@ public final class SentCircuits implements AutoCloseable {
   public void close() {
     // What tasks made ready in this JVM, as under a local master; executors release it when idle.
     CircuitRegistry.shared().giveUp(circuits.keySet(), keys.values(), publicKeyBytes);
+    keys.clear();
+    publicKeyBytes.clear();
     // A context that was stopped has no broadcasts left.
     if (spark.sc().isStopped()) {
       return;

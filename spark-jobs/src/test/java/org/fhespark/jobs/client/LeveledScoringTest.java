@@ -157,7 +157,7 @@ class LeveledScoringTest {
     List<Row> some = new ArrayList<>(images.subList(0, 5));
     Row image = images.get(2);
     some.set(2, changed(image, p -> 50 * pixel(image, p)));
-    spark.sparkContext().env().conf().set(OutOfRange.SETTING, "fail");
+    spark.conf().set(OutOfRange.SETTING, "fail");
     try {
       for (Mode mode : List.of(Mode.DISABLE, Mode.EXECUTE)) {
         InvalidInputException error =
@@ -165,7 +165,7 @@ class LeveledScoringTest {
         assertTrue(error.getMessage().contains("record 3: it lies"), error.getMessage());
       }
     } finally {
-      spark.sparkContext().env().conf().remove(OutOfRange.SETTING);
+      spark.conf().unset(OutOfRange.SETTING);
     }
   }
 

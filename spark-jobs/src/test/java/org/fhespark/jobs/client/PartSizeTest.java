@@ -33,7 +33,7 @@ class PartSizeTest {
     Resources resources = new Resources();
     try {
       return PartSize.of(
-          RemoteLayer.open(model.specs(), Optional.empty(), resources),
+          RemoteLayer.open(model.specs(), Optional.empty(), OutOfRange.CLAMP, resources),
           model.specs().inputs(),
           conf);
     } finally {
@@ -55,6 +55,17 @@ class PartSizeTest {
   void aModelWithLookUpsHasPartsOfSomeDozenRecords() {
     int records = partSize(Digits.compiledWhole(spark), new SparkConf(false));
     assertTrue(records >= 12 && records <= 60, "records: " + records);
+  }
+
+  /** Such a block takes half a second, and holds some thousand records. */
+  @Test
+  void aLeveledModelHasPartsOfSomeBlocks() {
+    Path compiled = Digits.compiledLeveled(spark);
+    int records = partSize(compiled, new SparkConf(false));
+    int block =
+        Digits.load(compiled).specs().remote().get(0).leveled().parameters().polynomialSize();
+    assertEquals(0, records % block);
+    assertTrue(records >= block && records <= 16 * block, "records: " + records);
   }
 
   @Test

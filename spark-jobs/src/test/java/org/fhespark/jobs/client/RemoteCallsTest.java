@@ -369,6 +369,43 @@ class RemoteCallsTest {
     return window;
   }
 
+  /** As of a model that flattens records and positions to one axis. */
+  @Test
+  void aNanAmongRowsOfUnknownRecordsIsRefusedWithoutOne() {
+    Random random = new Random(7);
+    Call call = Call.of(random, 0, 3, null, false, 1);
+    Tensor rows = integers(random, 10, 12 * 7, 3);
+    rows.data().asFloatBuffer().put((50 * 3) + 1, Float.NaN);
+    try (ModuleClient client = ModuleClient.withoutKey(call.spec().moduleSpec())) {
+      RemoteLayer layer =
+          new RemoteLayer(call.spec(), Optional.empty(), new PackedCipher(call.spec(), client));
+      long[] records = LongStream.range(0, 12).toArray();
+      Batch batch = new Batch(records, Collections.nCopies(12, (Row) null), Map.of("x", rows));
+      RowBlock block = RowBlock.of(layer, List.of(batch), 1).get(0);
+      String message = block.explain(new InvalidInputException("feature 1 is NaN")).getMessage();
+      assertEquals("module m, tensor x: feature 1 is NaN", message);
+    }
+  }
+
+  @Test
+  void blocksAreSplitWithoutLosingRows() {
+    Call call = Call.of(new Random(5), 0, 3, null, false, 1);
+    try (ModuleClient client = ModuleClient.withoutKey(call.spec().moduleSpec())) {
+      RemoteLayer layer =
+          new RemoteLayer(call.spec(), Optional.empty(), new PackedCipher(call.spec(), client));
+      List<Batch> wave = new ArrayList<>();
+      for (int rows : new int[] {30, 50, 40}) {
+        wave.add(batch(Map.of("x", Tensor.allocate(ElementType.FLOAT, rows, 3))));
+      }
+      List<RowBlock> split = RowBlock.of(layer, wave, 1).get(0).split(50);
+      assertEquals(List.of(50, 50, 20), split.stream().map(RowBlock::rows).toList());
+      assertEquals(
+          List.of(new RowBlock.Run(wave.get(0), 0, 30), new RowBlock.Run(wave.get(1), 0, 20)),
+          split.get(0).runs());
+      assertEquals(List.of(new RowBlock.Run(wave.get(2), 20, 20)), split.get(2).runs());
+    }
+  }
+
   @Test
   void blocksAreOfLikeSizesAcrossBatches() {
     assertEquals(List.of(128, 128, 128, 77), blockRows(1, 100, 1, 60, 300));
