@@ -38,6 +38,9 @@ public final class BlockServer implements AutoCloseable {
         // No block is asked twice, and each plan that is kept keeps its own.
         "spark.connect.session.planCache.maxSize",
         "0",
+        // A block that comes with a query travels in its task; the largest have a GiB.
+        "spark.rpc.message.maxSize",
+        "1100",
         // Clients may ask any query, whose classes nobody can foresee.
         "spark.kryo.registrationRequired",
         "false");
