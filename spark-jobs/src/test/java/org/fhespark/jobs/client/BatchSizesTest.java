@@ -5,12 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.compiler.CompileOptions;
 import org.fhespark.nativelib.ClientKey;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -51,6 +54,27 @@ class BatchSizesTest {
           session.forward(spark.createDataFrame(table, Digits.schema())).collectAsList();
       assertEquals(0, Logits.differing(expected, scored));
       assertEquals(expected, scored);
+    }
+  }
+
+  @Test
+  void wavesFillLeveledBlocksBesidePackedOnes() {
+    HybridModel packed = Digits.load(Digits.compiled(spark));
+    HybridModel leveled = Digits.load(Digits.compiledLeveled(spark));
+    Resources resources = new Resources();
+    try {
+      List<RemoteLayer> layers = new ArrayList<>();
+      for (HybridModel model : List.of(packed, leveled)) {
+        layers.addAll(
+            RemoteLayer.open(model.specs(), Optional.empty(), OutOfRange.CLAMP, resources));
+      }
+      int leveledRows = layers.get(layers.size() - 1).cipher().blockRows();
+      BatchSizes sizes = new BatchSizes(layers, packed.specs().inputs(), new AtomicLong(), () -> 1);
+      assertTrue(sizes.batchUnits() < leveledRows, "a batch is a packed block");
+      assertTrue(sizes.batchUnits() * sizes.waveBatches() >= leveledRows);
+      assertTrue(sizes.batchUnits() * (sizes.waveBatches() - 1) < leveledRows);
+    } finally {
+      resources.close();
     }
   }
 
