@@ -24,7 +24,7 @@ impl BootstrapKeys {
     /// Expands an evaluation key on up to `threads` threads.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if there is no memory for it; [`Error::Internal`] if threads cannot be started.
+    /// [`Error::Internal`] if there is no memory for it, or threads cannot be started.
     pub fn expand(key: &EvaluationKey<'_>, threads: usize) -> Result<Self> {
         require_memory(key.header.parameters.expansion_bytes())?;
         let threads = ThreadPoolBuilder::new()
@@ -61,7 +61,8 @@ impl BootstrapKeys {
 /// tfhe-rs allocates without a way out: whether there is as much is asked before.
 fn require_memory(bytes: usize) -> Result<()> {
     Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
-        Error::invalid(format!(
+        // No fault of the key's, nor of the blocks that are to be evaluated with it.
+        Error::Internal(format!(
             "evaluation key: there are no {} MiB of memory to expand it: give executors more memory beside their heap, or fewer at a time",
             bytes >> 20
         ))

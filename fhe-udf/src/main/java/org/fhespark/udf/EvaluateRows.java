@@ -15,7 +15,8 @@ import org.fhespark.InvalidInputException;
  * What an executor does to a table of blocks ({@link BlockTable}) with the places of its rows
  * ({@link QuarantineTable#places}): each row comes out with the result in place of the block, and
  * with its other columns as they were. A row that cannot be evaluated ends the task, or comes out
- * as a row of a {@link QuarantineTable}; which of the two it is depends on its bytes alone.
+ * as a row of a {@link QuarantineTable}. What the executor lacks, memory or a file, ends the task
+ * in any case: it is no fault of the row's, and Spark tries again.
  */
 public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1L;
@@ -29,9 +30,9 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
   private final int block;
   private final String advice;
 
-  /** Null, as {@link #refused}, if a row that cannot be evaluated ends the task. */
   private final LongAccumulator evaluated;
 
+  /** Null if a row that cannot be evaluated ends the task. */
   private final CollectionAccumulator<String> refused;
 
   private EvaluateRows(
@@ -56,12 +57,17 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
    * @param schema the table's columns
    * @param table what errors call it
    * @param advice what errors end with, empty or from a semicolon on
+   * @param evaluated counts rows that were evaluated
    * @throws InvalidInputException if it is no table of blocks
    */
   public static EvaluateRows strict(
-      EvaluateBlocks evaluation, StructType schema, String table, String advice) {
+      EvaluateBlocks evaluation,
+      StructType schema,
+      String table,
+      String advice,
+      LongAccumulator evaluated) {
     BlockTable.requireColumns(schema, table);
-    return new EvaluateRows(evaluation, schema, advice, null, null);
+    return new EvaluateRows(evaluation, schema, advice, evaluated, null);
   }
 
   /**
@@ -106,9 +112,7 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
     String file = FileReading.pathOf(row.getString(columns));
     try {
       values[block] = result(row);
-      if (evaluated != null) {
-        evaluated.add(1);
-      }
+      evaluated.add(1);
     } catch (InvalidInputException error) {
       String reason = error.getMessage().replace(ONLY_ROW, "");
       if (refused == null) {

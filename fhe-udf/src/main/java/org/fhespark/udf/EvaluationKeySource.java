@@ -2,13 +2,13 @@ package org.fhespark.udf;
 
 import java.io.IOException;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Path;
 import org.apache.spark.SparkFiles;
 import org.apache.spark.broadcast.Broadcast;
-import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.CircuitDigest;
 import org.fhespark.nativelib.EvaluationKey;
 import org.fhespark.nativelib.EvaluationParameters;
@@ -24,8 +24,9 @@ public sealed interface EvaluationKeySource extends Serializable {
    * @param keyId of the client key that blocks are under, in hexadecimal
    * @param parameters of the circuit
    * @param threads threads to use at most
-   * @throws InvalidInputException if the bytes are others than {@link #digest} names, no evaluation
-   *     key, damaged, or of another client key or other parameters
+   * @throws org.fhespark.InvalidInputException if the bytes are others than {@link #digest} names,
+   *     no evaluation key, damaged, or of another client key or other parameters
+   * @throws UncheckedIOException if this executor cannot read it
    */
   EvaluationKey expand(String keyId, EvaluationParameters parameters, int threads);
 
@@ -58,7 +59,7 @@ public sealed interface EvaluationKeySource extends Serializable {
         MappedByteBuffer bytes = channel.map(MapMode.READ_ONLY, 0, channel.size());
         return EvaluationKey.expand(bytes, expected(digest, keyId, parameters), threads);
       } catch (IOException error) {
-        throw new InvalidInputException(
+        throw new UncheckedIOException(
             "evaluation key: the executor cannot read "
                 + file
                 + ", which the driver added to the job: "

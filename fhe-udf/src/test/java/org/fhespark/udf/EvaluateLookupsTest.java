@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -13,6 +14,10 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.CollectionAccumulator;
+import org.apache.spark.util.LongAccumulator;
 import org.fhespark.InvalidInputException;
 import org.fhespark.nativelib.BootstrapParameters;
 import org.fhespark.nativelib.CircuitDigest;
@@ -123,6 +128,30 @@ class EvaluateLookupsTest {
     }
   }
 
+  /** A row that is refused would not be looked at again. */
+  @Test
+  void whatTheExecutorLacksIsNoFaultOfTheRows() {
+    EvaluationKeySource lost = new EvaluationKeySource.InFile("0".repeat(64), "no-such.key");
+    LongAccumulator evaluated = spark.sc().longAccumulator();
+    CollectionAccumulator<String> refused = spark.sc().collectionAccumulator();
+    StructType schema = BlockTable.schema();
+    EvaluateRows work =
+        EvaluateRows.quarantining(evaluator(lost), schema, "blocks", evaluated, refused);
+    Object[] row = new Object[schema.length() + 2];
+    byte[] block = block();
+    row[schema.fieldIndex(BlockTable.NUMBER)] = BlockHeader.of(ByteBuffer.wrap(block)).number();
+    row[schema.fieldIndex(BlockTable.BLOCK)] = block;
+    row[schema.length()] = "file:/blocks/a.parquet";
+    row[schema.length() + 1] = 1L;
+    UncheckedIOException error =
+        assertThrows(
+            UncheckedIOException.class,
+            () -> work.call(List.of(RowFactory.create(row)).iterator()).next());
+    assertTrue(error.getMessage().contains("which the driver added"), error.getMessage());
+    assertEquals(List.of(), refused.value());
+    assertEquals(0, evaluated.value());
+  }
+
   @Test
   void damagedTruncatedWrongAndForeignKeysAreRefusedInOneLine() {
     byte[] damaged = keyFile.clone();
@@ -134,8 +163,6 @@ class EvaluateLookupsTest {
         new EvaluationKeySource.InBroadcast(
             CircuitDigest.of(circuitFile).hex(), spark.broadcast(new EvaluationKeyBytes(keyFile)));
     assertRefused("another than was sent", another);
-    assertRefused(
-        "which the driver added", new EvaluationKeySource.InFile("0".repeat(64), "no-such.key"));
     try (ClientKey other =
         ClientKey.generate(new byte[32], List.of(PACKED.secretKeyShape()), DIMENSIONS)) {
       byte[] foreign = other.evaluationKey(PARAMETERS, PACKED.secretKeyShape(), 2, share -> {});

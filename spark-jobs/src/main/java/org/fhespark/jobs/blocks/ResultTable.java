@@ -85,7 +85,18 @@ public final class ResultTable {
             });
     for (Row row : rows) {
       // Spark gives a URI, and takes a path.
-      files.putIfAbsent(row.getLong(0), new Path(URI.create(row.getString(1))).toString());
+      String file = new Path(URI.create(row.getString(1))).toString();
+      if (row.isNullAt(0)) {
+        throw new InvalidInputException(
+            "results "
+                + folder
+                + ": file "
+                + file
+                + " has a row without a number, column '"
+                + BlockTable.NUMBER
+                + "' is NULL; leave such rows out");
+      }
+      files.putIfAbsent(row.getLong(0), file);
     }
     indexed.addAll(found);
     return true;
@@ -213,7 +224,7 @@ public final class ResultTable {
   /**
    * Reads blocks that are there.
    *
-   * @return their bytes by number
+   * @return their bytes by number, none of rows whose block is NULL
    * @throws InvalidInputException if a file cannot be read
    */
   public Map<Long, byte[]> read(Collection<Long> numbers) {
@@ -232,7 +243,11 @@ public final class ResultTable {
                     .select(col(BlockTable.NUMBER), col(BlockTable.BLOCK))
                     .collectAsList());
     Map<Long, byte[]> blocks = new HashMap<>();
-    rows.forEach(row -> blocks.putIfAbsent(row.getLong(0), row.<byte[]>getAs(1)));
+    for (Row row : rows) {
+      if (!row.isNullAt(1)) {
+        blocks.putIfAbsent(row.getLong(0), row.<byte[]>getAs(1));
+      }
+    }
     return blocks;
   }
 

@@ -1,6 +1,7 @@
 package org.fhespark.jobs.client;
 
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -110,8 +111,9 @@ final class ExecutorBlockEvaluator implements BlockEvaluator {
     if (invalid.isPresent()) {
       return invalid.get();
     }
-    if (error instanceof SparkException && error.getCause() == null) {
-      // No task threw it.
+    // No task threw it, or its executor lacked a file.
+    if (error instanceof SparkException
+        && (error.getCause() == null || error.getCause() instanceof UncheckedIOException)) {
       return new FailedJobException(error);
     }
     String kind = error instanceof SparkException ? "the Spark job failed" : "evaluation failed";

@@ -465,6 +465,9 @@ final class GroupSteps {
   }
 
   private long[] total(int call, GroupBlocks blocks, int group, byte[] sum) {
+    if (sum == null) {
+      throw new InvalidInputException("its row holds none, the column is NULL; add it again");
+    }
     ClientMetrics.shared().blockReceived(sum.length);
     BlockHeader header = BlockHeader.of(ByteBuffer.wrap(sum));
     if (!header.kind().equals(BlockHeader.SUMS_KIND)) {

@@ -30,6 +30,7 @@ import org.apache.hadoop.fs.FileUtil;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.Digits;
@@ -424,6 +425,50 @@ class CorruptBlocksTest {
     assertTrue(
         decrypted.out().contains(blocks.get(2).getInt(4) + " records have no outputs"),
         decrypted.out());
+  }
+
+  /** As outer joins make them. */
+  @Test
+  void rowsOfResultsWithoutABlockOrANumberAreNamed() throws Exception {
+    List<Row> blocks = encrypt();
+    SparkSession spark = Digits.session();
+    StructType schema = blocks.get(0).schema();
+    write(spark, schema, blocks, jobs.blocks().resolve("a.parquet"));
+    try (EvaluationJob job = open(spark)) {
+      assertEquals(3, evaluate(job, folder.resolve("good"), CorruptBlocks.FAIL).blocks());
+    }
+    List<Row> results =
+        spark.read().parquet(folder.resolve("good").toString()).orderBy("number").collectAsList();
+    List<Row> joined = new ArrayList<>(results);
+    joined.set(1, withBlock(results.get(1), block -> null));
+    Path file = jobs.results().resolve("results.parquet");
+    write(spark, schema, joined, file);
+    List<Row> strange = new ArrayList<>(results);
+    Object[] values = new Object[schema.length()];
+    values[5] = new byte[8];
+    strange.add(RowFactory.create(values));
+    Path other = folder.resolve("strange/results.parquet");
+    StructType nullable = new StructType();
+    for (StructField field : schema.fields()) {
+      nullable = nullable.add(field.name(), field.dataType(), true);
+    }
+    write(spark, nullable, strange, other);
+    spark.stop();
+    jobs.decrypt("--out", jobs.blocks().toString())
+        .assertRefused(
+            file.toString(),
+            "block number " + blocks.get(1).getLong(3),
+            "the column is NULL",
+            "--lost null");
+    CommandRun decrypted = jobs.decrypt("--out", jobs.blocks().toString(), "--lost", "null");
+    decrypted.assertDone();
+    assertTrue(
+        decrypted.out().contains(blocks.get(1).getInt(4) + " records have no outputs"),
+        decrypted.out());
+    Files.delete(file);
+    Files.move(other, file);
+    jobs.decrypt("--out", folder.resolve("again").toString())
+        .assertRefused(file.toString(), "'number' is NULL");
   }
 
   @Test
