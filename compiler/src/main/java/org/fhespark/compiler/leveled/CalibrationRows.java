@@ -14,6 +14,14 @@ record CalibrationRows(double[][] fitted, double[][] heldOut) {
   /** One of so many rows is held out. */
   private static final int HELD_OUT = 4;
 
+  /** At most so many of some rows, from all over them: records often come sorted. */
+  static float[][] some(float[][] rows, int most) {
+    int count = Math.min(rows.length, most);
+    return IntStream.range(0, count)
+        .mapToObj(t -> rows[(int) ((long) t * rows.length / count)])
+        .toArray(float[][]::new);
+  }
+
   /** Rows of a module, cut into the two. */
   static CalibrationRows of(double[][] rows) {
     return new CalibrationRows(

@@ -69,7 +69,7 @@ public final class LeveledCompiler {
     Network network = Network.read(model, request.module, request.regions, request.sample);
     DenseChain chain = DenseChain.of(network);
     float[][] rows = rows(request.sample, chain);
-    RecordBall ball = ball(chain, rows);
+    RecordBall ball = ball(chain, rows).reaching(request.sample.rows());
     PartialChain start = PartialChain.start(chain, ball, rows);
     float[][] heldOut = CalibrationRows.heldOut(rows);
     ErrorMeasure measure = new ErrorMeasure(network.evaluate(heldOut).outputs());
@@ -158,8 +158,7 @@ public final class LeveledCompiler {
       weights += (long) layer.outputs() * layer.weights()[0].length;
     }
     float[][] all = sample.rows();
-    long most = Math.max(FEWEST_ROWS, MOST_PRODUCTS / weights);
-    return all.length > most ? Arrays.copyOf(all, (int) most) : all;
+    return CalibrationRows.some(all, (int) Math.max(FEWEST_ROWS, MOST_PRODUCTS / weights));
   }
 
   /** The ball with the tightest ranges of what the first layer makes. */

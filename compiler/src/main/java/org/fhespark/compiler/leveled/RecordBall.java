@@ -63,6 +63,15 @@ public record RecordBall(float[] center, float[] spread, double radius) {
     return new RecordBall(center, spread, largest == 0 ? 1 : MARGIN * largest);
   }
 
+  /** The same, no smaller than these rows demand too. */
+  RecordBall reaching(float[][] rows) {
+    double largest = 0;
+    for (float[] row : rows) {
+      largest = Math.max(largest, norm(normalise(row)));
+    }
+    return new RecordBall(center, spread, Math.max(radius, MARGIN * largest));
+  }
+
   /** A row in units of the spread, around the center. */
   double[] normalise(float[] row) {
     double[] normalised = new double[row.length];

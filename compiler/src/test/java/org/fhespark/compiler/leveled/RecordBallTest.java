@@ -21,6 +21,34 @@ class RecordBallTest {
   }
 
   @Test
+  void aBallOfSomeRowsReachesTheOthers() {
+    float[][] some = CalibrationRows.some(ROWS, 20);
+    RecordBall ball = RecordBall.of(some, 1);
+    RecordBall wide = ball.reaching(ROWS);
+    double largest = 0;
+    for (float[] row : ROWS) {
+      largest = Math.max(largest, RecordBall.norm(ball.normalise(row)));
+    }
+    assertTrue(ball.radius() < wide.radius(), "of " + ball.radius());
+    assertEquals(RecordBall.MARGIN * largest, wide.radius(), 1e-9 * largest);
+    assertEquals(ball.radius(), ball.reaching(some).radius());
+  }
+
+  @Test
+  void someRowsComeFromAllOverThem() {
+    float[][] rows = new float[1000][1];
+    for (int t = 0; t < rows.length; t++) {
+      rows[t][0] = t;
+    }
+    float[][] some = CalibrationRows.some(rows, 300);
+    assertEquals(300, some.length);
+    for (int t = 0; t < some.length; t++) {
+      assertEquals(t * 10 / 3, some[t][0]);
+    }
+    assertEquals(1000, CalibrationRows.some(rows, 4096).length);
+  }
+
+  @Test
   void aSpreadOfExponentOneIsTheStandardDeviation() {
     RecordBall ball = RecordBall.of(ROWS, 1);
     double square = 0;

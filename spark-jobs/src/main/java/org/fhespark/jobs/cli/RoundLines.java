@@ -16,6 +16,7 @@ final class RoundLines {
           "  %d records have no outputs: results of their blocks are missing or damaged%n",
           report.lost());
     }
+    ClampedRows.print(report.clampedRows());
     if (report.isScored()) {
       System.out.printf("  all %d rounds are done%n", report.rounds());
     } else {

@@ -260,13 +260,7 @@ final class ScoreCommand implements Callable<Integer> {
       System.out.printf("  noise margin %.2f bits%n", report.noiseMarginBits());
     }
     report.lookedUp().forEach(ScoreCommand::printOutside);
-    if (report.clampedRows() > 0) {
-      System.out.printf(
-          Locale.ROOT,
-          "  %,d rows lay beyond the range of a leveled circuit and were drawn into it: their results"
-              + " are wrong; calibrate with records like these%n",
-          report.clampedRows());
-    }
+    ClampedRows.print(report.clampedRows());
     if (statistics != null) {
       System.out.println("wrote " + statistics);
     }

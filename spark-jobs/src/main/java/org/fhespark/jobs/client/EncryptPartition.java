@@ -63,7 +63,8 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
   }
 
   /**
-   * @return the partition's number, and of records, blocks and their bytes; nothing if it is empty
+   * @return the partition's number, and of records, blocks, their bytes, and rows that this attempt
+   *     drew into range; nothing if it is empty
    */
   @Override
   public Iterator<long[]> call(Integer partition, Iterator<Row> rows) {
@@ -74,7 +75,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
     if (done.isPresent()) {
       // The task's result was lost, not what it did.
       ExchangeState.Entry entry = done.get().entry();
-      return one(partition, entry.records(), entry.blocks(), 0);
+      return one(partition, entry.records(), entry.blocks(), 0, 0);
     }
     Configuration conf = blockFormat.conf();
     HybridModel model = HybridModel.load(new org.apache.hadoop.fs.Path(client), conf);
@@ -119,7 +120,7 @@ final class EncryptPartition implements Function2<Integer, Iterator<Row>, Iterat
       }
       attempt.enter(entry);
       attempt.becomePart(run, partition);
-      return one(partition, entry.records(), writer.blocks(), writer.bytes());
+      return one(partition, entry.records(), writer.blocks(), writer.bytes(), steps.clampedRows());
     } catch (Throwable error) {
       attempt.delete();
       throw error;

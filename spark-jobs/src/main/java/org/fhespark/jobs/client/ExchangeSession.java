@@ -166,7 +166,14 @@ public final class ExchangeSession implements AutoCloseable {
               parts.stream().map(part -> (int) part[0]).toList());
       opened.enter(entry);
       return new RoundReport(
-          entry.records(), 1, steps.rounds(), total(parts, 2), total(parts, 3), 0, seconds(start));
+          entry.records(),
+          1,
+          steps.rounds(),
+          total(parts, 2),
+          total(parts, 3),
+          0,
+          total(parts, 4),
+          seconds(start));
     } catch (Throwable error) {
       opened.giveUp();
       throw explain(error, table);
@@ -533,11 +540,26 @@ public final class ExchangeSession implements AutoCloseable {
   private RoundReport report(
       long records, int round, BlockTableWriter blocks, long lost, long start) {
     return new RoundReport(
-        records, round + 1, steps.rounds(), blocks.blocks(), blocks.bytes(), lost, seconds(start));
+        records,
+        round + 1,
+        steps.rounds(),
+        blocks.blocks(),
+        blocks.bytes(),
+        lost,
+        steps.clampedRows(),
+        seconds(start));
   }
 
   private RoundReport scored(long records, long lost, long start) {
-    return new RoundReport(records, steps.rounds() + 1, steps.rounds(), 0, 0, lost, seconds(start));
+    return new RoundReport(
+        records,
+        steps.rounds() + 1,
+        steps.rounds(),
+        0,
+        0,
+        lost,
+        steps.clampedRows(),
+        seconds(start));
   }
 
   private static double seconds(long start) {

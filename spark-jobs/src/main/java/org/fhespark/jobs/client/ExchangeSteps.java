@@ -67,6 +67,11 @@ final class ExchangeSteps implements AutoCloseable {
     }
   }
 
+  /** Rows that were encrypted after they were drawn into the range of their circuit. */
+  long clampedRows() {
+    return measurements.clampedRows.sum();
+  }
+
   /** Rounds of the model. */
   int rounds() {
     return rounds.count();

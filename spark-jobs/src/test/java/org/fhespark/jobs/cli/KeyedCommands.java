@@ -44,29 +44,33 @@ record KeyedCommands(Path model) {
         mode);
   }
 
+  /** Encrypts a table, its state and blocks to this folder. */
+  CommandRun encrypt(Path input, Path keys, Path folder) {
+    return CommandRun.of(
+        "encrypt",
+        "--client",
+        client(),
+        "--keys",
+        keys.toString(),
+        "--input",
+        input.toString(),
+        "--state",
+        folder.resolve("state").toString(),
+        "--out",
+        folder.resolve("blocks").toString());
+  }
+
   /**
    * Scores a table in jobs apart, of which the evaluating one gets the evaluation key alone.
    *
    * @return what was scored, in this folder
    */
   Path scoreApart(Path input, Path keys, Path folder) {
+    encrypt(input, keys, folder).assertDone();
     String state = folder.resolve("state").toString();
     String blocks = folder.resolve("blocks").toString();
     String results = folder.resolve("results").toString();
     Path output = folder.resolve("apart");
-    CommandRun.of(
-            "encrypt",
-            "--client",
-            client(),
-            "--keys",
-            keys.toString(),
-            "--input",
-            input.toString(),
-            "--state",
-            state,
-            "--out",
-            blocks)
-        .assertDone();
     CommandRun.of("evaluate", "--server", server(), "--input", blocks, "--out", results)
         .assertRefused("takes the client's evaluation key", "--evaluation-keys");
     CommandRun.of(

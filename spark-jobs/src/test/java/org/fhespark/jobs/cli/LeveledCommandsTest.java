@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.jobs.client.Digits;
 import org.fhespark.jobs.client.Logits;
@@ -41,6 +43,22 @@ class LeveledCommandsTest {
     List<Row> apart = Digits.read(commands.scoreApart(images, keys, scored));
     assertEquals(Digits.IMAGES, apart.size());
     assertNear(disable, apart, noise);
+  }
+
+  @Test
+  void encryptTellsOfRecordsThatItDrewIntoRange() {
+    SparkSession spark = Digits.session();
+    List<Row> some = new ArrayList<>(Digits.images(spark).subList(0, 5));
+    Row image = some.get(2);
+    List<Float> bright = image.<Float>getList(1).stream().map(pixel -> 50 * pixel).toList();
+    some.set(2, RowFactory.create(image.get(0), bright, image.get(2), image.get(3)));
+    Path records = Digits.write(spark, "bright", Digits.schema(), some);
+    spark.stop();
+    Path keys = Digits.newFolder("keys");
+    commands.keygen(keys).assertDone();
+    CommandRun run = commands.encrypt(records, keys, Digits.newFolder("apart"));
+    run.assertDone();
+    assertTrue(run.out().contains("1 rows lay beyond the range"), run.out());
   }
 
   private static List<Row> scored(String mode, Path keys, Path folder) {
