@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 
 use super::LeveledClientKey;
 use crate::LeveledParameters;
-use crate::buffer::Buffer;
 use crate::pack::{pack, unpack};
 use crate::plan::largest_output_scale;
 use crate::pointwise::{add_product, subtract_product};
@@ -333,7 +332,7 @@ struct Buffers {
     /// Of one prime, padded.
     residues: Zeroizing<Vec<u32>>,
     points: Zeroizing<Vec<u32>>,
-    mask: Buffer,
+    mask: Zeroizing<Vec<u32>>,
     scratch: EncoderScratch,
 }
 
@@ -348,7 +347,7 @@ impl Buffers {
             integers: Integers::zeros(n)?,
             residues: Zeroizing::new(vec![0; n + PAD]),
             points: Zeroizing::new(vec![0; n]),
-            mask: Buffer::zeros(n)?,
+            mask: Zeroizing::new(fhe_core::memory::zeros(n)?),
             scratch: encoder.scratch(),
         })
     }

@@ -5,10 +5,11 @@
 //! transform: with b_i = a_i + i·a_(n-i), the real a_i are the real parts of b_i. Slots are in the order that the
 //! transform leaves them in.
 
-use dyn_stack::{PodBuffer, PodStack};
+use dyn_stack::PodStack;
 use tfhe_fft::c64;
 use tfhe_fft::ordered::FftAlgo;
 use tfhe_fft::unordered::{Method, Plan};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Encodes and decodes the slots of polynomials with n coefficients.
 pub(crate) struct Encoder {
@@ -17,10 +18,19 @@ pub(crate) struct Encoder {
     twist: Vec<c64>,
 }
 
-/// Buffers of a thread.
+/// Buffers of a thread, wiped: results that were decoded and not rounded tell the key to who has them encrypted.
 pub(crate) struct EncoderScratch {
     values: Vec<c64>,
-    stack: PodBuffer,
+    stack: Zeroizing<Vec<u8>>,
+}
+
+impl Drop for EncoderScratch {
+    fn drop(&mut self) {
+        for value in &mut self.values {
+            value.re.zeroize();
+            value.im.zeroize();
+        }
+    }
 }
 
 /// Size from which the transform is done in another way; the order of slots depends on it.
@@ -45,7 +55,7 @@ impl Encoder {
     pub(crate) fn scratch(&self) -> EncoderScratch {
         EncoderScratch {
             values: vec![c64::default(); self.twist.len()],
-            stack: PodBuffer::new(self.plan.fft_scratch()),
+            stack: Zeroizing::new(vec![0; self.plan.fft_scratch().unaligned_bytes_required()]),
         }
     }
 

@@ -17,8 +17,8 @@ import org.fhespark.nativelib.LeveledParameters;
  * @param outputRanges what an output of 1 is worth
  * @param layers its activations, in order
  * @param allowedError of outputs that was asked for, relative to their spread
- * @param error of outputs, on calibration rows that nothing was fitted to
- * @param failure that noise takes what an activation reads out of the range of its polynomial
+ * @param error of outputs, on calibration rows that no weight and no polynomial was fitted to
+ * @param failure that noise takes what a first activation reads out of the range of its polynomial
  * @param millisecondsPerBlock predicted, on one core
  * @param candidates polynomials of all layers that were looked at
  * @param circuit what the server gets
