@@ -84,6 +84,7 @@ final class ClientSpecsAssembly {
         signature.inputs(),
         signature.outputs(),
         calibration.skipsPadding() ? mask.map(PaddingMask::input).orElseThrow() : null,
+        calibration.paddingSides().stream().sorted().toList(),
         segments,
         remote,
         remote.stream()

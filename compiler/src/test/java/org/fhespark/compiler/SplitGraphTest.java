@@ -86,6 +86,7 @@ class SplitGraphTest {
                 List.of(),
                 List.of(),
                 List.of(),
+                List.of(),
                 -40),
             tensor -> {
               throw new IllegalArgumentException(tensor + " has no type");

@@ -8,8 +8,8 @@ import java.util.stream.IntStream;
 
 /**
  * The client's secret keys. They live in native memory, wiped on close, and in a file that only its
- * owner can read; Java never holds them. What was opened with a key, as a {@link LeveledClient}, has
- * secrets made of it, which are wiped when that is closed. Every serialiser is refused.
+ * owner can read; Java never holds them. What was opened with a key, as a {@link LeveledClient},
+ * has secrets made of it, which are wiped when that is closed. Every serialiser is refused.
  */
 public final class ClientKey extends ClientSecret {
   private static final long serialVersionUID = 1L;

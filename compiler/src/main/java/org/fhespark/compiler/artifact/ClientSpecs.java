@@ -21,6 +21,7 @@ import org.fhespark.nativelib.SecretKeyShape;
  * @param outputs the model's outputs, in order
  * @param paddingMask the model's input, {@code [batch, sequence]}, that is 0 where a sequence is
  *     padded; null if there is none
+ * @param paddingSides where padding need not be computed; behind if the file does not say
  * @param segments the clear segments, by stage
  * @param remote the calls of remote modules, by stage
  * @param secretKeyShapes the distinct shapes of secret keys that they need
@@ -35,6 +36,7 @@ public record ClientSpecs(
     List<TensorSpec> inputs,
     List<TensorSpec> outputs,
     String paddingMask,
+    List<PaddingSide> paddingSides,
     List<SegmentSpec> segments,
     List<RemoteCallSpec> remote,
     List<SecretKeyShape> secretKeyShapes,
@@ -46,6 +48,7 @@ public record ClientSpecs(
       throw new IllegalArgumentException("no model digest");
     }
     inputs = List.copyOf(inputs);
+    paddingSides = paddingSides == null ? List.of(PaddingSide.BEHIND) : List.copyOf(paddingSides);
     outputs = List.copyOf(outputs);
     segments = List.copyOf(segments);
     remote = List.copyOf(remote);

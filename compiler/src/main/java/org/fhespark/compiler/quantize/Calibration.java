@@ -21,6 +21,7 @@ import org.fhespark.compiler.affine.AffineCall;
 import org.fhespark.compiler.affine.RowSource;
 import org.fhespark.compiler.artifact.ActivationSummary;
 import org.fhespark.compiler.artifact.CalibrationStatistics;
+import org.fhespark.compiler.artifact.PaddingSide;
 import org.fhespark.compiler.lookups.RowSample;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
@@ -50,7 +51,7 @@ public final class Calibration {
   private final Optional<PaddingMask> mask;
   private final Set<RowSource> skipping = new HashSet<>();
   private final Set<LookupCall> skippingLookups = new HashSet<>();
-  private final Set<PaddingTrial.Side> tried = EnumSet.noneOf(PaddingTrial.Side.class);
+  private final Set<PaddingSide> tried = EnumSet.noneOf(PaddingSide.class);
   private Optional<String> harm = Optional.empty();
   private long records;
   private int recordsPerRun = FIRST_RECORDS;
@@ -83,6 +84,7 @@ public final class Calibration {
    * @param records of the data
    * @param skipping those whose padding can be skipped
    * @param skippingLookups calls of modules with look-ups of which the same is true
+   * @param paddingSides on which it can be skipped
    * @param harm what skipping padding would change, so that none is skipped; one clause
    */
   public record Result(
@@ -91,6 +93,7 @@ public final class Calibration {
       long records,
       Set<RowSource> skipping,
       Set<LookupCall> skippingLookups,
+      Set<PaddingSide> paddingSides,
       Optional<String> harm) {
     /** Whether a call need not compute padding. */
     public boolean skipsPadding(AffineCall call) {
@@ -164,7 +167,14 @@ public final class Calibration {
       }
     }
     return new Result(
-        statistics, Map.of(), gathered.records(), Set.copyOf(skipping), Set.of(), Optional.empty());
+        statistics,
+        Map.of(),
+        gathered.records(),
+        Set.copyOf(skipping),
+        Set.of(),
+        // What a table's sentences are padded to; statistics do not tell of others.
+        Set.of(PaddingSide.BEHIND),
+        Optional.empty());
   }
 
   /**
@@ -208,6 +218,7 @@ public final class Calibration {
         calibration.records,
         Set.copyOf(calibration.skipping),
         Set.copyOf(calibration.skippingLookups),
+        Set.copyOf(calibration.tried),
         calibration.harm);
   }
 
@@ -291,9 +302,9 @@ public final class Calibration {
       return;
     }
     OnnxTensor maskTensor = tensors.get(mask.get().input());
-    Set<PaddingTrial.Side> sides = PaddingTrial.Side.of(maskTensor);
+    Set<PaddingSide> sides = PaddingTrial.sides(maskTensor);
     if (first) {
-      sides.add(PaddingTrial.Side.BEHIND);
+      sides.add(PaddingSide.BEHIND);
     }
     if (!tried.addAll(sides)) {
       return;

@@ -26,6 +26,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.IntPredicate;
 import org.fhespark.InvalidInputException;
+import org.fhespark.compiler.artifact.PaddingSide;
 import org.fhespark.compiler.onnx.ExposedModel;
 import org.fhespark.compiler.onnx.OnnxModel;
 
@@ -55,23 +56,17 @@ final class PaddingTrial {
     this.results = results;
   }
 
-  /** Where a sequence is padded. */
-  enum Side {
-    BEHIND,
-    BEFORE;
-
-    /** The sides on which a mask shows padding. */
-    static Set<Side> of(OnnxTensor mask) {
-      Set<Side> sides = EnumSet.noneOf(Side.class);
-      boolean[] real = PaddingMask.real(mask);
-      int sequence = (int) mask.getInfo().getShape()[1];
-      for (int i = 1; i < real.length; i++) {
-        if (i % sequence != 0 && real[i] != real[i - 1]) {
-          sides.add(real[i] ? BEFORE : BEHIND);
-        }
+  /** The sides on which a mask shows padding. */
+  static Set<PaddingSide> sides(OnnxTensor mask) {
+    Set<PaddingSide> sides = EnumSet.noneOf(PaddingSide.class);
+    boolean[] real = PaddingMask.real(mask);
+    int sequence = (int) mask.getInfo().getShape()[1];
+    for (int i = 1; i < real.length; i++) {
+      if (i % sequence != 0 && real[i] != real[i - 1]) {
+        sides.add(real[i] ? PaddingSide.BEFORE : PaddingSide.BEHIND);
       }
-      return sides;
     }
+    return sides;
   }
 
   /**
@@ -82,11 +77,12 @@ final class PaddingTrial {
    * @param sides where to pad
    * @return what changes, one clause; empty if nothing does
    */
-  Optional<String> harm(ExposedModel exposed, Map<String, BatchTensor> slice, Set<Side> sides)
+  Optional<String> harm(
+      ExposedModel exposed, Map<String, BatchTensor> slice, Set<PaddingSide> sides)
       throws OrtException {
     try (ExposedModel zeroed = new ExposedModel(withZeros(), List.of())) {
-      for (Side side : sides) {
-        Optional<String> harm = harm(exposed, zeroed, slice, side == Side.BEHIND);
+      for (PaddingSide side : sides) {
+        Optional<String> harm = harm(exposed, zeroed, slice, side == PaddingSide.BEHIND);
         if (harm.isPresent()) {
           return harm;
         }

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.LongStream;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
@@ -51,7 +52,9 @@ final class RemoteLayer {
   static List<RemoteLayer> open(
       ClientSpecs specs, Optional<ClientKey> key, OutOfRange outOfRange, Resources resources) {
     List<RemoteLayer> layers = new ArrayList<>();
-    Optional<PaddingMask> mask = Optional.ofNullable(specs.paddingMask()).map(PaddingMask::new);
+    Optional<PaddingMask> mask =
+        Optional.ofNullable(specs.paddingMask())
+            .map(input -> new PaddingMask(input, Set.copyOf(specs.paddingSides())));
     for (RemoteCallSpec remote : specs.remote()) {
       LayerCipher cipher = LayerCipher.open(remote, key, outOfRange, resources);
       RemoteLayer layer = new RemoteLayer(remote, mask, cipher);
@@ -256,6 +259,9 @@ final class RemoteLayer {
       throw unfit(
           inputOf(batch),
           "that begins with the axes of the padding mask, " + Arrays.toString(positions.shape()));
+    }
+    if (!mask.get().fits(positions)) {
+      return List.of(new RowBlock.Run(batch, 0, rows));
     }
     int rowsEach = positions.elements() == 0 ? 0 : rows / positions.elements();
     List<RowBlock.Run> runs = new ArrayList<>();

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,6 +20,7 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.CallOutput;
+import org.fhespark.compiler.artifact.PaddingSide;
 import org.fhespark.compiler.artifact.RemoteCallSpec;
 import org.fhespark.compiler.artifact.Unfolding;
 import org.fhespark.compiler.onnx.ElementType;
@@ -160,7 +162,7 @@ class RemoteCallsTest {
       RemoteLayer layer =
           new RemoteLayer(
               call.spec(),
-              Optional.of(new PaddingMask("mask")),
+              Optional.of(new PaddingMask("mask", EnumSet.allOf(PaddingSide.class))),
               new PackedCipher(call.spec(), client));
       RemoteEvaluator evaluator =
           resources.add(
@@ -367,6 +369,29 @@ class RemoteCallsTest {
       }
     }
     return window;
+  }
+
+  @Test
+  void paddingIsComputedWhereNobodyTriedToSkipIt() {
+    Call call = Call.of(new Random(8), 0, 3, null, true, 1);
+    try (ModuleClient client = ModuleClient.withoutKey(call.spec().moduleSpec())) {
+      PaddingMask mask = new PaddingMask("mask", EnumSet.of(PaddingSide.BEHIND));
+      RemoteLayer layer =
+          new RemoteLayer(call.spec(), Optional.of(mask), new PackedCipher(call.spec(), client));
+      assertEquals(List.of(2, 1), activeRows(layer, 1, 1, 0, 1, 0, 0));
+      assertEquals(List.of(6), activeRows(layer, 1, 1, 0, 0, 1, 1));
+      assertEquals(List.of(6), activeRows(layer, 1, 0, 1, 1, 1, 1));
+    }
+  }
+
+  /** Rows that are computed of two sequences of three positions. */
+  private static List<Integer> activeRows(RemoteLayer layer, long... kept) {
+    Tensor mask = Tensor.allocate(ElementType.INT64, 2, 3);
+    mask.data().asLongBuffer().put(kept);
+    Tensor rows = Tensor.allocate(ElementType.FLOAT, 2, 3, 3);
+    return layer.activeRows(batch(Map.of("x", rows, "mask", mask))).stream()
+        .map(RowBlock.Run::rows)
+        .toList();
   }
 
   /** As of a model that flattens records and positions to one axis. */
