@@ -29,9 +29,10 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
   private final int block;
   private final String advice;
 
-  /** Null, as {@link #refused}, if a row that cannot be evaluated ends the task. */
+  /** Null for none. */
   private final LongAccumulator evaluated;
 
+  /** Null if a row that cannot be evaluated ends the task. */
   private final CollectionAccumulator<String> refused;
 
   private EvaluateRows(
@@ -56,12 +57,17 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
    * @param schema the table's columns
    * @param table what errors call it
    * @param advice what errors end with, empty or from a semicolon on
+   * @param evaluated counts rows that were evaluated; null for none
    * @throws InvalidInputException if it is no table of blocks
    */
   public static EvaluateRows strict(
-      EvaluateBlocks evaluation, StructType schema, String table, String advice) {
+      EvaluateBlocks evaluation,
+      StructType schema,
+      String table,
+      String advice,
+      LongAccumulator evaluated) {
     BlockTable.requireColumns(schema, table);
-    return new EvaluateRows(evaluation, schema, advice, null, null);
+    return new EvaluateRows(evaluation, schema, advice, evaluated, null);
   }
 
   /**

@@ -32,9 +32,9 @@ import org.apache.spark.sql.streaming.DataStreamReader;
 import org.apache.spark.sql.streaming.DataStreamWriter;
 import org.apache.spark.sql.streaming.StreamingQuery;
 import org.apache.spark.sql.streaming.StreamingQueryException;
-import org.apache.spark.sql.streaming.StreamingQueryProgress;
 import org.apache.spark.sql.streaming.Trigger;
 import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.LongAccumulator;
 import org.fhespark.InvalidInputException;
 import org.fhespark.compiler.artifact.ServerArtifact;
 import org.fhespark.compiler.artifact.ServerSpecs;
@@ -91,7 +91,6 @@ public final class EvaluationJob implements AutoCloseable {
 
   private EvaluationJob(SparkSession spark) {
     this.session = BlockSettings.sessionOf(spark);
-    session.conf().set("spark.sql.streaming.numRecentProgressUpdates", Integer.MAX_VALUE);
     session.conf().set("spark.sql.catalog." + CATALOG, FheCatalog.class.getName());
     // Sums are large: beyond so many a task sorts, and has one in memory.
     session.conf().set("spark.sql.objectHashAggregate.sortBased.fallbackThreshold", MOST_SUMS);
@@ -261,20 +260,18 @@ public final class EvaluationJob implements AutoCloseable {
         await(query(paths, blocks, results, trigger).foreachBatch(batches).start());
         return batches.report(seconds(start));
       }
+      LongAccumulator evaluated = session.sparkContext().longAccumulator();
       EvaluateRows work =
-          EvaluateRows.strict(sent.countedWork(), schema, blocks.toString(), SEND_AGAIN);
+          EvaluateRows.strict(sent.countedWork(), schema, blocks.toString(), SEND_AGAIN, evaluated);
       Dataset<Row> evaluating =
           reader()
               .schema(schema)
               .parquet(blocks.toString())
               .select(QuarantineTable.places())
               .mapPartitions(work, Encoders.row(schema));
-      long evaluated =
-          await(
-              query(evaluating, blocks, results, trigger)
-                  .format("parquet")
-                  .start(results.toString()));
-      return new EvaluationReport(evaluated, 0, 0, seconds(start));
+      await(
+          query(evaluating, blocks, results, trigger).format("parquet").start(results.toString()));
+      return new EvaluationReport(evaluated.value(), 0, 0, seconds(start));
     } catch (Exception | FSError error) {
       throw explain(error, blocks, results);
     }
@@ -414,7 +411,8 @@ public final class EvaluationJob implements AutoCloseable {
             sent.work(),
             table.schema(),
             blocks.toString(),
-            "; have it sent again, or take its file away");
+            "; have it sent again, or take its file away",
+            null);
     table
         .select(QuarantineTable.places())
         .mapPartitions(work, Encoders.row(table.schema()))
@@ -481,18 +479,13 @@ public final class EvaluationJob implements AutoCloseable {
     return new InvalidInputException(message + SEND_AGAIN, error);
   }
 
-  /** Waits for the end of a query; returns how many rows it read. */
-  private static long await(StreamingQuery query) throws StreamingQueryException {
+  /** Waits for the end of a query. */
+  private static void await(StreamingQuery query) throws StreamingQueryException {
     try {
       query.awaitTermination();
     } finally {
       stop(query);
     }
-    long rows = 0;
-    for (StreamingQueryProgress progress : query.recentProgress()) {
-      rows += progress.numInputRows();
-    }
-    return rows;
   }
 
   private static double seconds(long start) {
