@@ -268,6 +268,9 @@ final class ExchangeSteps implements AutoCloseable {
         rows -> {
           byte[] result = found.get(rows.number());
           if (result == null) {
+            if (results.lost() == LostResults.FAIL) {
+              throw table.gone(rows.number());
+            }
             rows.rows().runs().forEach(rows.rows().layer()::lose);
             return;
           }

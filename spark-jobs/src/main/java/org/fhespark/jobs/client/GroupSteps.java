@@ -448,8 +448,12 @@ final class GroupSteps {
     forEach(
         numbers,
         (number, index) -> {
+          byte[] sum = found.get(number);
+          if (sum == null) {
+            throw results.gone(number);
+          }
           try {
-            totals[index] = total(call, blocks, from + index, found.get(number));
+            totals[index] = total(call, blocks, from + index, sum);
           } catch (InvalidInputException error) {
             throw new InvalidInputException(
                 "module "
