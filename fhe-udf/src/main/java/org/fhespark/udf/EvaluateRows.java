@@ -30,6 +30,7 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
   private final int block;
   private final String advice;
 
+  /** Null for none. */
   private final LongAccumulator evaluated;
 
   /** Null if a row that cannot be evaluated ends the task. */
@@ -57,7 +58,7 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
    * @param schema the table's columns
    * @param table what errors call it
    * @param advice what errors end with, empty or from a semicolon on
-   * @param evaluated counts rows that were evaluated
+   * @param evaluated counts rows that were evaluated; null for none
    * @throws InvalidInputException if it is no table of blocks
    */
   public static EvaluateRows strict(
@@ -112,7 +113,9 @@ public final class EvaluateRows implements MapPartitionsFunction<Row, Row> {
     String file = FileReading.pathOf(row.getString(columns));
     try {
       values[block] = result(row);
-      evaluated.add(1);
+      if (evaluated != null) {
+        evaluated.add(1);
+      }
     } catch (InvalidInputException error) {
       String reason = error.getMessage().replace(ONLY_ROW, "");
       if (refused == null) {

@@ -1,9 +1,7 @@
 package org.fhespark.jobs.blocks;
 
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.input_file_name;
 
-import java.net.URI;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -24,12 +22,13 @@ import org.apache.spark.sql.SparkSession;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.tables.CauseLine;
 import org.fhespark.udf.BlockTable;
+import org.fhespark.udf.FileReading;
 import org.fhespark.udf.QuarantineTable;
 
 /**
  * A table of results, in which the client looks for those of its blocks. Spark may read it: it is
- * all encrypted. In memory is where each block lies, and those that are asked for. Safe to share
- * between threads.
+ * all encrypted. Rows whose block is null, as outer joins make them, hold none. In memory is where
+ * each block lies, and those that are asked for. Safe to share between threads.
  */
 public final class ResultTable {
   private static final long POLL_MS = 500;
@@ -51,7 +50,8 @@ public final class ResultTable {
   /**
    * Opens a table with the blocks that it has now.
    *
-   * @throws InvalidInputException if there is none, it cannot be read or is no table of blocks
+   * @throws InvalidInputException if there is none, it cannot be read or is no table of blocks, or
+   *     a row has no number
    */
   public static ResultTable open(SparkSession spark, Path folder) {
     ResultTable table = openToCome(spark, folder);
@@ -63,43 +63,60 @@ public final class ResultTable {
     return table;
   }
 
-  /** Opens a table whose blocks may come later, for {@link #await}. */
+  /** Opens a table whose blocks may come later, for {@link #await} or {@link #refresh}. */
   public static ResultTable openToCome(SparkSession spark, Path folder) {
     return new ResultTable(BlockSettings.sessionOf(spark), folder);
   }
 
-  /** Looks for files that are new, and for the blocks in them; returns whether there are any. */
-  private synchronized boolean refresh() {
+  /**
+   * Looks for files that are new, and for the blocks in them; returns whether there are any.
+   *
+   * @throws InvalidInputException as {@link #open}, but if there is none
+   */
+  public synchronized boolean refresh() {
     List<Path> found = new ArrayList<>(BlockTableFiles.list(session, folder));
     found.removeAll(indexed);
     if (found.isEmpty()) {
       return false;
     }
     String[] paths = found.stream().map(Path::toString).toArray(String[]::new);
-    List<Row> rows =
-        reading(
-            () -> {
-              Dataset<Row> table = session.read().parquet(paths);
-              BlockTable.requireColumns(table.schema(), folder.toString());
-              return table.select(col(BlockTable.NUMBER), input_file_name()).collectAsList();
-            });
-    for (Row row : rows) {
-      // Spark gives a URI, and takes a path.
-      String file = new Path(URI.create(row.getString(1))).toString();
-      if (row.isNullAt(0)) {
-        throw new InvalidInputException(
-            "results "
-                + folder
-                + ": file "
-                + file
-                + " has a row without a number, column '"
-                + BlockTable.NUMBER
-                + "' is NULL; leave such rows out");
-      }
-      files.putIfAbsent(row.getLong(0), file);
+    for (Row row : reading(() -> rowsWithBlocks(paths))) {
+      files.putIfAbsent(row.getLong(0), FileReading.pathOf(row.getString(1)));
     }
     indexed.addAll(found);
     return true;
+  }
+
+  /** The number, the file as a URI and the place in it of each row whose block is not null. */
+  private List<Row> rowsWithBlocks(String[] paths) {
+    Dataset<Row> table = session.read().parquet(paths);
+    BlockTable.requireColumns(table.schema(), folder.toString());
+    Dataset<Row> rows = table.select(QuarantineTable.places());
+    // Indices in the files tell which they are: blocks are large, and none is read for it.
+    Set<Row> empty = Set.copyOf(numbersAndPlaces(rows.where(col(BlockTable.BLOCK).isNull())));
+    List<Row> all = numbersAndPlaces(rows);
+    all.forEach(this::requireNumber);
+    return all.stream().filter(row -> !empty.contains(row)).toList();
+  }
+
+  private static List<Row> numbersAndPlaces(Dataset<Row> rows) {
+    return rows.select(BlockTable.NUMBER, QuarantineTable.FILE, QuarantineTable.ROW)
+        .collectAsList();
+  }
+
+  private void requireNumber(Row row) {
+    if (row.isNullAt(0)) {
+      throw new InvalidInputException(
+          "results "
+              + folder
+              + ": column '"
+              + BlockTable.NUMBER
+              + "' is NULL in file "
+              + FileReading.pathOf(row.getString(1))
+              + ", row "
+              + row.get(2)
+              + "; leave out rows without a number, which are of no block");
+    }
   }
 
   /**
@@ -224,7 +241,7 @@ public final class ResultTable {
   /**
    * Reads blocks that are there.
    *
-   * @return their bytes by number, none of rows whose block is NULL
+   * @return their bytes by number; without those that have {@link #gone} meanwhile
    * @throws InvalidInputException if a file cannot be read
    */
   public Map<Long, byte[]> read(Collection<Long> numbers) {
@@ -240,15 +257,24 @@ public final class ResultTable {
                     .read()
                     .parquet(paths.toArray(String[]::new))
                     .where(col(BlockTable.NUMBER).isInCollection(numbers))
+                    .where(col(BlockTable.BLOCK).isNotNull())
                     .select(col(BlockTable.NUMBER), col(BlockTable.BLOCK))
                     .collectAsList());
     Map<Long, byte[]> blocks = new HashMap<>();
-    for (Row row : rows) {
-      if (!row.isNullAt(1)) {
-        blocks.putIfAbsent(row.getLong(0), row.<byte[]>getAs(1));
-      }
-    }
+    rows.forEach(row -> blocks.putIfAbsent(row.getLong(0), row.<byte[]>getAs(1)));
     return blocks;
+  }
+
+  /** What is wrong if a block was there, and {@link #read} has not found it. */
+  public InvalidInputException gone(long number) {
+    return new InvalidInputException(
+        "results "
+            + folder
+            + ": block number "
+            + number
+            + " is no longer in file "
+            + fileOf(number)
+            + "; change nothing there while results are read, and decrypt again");
   }
 
   /** Spark's errors in one line; some are checked exceptions that Scala does not declare. */

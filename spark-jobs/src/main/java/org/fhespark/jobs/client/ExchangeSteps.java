@@ -274,11 +274,10 @@ final class ExchangeSteps implements AutoCloseable {
         sent,
         rows -> {
           byte[] result = found.get(rows.number());
-          if (result == null && results.lost() == LostResults.FAIL) {
-            throw damaged(
-                rows, table, new InvalidInputException("there is no result, the column is NULL"));
-          }
           if (result == null) {
+            if (results.lost() == LostResults.FAIL) {
+              throw table.gone(rows.number());
+            }
             rows.rows().runs().forEach(rows.rows().layer()::lose);
             return;
           }

@@ -448,8 +448,12 @@ final class GroupSteps {
     forEach(
         numbers,
         (number, index) -> {
+          byte[] sum = found.get(number);
+          if (sum == null) {
+            throw results.gone(number);
+          }
           try {
-            totals[index] = total(call, blocks, from + index, found.get(number));
+            totals[index] = total(call, blocks, from + index, sum);
           } catch (InvalidInputException error) {
             throw new InvalidInputException(
                 "module "
@@ -465,9 +469,6 @@ final class GroupSteps {
   }
 
   private long[] total(int call, GroupBlocks blocks, int group, byte[] sum) {
-    if (sum == null) {
-      throw new InvalidInputException("its row holds none, the column is NULL; add it again");
-    }
     ClientMetrics.shared().blockReceived(sum.length);
     BlockHeader header = BlockHeader.of(ByteBuffer.wrap(sum));
     if (!header.kind().equals(BlockHeader.SUMS_KIND)) {

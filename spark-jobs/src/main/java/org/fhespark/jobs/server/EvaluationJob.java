@@ -9,11 +9,9 @@ import java.nio.file.NoSuchFileException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.conf.Configuration;
@@ -42,6 +40,7 @@ import org.fhespark.jobs.blocks.BlockSettings;
 import org.fhespark.jobs.blocks.BlockTableFiles;
 import org.fhespark.jobs.blocks.BlockTableWriter;
 import org.fhespark.jobs.blocks.JobDescription;
+import org.fhespark.jobs.blocks.ResultTable;
 import org.fhespark.jobs.client.EvaluationKeyFiles;
 import org.fhespark.jobs.client.SentCircuits;
 import org.fhespark.jobs.tables.CauseLine;
@@ -321,7 +320,7 @@ public final class EvaluationJob implements AutoCloseable {
       requireNoQuery(results);
       Dataset<Row> table = session.read().parquet(paths(files));
       BlockTable.requireGroups(table.schema(), blocks.toString());
-      List<Group> groups = groupsWithoutSum(table, results);
+      List<Group> groups = groupsWithoutSum(table, blocks, results);
       List<Group> whole = groups.stream().filter(Group::isWhole).toList();
       if (!whole.isEmpty()) {
         List<Long> numbers = whole.stream().map(Group::number).toList();
@@ -353,7 +352,7 @@ public final class EvaluationJob implements AutoCloseable {
     }
   }
 
-  private List<Group> groupsWithoutSum(Dataset<Row> table, Path results) {
+  private List<Group> groupsWithoutSum(Dataset<Row> table, Path blocks, Path results) {
     Map<Long, Group> groups = new HashMap<>();
     Map<Long, Row> places = new HashMap<>();
     List<Row> rows =
@@ -366,20 +365,34 @@ public final class EvaluationJob implements AutoCloseable {
                 QuarantineTable.FILE,
                 QuarantineTable.ROW)
             .collectAsList();
-    List<Path> sums = BlockTableFiles.list(session, results);
-    Set<Long> done = new HashSet<>();
-    if (!sums.isEmpty()) {
-      Dataset<Row> there = session.read().parquet(paths(sums));
-      BlockTable.requireColumns(there.schema(), results.toString());
-      there.select(BlockTable.NUMBER).collectAsList().forEach(row -> done.add(row.getLong(0)));
-    }
+    ResultTable sums = ResultTable.openToCome(session, results);
+    sums.refresh();
     for (Row row : rows) {
-      if (!done.contains(row.getLong(0))) {
+      requireGroup(row, blocks);
+      if (!sums.has(row.getLong(0))) {
         requireOnce(row, places.put(row.getLong(2), row));
         groups.merge(row.getLong(0), new Group(row.getLong(0), row.getInt(1), 1), Group::plus);
       }
     }
     return List.copyOf(groups.values());
+  }
+
+  /** That it is told which group a block is of; what is in the block is looked at later. */
+  private static void requireGroup(Row row, Path blocks) {
+    for (int column = 0; column < 3; column++) {
+      if (row.isNullAt(column)) {
+        throw new InvalidInputException(
+            "blocks "
+                + blocks
+                + ": column '"
+                + row.schema().fieldNames()[column]
+                + "' is NULL in file "
+                + FileReading.pathOf(row.getString(3))
+                + ", row "
+                + row.getLong(4)
+                + "; leave out rows that are of no group");
+      }
+    }
   }
 
   /**
@@ -412,7 +425,7 @@ public final class EvaluationJob implements AutoCloseable {
             table.schema(),
             blocks.toString(),
             "; have it sent again, or take its file away",
-            session.sparkContext().longAccumulator());
+            null);
     table
         .select(QuarantineTable.places())
         .mapPartitions(work, Encoders.row(table.schema()))
@@ -479,6 +492,7 @@ public final class EvaluationJob implements AutoCloseable {
     return new InvalidInputException(message + SEND_AGAIN, error);
   }
 
+  /** Waits for the end of a query. */
   private static void await(StreamingQuery query) throws StreamingQueryException {
     try {
       query.awaitTermination();

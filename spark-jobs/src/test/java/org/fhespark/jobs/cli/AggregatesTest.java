@@ -340,6 +340,53 @@ class AggregatesTest {
     evaluate("results", "--sum").assertRefused("not added", "another folder");
   }
 
+  @Test
+  void aSumThatIsNullIsMissingAndMadeAgain() throws IOException {
+    encrypt(model, records, "--group-by", "place").assertDone();
+    evaluate("all", "--sum").assertDone();
+    List<Row> sums = new ArrayList<>(readBlocks("all"));
+    Row whole = sums.get(2);
+    sums.set(2, with(whole, "block", null));
+    write(sums, "sums", "sums");
+    decrypt("sums", "--aggregate", "sum").assertRefused("lacks 1 of the 4 sums");
+    CommandRun again = evaluate("sums", "--sum");
+    again.assertDone();
+    assertTrue(again.out().contains(", added to 1 sums"), again.out());
+    decrypt("sums", "--aggregate", "sum").assertDone();
+    assertAggregates(false);
+  }
+
+  @Test
+  void rowsOfNoGroupAreNamed() throws IOException {
+    encrypt(model, records, "--group-by", "place").assertDone();
+    evaluate("all", "--sum").assertDone();
+    List<Row> sums = new ArrayList<>(readBlocks("all"));
+    sums.set(1, with(sums.get(1), "number", null));
+    write(sums, "sums", "sums");
+    String[] told = {
+      "results " + folder.resolve("sums"), "'number' is NULL", "row 1;", "leave out"
+    };
+    evaluate("sums", "--sum").assertRefused(told);
+    decrypt("sums", "--aggregate", "sum").assertRefused(told);
+
+    Files.move(folder.resolve("blocks"), folder.resolve("whole"));
+    for (String column : List.of("group", "group_blocks", "number")) {
+      List<Row> blocks = new ArrayList<>(readBlocks("whole"));
+      blocks.set(1, with(blocks.get(1), column, null));
+      write(blocks, "blocks", "blocks");
+      evaluate("more", "--sum")
+          .assertRefused(
+              "blocks " + folder.resolve("blocks"), "'" + column + "' is NULL", "row 1;");
+      FileUtil.fullyDelete(folder.resolve("blocks").toFile());
+    }
+  }
+
+  private static Row with(Row row, String column, Object value) {
+    Object[] values = IntStream.range(0, row.length()).mapToObj(row::get).toArray();
+    values[row.fieldIndex(column)] = value;
+    return RowFactory.create(values);
+  }
+
   private static Row withGroup(Row row, Map<Long, Long> other) {
     Object[] values = IntStream.range(0, row.length()).mapToObj(row::get).toArray();
     values[6] = other.getOrDefault(row.getLong(6), row.getLong(6));

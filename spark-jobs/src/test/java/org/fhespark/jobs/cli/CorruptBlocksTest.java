@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -17,6 +18,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
@@ -30,13 +32,16 @@ import org.apache.hadoop.fs.FileUtil;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 import org.fhespark.InvalidInputException;
 import org.fhespark.jobs.client.Digits;
+import org.fhespark.jobs.client.ExchangeSession;
+import org.fhespark.jobs.client.HybridModel;
+import org.fhespark.jobs.client.ScoreProgress;
 import org.fhespark.jobs.server.CorruptBlocks;
 import org.fhespark.jobs.server.EvaluationJob;
 import org.fhespark.jobs.server.EvaluationReport;
+import org.fhespark.nativelib.ClientKey;
 import org.fhespark.udf.BlockTable;
 import org.fhespark.udf.QuarantineTable;
 import org.junit.jupiter.api.BeforeAll;
@@ -427,48 +432,95 @@ class CorruptBlocksTest {
         decrypted.out());
   }
 
-  /** As outer joins make them. */
   @Test
-  void rowsOfResultsWithoutABlockOrANumberAreNamed() throws Exception {
+  void aResultThatIsNullIsMissing() throws Exception {
     List<Row> blocks = encrypt();
     SparkSession spark = Digits.session();
     StructType schema = blocks.get(0).schema();
     write(spark, schema, blocks, jobs.blocks().resolve("a.parquet"));
     try (EvaluationJob job = open(spark)) {
-      assertEquals(3, evaluate(job, folder.resolve("good"), CorruptBlocks.FAIL).blocks());
+      evaluate(job, folder.resolve("good"), CorruptBlocks.FAIL);
     }
     List<Row> results =
         spark.read().parquet(folder.resolve("good").toString()).orderBy("number").collectAsList();
-    List<Row> joined = new ArrayList<>(results);
-    joined.set(1, withBlock(results.get(1), block -> null));
-    Path file = jobs.results().resolve("results.parquet");
-    write(spark, schema, joined, file);
-    List<Row> strange = new ArrayList<>(results);
+    // As an outer join makes it.
+    Row without = withBlock(results.get(1), block -> null);
+    Path file = jobs.results().resolve("a.parquet");
+    write(spark, schema, List.of(results.get(0), without, results.get(2)), file);
+    Path other = jobs.results().resolve("b.parquet");
     Object[] values = new Object[schema.length()];
-    values[5] = new byte[8];
-    strange.add(RowFactory.create(values));
-    Path other = folder.resolve("strange/results.parquet");
-    StructType nullable = new StructType();
-    for (StructField field : schema.fields()) {
-      nullable = nullable.add(field.name(), field.dataType(), true);
-    }
-    write(spark, nullable, strange, other);
+    values[schema.fieldIndex(BlockTable.BLOCK)] = results.get(1).get(5);
+    write(spark, schema, List.of(results.get(0), RowFactory.create(values)), other);
     spark.stop();
-    jobs.decrypt("--out", jobs.blocks().toString())
+
+    Path scored = folder.resolve("scored");
+    String[] tables = {"--out", jobs.blocks().toString(), "--output", scored.toString()};
+    jobs.decrypt(tables)
         .assertRefused(
-            file.toString(),
-            "block number " + blocks.get(1).getLong(3),
-            "the column is NULL",
+            "results " + jobs.results(),
+            "column 'number' is NULL",
+            "file file:" + other + ", row 1",
+            "leave out");
+    Files.delete(other);
+    jobs.decrypt(tables)
+        .assertRefused(
+            "lacks 1 of the 3 blocks of round 1, number " + blocks.get(1).getLong(3),
             "--lost null");
-    CommandRun decrypted = jobs.decrypt("--out", jobs.blocks().toString(), "--lost", "null");
-    decrypted.assertDone();
-    assertTrue(
-        decrypted.out().contains(blocks.get(1).getInt(4) + " records have no outputs"),
-        decrypted.out());
-    Files.delete(file);
-    Files.move(other, file);
-    jobs.decrypt("--out", folder.resolve("again").toString())
-        .assertRefused(file.toString(), "'number' is NULL");
+    spark = Digits.session();
+    write(spark, schema, List.of(results.get(1)), other);
+    spark.stop();
+    jobs.decrypt(tables).assertDone();
+  }
+
+  @Test
+  void aResultThatGoesWhileItIsReadIsNamed() throws Exception {
+    List<Row> blocks = encrypt();
+    SparkSession spark = Digits.session();
+    StructType schema = blocks.get(0).schema();
+    write(spark, schema, blocks, jobs.blocks().resolve("a.parquet"));
+    HybridModel model = Digits.load(shared.model());
+    try (EvaluationJob job = open(spark);
+        ClientKey key = ClientKey.load(shared.keys().resolve("client.key"));
+        ExchangeSession session = model.exchange(spark, key)) {
+      evaluate(job, folder.resolve("good"), CorruptBlocks.FAIL);
+      List<Row> results =
+          spark.read().parquet(folder.resolve("good").toString()).orderBy("number").collectAsList();
+      Path file = jobs.results().resolve("a.parquet");
+      write(spark, schema, results, file);
+      ScoreProgress replacing =
+          new ScoreProgress() {
+            @Override
+            public void started(long records) {
+              try {
+                Files.delete(file);
+                write(spark, schema, results.subList(0, 2), file);
+              } catch (IOException error) {
+                throw new UncheckedIOException(error);
+              }
+            }
+          };
+      InvalidInputException gone =
+          assertThrows(
+              InvalidInputException.class,
+              () ->
+                  session.decrypt(
+                      jobs.state(),
+                      Digits.hadoop(jobs.results()),
+                      Optional.of(Digits.hadoop(jobs.blocks())),
+                      Optional.empty(),
+                      false,
+                      replacing));
+      assertTrue(
+          gone.getMessage()
+              .contains(
+                  "block number "
+                      + results.get(2).getLong(3)
+                      + " is no longer in file file:"
+                      + file),
+          gone.getMessage());
+    } finally {
+      spark.stop();
+    }
   }
 
   @Test
