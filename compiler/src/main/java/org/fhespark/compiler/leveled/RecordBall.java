@@ -56,20 +56,22 @@ public record RecordBall(float[] center, float[] spread, double radius) {
       spread[j] = typical == 0 ? 1 : (float) Math.pow(deviation, exponent);
     }
     RecordBall unit = new RecordBall(center, spread, 1);
-    double largest = 0;
-    for (float[] row : rows) {
-      largest = Math.max(largest, norm(unit.normalise(row)));
-    }
+    double largest = unit.largestNorm(rows);
     return new RecordBall(center, spread, largest == 0 ? 1 : MARGIN * largest);
   }
 
   /** The same, no smaller than these rows demand too. */
   RecordBall reaching(float[][] rows) {
+    return new RecordBall(center, spread, Math.max(radius, MARGIN * largestNorm(rows)));
+  }
+
+  /** Of rows, in units of the spread, around the center. */
+  private double largestNorm(float[][] rows) {
     double largest = 0;
     for (float[] row : rows) {
       largest = Math.max(largest, norm(normalise(row)));
     }
-    return new RecordBall(center, spread, Math.max(radius, MARGIN * largest));
+    return largest;
   }
 
   /** A row in units of the spread, around the center. */
